@@ -1,0 +1,30 @@
+/* pmuflame/buf.h - a growing byte buffer, for building text.
+ * Layer: base. Threads: one owner. */
+#ifndef PMUFLAME_BUF_H
+#define PMUFLAME_BUF_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+struct pmf_buf {
+	char *data; /* NUL-terminated once anything was added; NULL before */
+	size_t len;
+	size_t cap;
+};
+
+#define PMF_BUF_INIT {NULL, 0, 0}
+
+void pmf_buf_release(struct pmf_buf *b);
+void pmf_buf_clear(struct pmf_buf *b);
+void pmf_buf_add(struct pmf_buf *b, const void *data, size_t len);
+void pmf_buf_addstr(struct pmf_buf *b, const char *s);
+void pmf_buf_addch(struct pmf_buf *b, char c);
+void pmf_buf_printf(struct pmf_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void pmf_buf_vprintf(struct pmf_buf *b, const char *fmt, va_list ap);
+
+/* The text, for the caller to free(3); the buffer is empty afterwards. Never NULL. */
+char *pmf_buf_detach(struct pmf_buf *b);
+/* The text while the buffer lives and is not changed; "" when nothing was added. */
+const char *pmf_buf_str(const struct pmf_buf *b);
+
+#endif

@@ -1,0 +1,34 @@
+/* pmuflame/file.h - small files in, result files out.
+ * Layer: base. Threads: any. */
+#ifndef PMUFLAME_FILE_H
+#define PMUFLAME_FILE_H
+
+#include "pmuflame/buf.h"
+#include "pmuflame/err.h"
+#include <stdio.h>
+#include <sys/types.h>
+
+/* Append all of @path (a sysfs, procfs or small text file) to @b, at most @max_bytes; a longer one
+ * is PMF_ELIMIT. */
+int pmf_file_read(const char *path, size_t max_bytes, struct pmf_buf *b, struct pmf_err *err);
+/* The first line of @path without its newline into @out (NUL-terminated, cut at @size). */
+int pmf_file_read_line(const char *path, char *out, size_t size, struct pmf_err *err);
+int pmf_file_read_s64(const char *path, long long *out, struct pmf_err *err);
+
+/* A result file: written under a temporary name beside its place, then renamed over it, so that a
+ * reader sees the old file or the whole new one, and a symlink planted in its place is replaced, not
+ * followed (open(2) O_EXCL, rename(2)). Under sudo the file belongs to the calling user. */
+struct pmf_outfile {
+	FILE *f;
+	char *path;
+	char *tmp_path;
+};
+
+int pmf_outfile_open(struct pmf_outfile *of, const char *path, struct pmf_err *err);
+/* Flush, check every write so far, rename into place. On failure nothing is left behind. */
+int pmf_outfile_commit(struct pmf_outfile *of, struct pmf_err *err);
+void pmf_outfile_abort(struct pmf_outfile *of);
+/* 0 if a result file could be created at @path now (tries it), else the reason. */
+int pmf_outfile_probe(const char *path, struct pmf_err *err);
+
+#endif

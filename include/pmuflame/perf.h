@@ -1,0 +1,110 @@
+/* pmuflame/perf.h - the only caller of perf_event_open(2): descriptors, rings, permissions, limits.
+ * Layer: perf (uses base, event, record). Threads: one owner per session. */
+#ifndef PMUFLAME_PERF_H
+#define PMUFLAME_PERF_H
+
+#include "pmuflame/err.h"
+#include "pmuflame/event.h"
+#include "pmuflame/record.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* ---- What this machine and this user may do ---- */
+
+struct pmf_perf_limits {
+	long long paranoid;     /* kernel.perf_event_paranoid, -100 if it cannot be read */
+	long long mlock_kb;     /* kernel.perf_event_mlock_kb */
+	long long max_rate_hz;  /* kernel.perf_event_max_sample_rate, 0 if it cannot be read */
+	long long max_stack;    /* kernel.perf_event_max_stack */
+	long long kptr_restrict;
+	bool cap_perfmon;       /* CAP_PERFMON or CAP_SYS_ADMIN is effective */
+	bool cap_ipc_lock;
+	int cpus_online;
+};
+void pmf_perf_limits_read(struct pmf_perf_limits *l);
+/* May this user sample the kernel's own code? */
+bool pmf_perf_kernel_permitted(const struct pmf_perf_limits *l);
+
+/* Fields of struct perf_event_attr that kernels learnt over time, found out by opening. */
+struct pmf_perf_features {
+	bool build_id;    /* attr.build_id (5.12) */
+	bool format_lost; /* PERF_FORMAT_LOST (6.0) */
+	bool ksymbol;     /* 5.1 */
+};
+/* 0, or the reason why the kernel refuses every event (seccomp filter, perf_event_paranoid 3, no
+ * perf_event_open at all) with the remedy. */
+int pmf_perf_features_probe(struct pmf_perf_features *f, struct pmf_err *err);
+
+/* How far an event gets on this machine, by trying it on this thread. */
+struct pmf_perf_try {
+	bool opens, counts, samples;
+	bool user_only; /* it only opens with exclude_kernel */
+	int precise_ip; /* the highest that opens, if it samples */
+	char why[400];  /* what stopped it: a sentence, "" if nothing did */
+};
+void pmf_perf_try_event(const struct pmf_event *ev, struct pmf_perf_try *out);
+/* As pmf_event_can_open: does it open for sampling here? */
+bool pmf_perf_can_open(void *ctx, const struct pmf_event *ev, struct pmf_err *why);
+/* Is there a PMU: plain cycles opens and counts over a millisecond of work? @why gets the reason. */
+bool pmf_perf_has_pmu(struct pmf_err *why);
+
+/* ---- A session: events open on a child, per CPU, in one ring per CPU ---- */
+
+struct pmf_perf_opts {
+	pid_t pid;             /* stopped before its exec; counting starts with it */
+	bool inherit;
+	bool user_stacks;      /* registers and dump */
+	uint32_t stack_bytes;  /* dump size, multiple of 8, at most 65,528 */
+	bool callchain_kernel;
+	bool callchain_user;   /* let the kernel walk user frame pointers */
+	size_t ring_bytes;     /* wanted per CPU; halved until it fits */
+};
+
+/* What became of one event. */
+struct pmf_perf_granted {
+	int precise_ip;
+	bool exclude_kernel;
+	bool exclude_kernel_forced; /* not asked for: the kernel permits no more */
+};
+
+struct pmf_perf_session;
+
+/* Open every event of @list on every CPU. On failure nothing stays open, and the sentence names the
+ * event, the reason and the remedy. */
+int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *list,
+	const struct pmf_perf_opts *opts, struct pmf_err *err);
+void pmf_perf_close(struct pmf_perf_session *s);
+
+const struct pmf_layouts *pmf_perf_layouts(const struct pmf_perf_session *s);
+const struct pmf_perf_granted *pmf_perf_granted(const struct pmf_perf_session *s, size_t event);
+size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s); /* granted, per CPU */
+bool pmf_perf_has_format_lost(const struct pmf_perf_session *s);
+
+/* Wait until a ring has data worth reading, @extra_fd (or -1) is readable, or @timeout_ms is over.
+ * Returns 1 if @extra_fd is readable, else 0, or a negative status. */
+int pmf_perf_wait(struct pmf_perf_session *s, int extra_fd, int timeout_ms, struct pmf_err *err);
+
+/* Deliver what the rings hold in time order; @final: everything, else only what no ring can still
+ * write something older than. */
+int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, void *ctx);
+
+/* Stop counting, descendants included. */
+void pmf_perf_disable(struct pmf_perf_session *s);
+
+/* Totals of event @event over its descriptors (read(2)); @dummy_running_ns: Σ over those CPUs of the
+ * sideband event's running time, the base for multiplexing. */
+struct pmf_perf_totals {
+	uint64_t value, enabled_ns, running_ns, lost;
+	uint64_t dummy_running_ns;
+	uint64_t max_cpu_enabled_ns;
+};
+int pmf_perf_totals(
+	struct pmf_perf_session *s, size_t event, struct pmf_perf_totals *out, struct pmf_err *err);
+/* Records lost from the rings that belong to no sampled event. */
+uint64_t pmf_perf_lost_sideband(struct pmf_perf_session *s);
+uint64_t pmf_perf_out_of_order(const struct pmf_perf_session *s);
+uint64_t pmf_perf_malformed(const struct pmf_perf_session *s);
+
+#endif

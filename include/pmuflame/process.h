@@ -1,0 +1,143 @@
+/* pmuflame/process.h - processes, threads and what their address spaces map, at the moment that the
+ * records processed so far describe; and the images (files) behind the mappings.
+ * Layer: process (uses base, record). Threads: one owner for a table and all that hangs on it.
+ *
+ * Feed records in time order; then ask. Mappings come from MMAP2 records (linux/perf_event.h) and,
+ * where those leave a gap (munmap and mremap emit nothing), from /proc/PID/maps (proc(5)). */
+#ifndef PMUFLAME_PROCESS_H
+#define PMUFLAME_PROCESS_H
+
+#include "pmuflame/err.h"
+#include "pmuflame/hash.h"
+#include "pmuflame/record.h"
+#include <libelf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum pmf_image_kind {
+	PMF_IMAGE_FILE, /* an ELF file (or something that is none: then elf stays NULL) */
+	PMF_IMAGE_VDSO, /* "[vdso]": read from this process's own */
+	PMF_IMAGE_ANON, /* executable memory without a file: a JIT's code */
+	PMF_IMAGE_KERNEL, /* "[kernel]": rva is the address; modules included */
+};
+
+/* A file that processes map, identified by path, inode and build id; shared by every process and
+ * kept until the table is released, so that an id stays valid in the profile. */
+struct pmf_image {
+	uint32_t id;
+	enum pmf_image_kind kind;
+	const char *path; /* as the kernel said it */
+	const char *name; /* last part of path */
+	uint64_t dev, ino; /* 0 where the kernel told the build id instead */
+	uint8_t build_id[20];
+	uint8_t build_id_len; /* 0 if not known */
+	/* Opened by pmf_image_open at the first mapping, so that a file deleted later still has its
+	 * names. fd is -1 and elf NULL if it could not be; why says the reason ("" if it opened). */
+	int fd;
+	Elf *elf;
+	uint64_t file_bytes;
+	uint16_t elf_machine;
+	bool elf32;
+	char why[200];
+	/* PT_LOAD segments that are executable or readable: file offset ↔ address in the image. */
+	struct pmf_segment *segments;
+	size_t nr_segments;
+	uint8_t *vdso; /* the vDSO's bytes when kind is VDSO; owned */
+	void *unwind_priv; /* owned by the unwinder, released by its unwind_free */
+	void (*unwind_free)(void *priv);
+};
+
+struct pmf_segment {
+	uint64_t off, va, filesz, memsz; /* as in Elf64_Phdr */
+	uint32_t flags;                  /* PF_X, PF_W, PF_R */
+};
+
+/* One executable mapping of one address space: [start, end) shows the image from file offset pgoff. */
+struct pmf_map {
+	uint64_t start, end, pgoff;
+	struct pmf_image *image;
+	/* address in the image = va - bias (modulo 2^64): from the segment that covers pgoff, as lld,
+	 * gold, static and static-pie files need p_vaddr - p_offset. For ANON and KERNEL: 0. */
+	uint64_t bias;
+	bool from_proc; /* came from /proc, not from a record */
+};
+
+struct pmf_process {
+	pid_t pid;
+	char comm[16];     /* of the main thread */
+	struct pmf_map *maps; /* sorted by start, never overlapping */
+	size_t nr_maps, cap_maps;
+	uint64_t maps_generation; /* grows with every change: caches compare it */
+	bool exited;
+	bool maps_incomplete; /* sideband was lost, or a pc lay outside every map */
+	uint64_t reread_ns; /* last time that /proc/PID/maps was read for a gap */
+	uint32_t nr_threads; /* alive, as far as the records say */
+	uint64_t refs;      /* of the table and of whoever keeps a pointer beyond the next record */
+	void *user;         /* the collector's own, with its release function */
+	void (*user_free)(void *user);
+	void *unwind_priv;  /* the unwinder's caches for this address space */
+	void (*unwind_free)(void *priv);
+};
+
+struct pmf_process_table {
+	struct pmf_process **procs; /* alive, and exited ones until pmf_process_table_reap */
+	size_t n, cap;
+	struct pmf_index by_pid;
+	struct pmf_image **images;
+	size_t nr_images, cap_images;
+	struct pmf_index image_index;
+	struct pmf_strtab strings;
+	bool live; /* /proc may be asked about these pids */
+	/* What went wrong, for the ledger. */
+	uint64_t maps_reread, images_replaced, images_unreadable;
+};
+
+/* @live: the pids are of this machine, now, so /proc may be read. */
+void pmf_process_table_init(struct pmf_process_table *t, bool live);
+void pmf_process_table_release(struct pmf_process_table *t);
+
+/* Apply a sideband record (MMAP, MMAP2, COMM, FORK, EXIT; others are ignored). An exec (COMM with
+ * PERF_RECORD_MISC_COMM_EXEC) empties the address space; FORK of a process copies it; a new mapping
+ * cuts the ones that it overlaps. */
+void pmf_process_apply(struct pmf_process_table *t, const struct pmf_record *rec);
+
+/* The process with @pid, made empty if new. Valid until pmf_process_table_reap. */
+struct pmf_process *pmf_process_get(struct pmf_process_table *t, pid_t pid);
+/* The same, or NULL if it is not known. */
+struct pmf_process *pmf_process_find(const struct pmf_process_table *t, pid_t pid);
+/* The mapping that holds @va, or NULL. */
+const struct pmf_map *pmf_process_map(const struct pmf_process *p, uint64_t va);
+/* As pmf_process_map, but a miss reads /proc/PID/maps again (at most every 100 ms of @now_ns per
+ * process, and only if the table is live and the process still runs). */
+const struct pmf_map *pmf_process_map_or_reread(
+	struct pmf_process_table *t, struct pmf_process *p, uint64_t va, uint64_t now_ns);
+/* Read /proc/PID/maps now; used after sideband was lost. Negative if it cannot be read. */
+int pmf_process_reread(struct pmf_process_table *t, struct pmf_process *p, struct pmf_err *err);
+
+/* Forget exited processes (those that nobody holds a reference to). Call when no record that could
+ * name them is pending. */
+void pmf_process_table_reap(struct pmf_process_table *t);
+
+/* The image with this identity, made and opened if new. @pid: whose mapping it is, for
+ * /proc/PID/map_files and /proc/PID/exe when the path does not lead to the same file any more;
+ * @start, @end: that mapping's. @build_id may be NULL. Never NULL. */
+struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, uint64_t dev,
+	uint64_t ino, const uint8_t *build_id, size_t build_id_len, pid_t pid, uint64_t start,
+	uint64_t end);
+/* The one image of the kernel. */
+struct pmf_image *pmf_image_kernel(struct pmf_process_table *t);
+struct pmf_image *pmf_image_by_id(const struct pmf_process_table *t, uint32_t id);
+
+/* Read @len bytes at address @rva of the image, as the loader would map the file (read-only data and
+ * code; no relocations applied). False if any of it is outside the file. No mmap(2) of the file: a
+ * file that is truncated meanwhile must not raise SIGBUS here. */
+bool pmf_image_read(const struct pmf_image *im, uint64_t rva, void *out, size_t len);
+
+/* A section by name, decompressed, for as long as the image lives; NULL if there is none or it lies
+ * about its size. Do not free. *addr (if not NULL) gets sh_addr. */
+const uint8_t *pmf_image_section(
+	const struct pmf_image *im, const char *name, size_t *size, uint64_t *addr);
+
+#endif

@@ -1,0 +1,183 @@
+/* pmuflame/profile.h - what a run cost, by stack: interned frames, a stack tree, a column per event.
+ * Layer: profile (uses base). Threads: one owner.
+ *
+ * While recording, frames are addresses (module, rva); names are filled in later, once per frame.
+ * The call tree by name, which renderers draw, is built on demand (struct pmf_tree). */
+#ifndef PMUFLAME_PROFILE_H
+#define PMUFLAME_PROFILE_H
+
+#include "pmuflame/buf.h"
+#include "pmuflame/hash.h"
+#include "pmuflame/mem.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum pmf_frame_kind {
+	PMF_FRAME_ROOT,    /* "all" */
+	PMF_FRAME_PROCESS, /* a process, by its comm */
+	PMF_FRAME_KERNEL,
+	PMF_FRAME_NATIVE,
+	PMF_FRAME_INLINED,
+	PMF_FRAME_PYTHON,
+	PMF_FRAME_JIT,
+	PMF_FRAME_SPECIAL, /* "[unsampled]", "[kernel time, not permitted]", "[truncated stack]" */
+};
+
+/* One interned frame. Key while recording: (kind, module, rva); frames made by name have rva 0 and
+ * differ by name. All strings are ids in the profile's string table. */
+struct pmf_frame {
+	enum pmf_frame_kind kind;
+	uint32_t module;  /* file name of the mapping: "libc.so.6", "[kernel]", "" */
+	uint32_t path;    /* the whole path, for tooltips and later look-ups */
+	uint64_t rva;     /* address in the image, 0 when made by name */
+	uint32_t image;   /* the recorder's number of the file, for symbolizing; UINT32_MAX if none */
+	uint32_t name;    /* function, demangled; 0 until named */
+	uint32_t file;    /* source file, 0 if not known */
+	uint32_t line;
+	/* Inlined callees at this address, outermost first: frames of kind INLINED, or none. */
+	uint32_t first_inline, nr_inline;
+	bool unresolved; /* no name could be found; name is then "[libfoo.so+0x1234]" */
+};
+
+/* A node of the stack tree: the frame @frame called from @parent. Node 0 is the root. */
+struct pmf_node {
+	uint32_t parent;
+	uint32_t frame;
+};
+
+/* Per-event facts, the numeric half of the ledger. Counts are in events (ns for clocks). */
+struct pmf_profile_event {
+	char *spec;        /* asked for */
+	char *label;       /* counted */
+	char *unit;        /* "ns" or "events" */
+	char *file_name;   /* label made safe, unique among the run's events */
+	uint64_t period;   /* fixed, or 0 */
+	uint64_t freq_hz;  /* asked for, or 0 */
+	int precise_ip;    /* granted */
+	bool exclude_kernel, exclude_user;
+	char *fallback_reason;
+	uint64_t counted;  /* Σ read() over CPUs, not scaled */
+	uint64_t enabled_ns, running_ns, task_ns; /* Σ over CPUs; task_ns: the dummy's running time */
+	double scale;      /* multiplexing: ≥ 1; exactly 1 if it always ran */
+	uint64_t samples, weight;         /* taken, and Σ of their raw weights */
+	uint64_t unsampled;               /* counted beyond samples, raw */
+	uint64_t lost;                    /* samples lost; valid if lost_known */
+	bool lost_known;
+	uint64_t throttled;               /* THROTTLE records */
+	/* Per sample-column counts, filled by the recorder. */
+	uint64_t cut_stacks;              /* the dump ended before the stack did */
+	uint64_t broken_stacks;           /* the unwinder gave up elsewhere */
+	uint64_t rooted_stacks;           /* reached the outermost frame */
+	uint64_t no_user_stack;           /* no user registers: kernel threads, exiting tasks */
+	uint64_t skewed_stacks;           /* precise ip outside the function of the dumped registers */
+	uint64_t unresolved_frames, frames; /* leaf and inner frames, over all samples */
+};
+
+/* A sentence of the ledger that is no number. */
+enum pmf_note_level { PMF_NOTE_INFO, PMF_NOTE_WARN };
+struct pmf_note {
+	enum pmf_note_level level;
+	int event; /* index, or -1 for the whole run */
+	char *text;
+};
+
+struct pmf_profile {
+	struct pmf_strtab strings;
+	struct pmf_frame *frames;
+	size_t nr_frames, cap_frames;
+	struct pmf_index frame_index;
+	struct pmf_node *nodes;
+	size_t nr_nodes, cap_nodes;
+	struct pmf_index node_index;
+	struct pmf_profile_event *events;
+	size_t nr_events;
+	/* Column e: weights[e][node] and samples[e][node], self values; both have cap_columns places,
+	 * zeroed beyond what was added. */
+	uint64_t **weights, **samples;
+	size_t cap_columns;
+	struct pmf_note *notes;
+	size_t nr_notes, cap_notes;
+	/* The run. */
+	char *title;      /* the target's or command's name */
+	char *command;    /* the command line, shell-quoted, home as ~; NULL if left out */
+	char *host_note;  /* machine, kernel: "x86_64, Linux 6.18.44, 2 CPUs" */
+	uint64_t start_unix_ns, duration_ns;
+	uint64_t lost_sideband; /* non-sample records lost */
+	uint64_t lost_unattributed; /* LOST records' sum where the kernel has no PERF_FORMAT_LOST */
+	int cpus;
+};
+
+void pmf_profile_init(struct pmf_profile *p, size_t nr_events);
+void pmf_profile_release(struct pmf_profile *p);
+
+/* Intern an address. The ids are string-table ids. Returns the frame's id; names come later. */
+uint32_t pmf_profile_frame_at(struct pmf_profile *p, enum pmf_frame_kind kind, uint32_t image,
+	uint32_t module, uint32_t path, uint64_t rva);
+/* Intern a frame that is only a name. */
+uint32_t pmf_profile_frame_named(struct pmf_profile *p, enum pmf_frame_kind kind, const char *name);
+/* Name a frame once known: the strings are copied. */
+void pmf_profile_name_frame(
+	struct pmf_profile *p, uint32_t frame, const char *name, const char *file, uint32_t line);
+
+/* The child of node @parent for @frame, made if new. */
+uint32_t pmf_profile_node(struct pmf_profile *p, uint32_t parent, uint32_t frame);
+/* Add to event @event at @node: @weight events from @samples samples. */
+void pmf_profile_add(
+	struct pmf_profile *p, size_t event, uint32_t node, uint64_t weight, uint64_t samples);
+
+/* A sentence for the ledger. Identical sentences are kept once. */
+void pmf_profile_note(struct pmf_profile *p, enum pmf_note_level level, int event, const char *fmt,
+	...) __attribute__((format(printf, 4, 5)));
+
+/* The ledger of event @event as lines of text ("samples 19,998 · lost 0 …"), one fact a line, notes
+ * of the run included; what an SVG's footer, the summary and a folded file's comments print. */
+void pmf_profile_ledger(const struct pmf_profile *p, size_t event, struct pmf_buf *out);
+
+/* ---- The call tree by name ---- */
+
+/* A function as drawn: frames with the same kind, module, name and source file are one. */
+struct pmf_func {
+	enum pmf_frame_kind kind;
+	uint32_t name, module, path, file; /* string ids of the profile */
+	bool unresolved;
+};
+
+struct pmf_tree_node {
+	uint32_t func;
+	uint32_t parent;                  /* UINT32_MAX for the root, node 0 */
+	uint32_t first_child, next_sibling; /* UINT32_MAX at the end */
+	uint32_t depth;                   /* root 0 */
+};
+
+/* Columns are scaled weights and sample counts: total[e * nr_nodes + node] and so on. Siblings are
+ * ordered by name, then module, then kind, so that the same program draws the same picture. Parents
+ * stand before their children. */
+struct pmf_tree {
+	const struct pmf_profile *profile; /* borrowed */
+	struct pmf_func *funcs;
+	size_t nr_funcs, cap_funcs;
+	struct pmf_tree_node *nodes;
+	size_t nr_nodes, cap_nodes;
+	double *total, *self;
+	uint64_t *samples_total, *samples_self;
+	uint32_t max_depth;
+};
+
+void pmf_tree_build(struct pmf_tree *t, const struct pmf_profile *p);
+void pmf_tree_release(struct pmf_tree *t);
+double pmf_tree_total(const struct pmf_tree *t, size_t event, uint32_t node);
+double pmf_tree_self(const struct pmf_tree *t, size_t event, uint32_t node);
+uint64_t pmf_tree_samples(const struct pmf_tree *t, size_t event, uint32_t node); /* inclusive */
+uint64_t pmf_tree_samples_self(const struct pmf_tree *t, size_t event, uint32_t node);
+
+/* The functions with the most self weight for @event, widest first, at most @max; returns how many.
+ * SPECIAL, PROCESS and ROOT frames are left out. Total counts recursion once. */
+struct pmf_func_cost {
+	uint32_t func;
+	double self, total;
+	uint64_t samples_self;
+};
+size_t pmf_tree_top(const struct pmf_tree *t, size_t event, struct pmf_func_cost *out, size_t max);
+
+#endif

@@ -1,0 +1,129 @@
+/* pmuflame/record.h - kernel ring bytes as typed records; merging rings by time.
+ * Layer: record (uses base). Threads: pure functions; a merge has one owner.
+ * Formats: include/uapi/linux/perf_event.h, perf_event_open(2) "Layout of the mmap buffer". */
+#ifndef PMUFLAME_RECORD_H
+#define PMUFLAME_RECORD_H
+
+#include "pmuflame/arch.h"
+#include "pmuflame/err.h"
+#include <linux/perf_event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How the records of one event id are laid out. */
+struct pmf_layout {
+	uint64_t id;          /* PERF_SAMPLE_IDENTIFIER value */
+	uint32_t event;       /* the caller's number of the event, PMF_NO_EVENT for sideband */
+	uint64_t sample_type;
+	uint64_t read_format;
+	uint64_t regs_user;   /* attr.sample_regs_user */
+	uint64_t period;      /* weight of samples without PERF_SAMPLE_PERIOD */
+};
+#define PMF_NO_EVENT UINT32_MAX
+
+/* The layouts of a recording, found by id. Every layout has PERF_SAMPLE_IDENTIFIER and every event
+ * sample_id_all, so that the id stands at a fixed place of each record. */
+struct pmf_layouts {
+	struct pmf_layout *items; /* sorted by id once sealed */
+	size_t n, cap;
+};
+
+void pmf_layouts_release(struct pmf_layouts *ls);
+void pmf_layouts_add(struct pmf_layouts *ls, const struct pmf_layout *l);
+void pmf_layouts_seal(struct pmf_layouts *ls);
+const struct pmf_layout *pmf_layouts_find(const struct pmf_layouts *ls, uint64_t id);
+
+struct pmf_sample {
+	uint64_t ip, weight;
+	const uint64_t *callchain; /* unaligned is not possible: records are 8-byte aligned */
+	size_t nr_callchain;
+	uint64_t regs_abi; /* 0: no user registers (PERF_SAMPLE_REGS_ABI_NONE) */
+	uint64_t regs_mask;
+	const uint64_t *regs; /* one for each bit of regs_mask, lowest first */
+	const uint8_t *stack;
+	size_t stack_bytes;   /* copied by the kernel (dyn_size) */
+	size_t stack_asked;   /* room in the record (size) */
+};
+
+struct pmf_record {
+	uint32_t type; /* PERF_RECORD_… */
+	uint16_t misc;
+	/* From the record, or from its sample_id trailer. */
+	uint64_t id, time_ns;
+	uint32_t pid, tid, cpu;
+	uint32_t event; /* of the layout; PMF_NO_EVENT for sideband */
+	union {
+		struct pmf_sample sample;
+		struct {
+			uint64_t start, len, pgoff;
+			uint64_t dev, ino;
+			const uint8_t *build_id;
+			uint8_t build_id_len;
+			uint32_t prot;
+			const char *path; /* NUL-terminated inside the record */
+		} mmap;
+		struct {
+			const char *comm;
+			bool exec;
+		} comm;
+		struct {
+			uint32_t ppid, ptid;
+		} task; /* FORK and EXIT; pid and tid are the new or leaving one */
+		struct {
+			uint64_t lost;
+		} lost; /* LOST and LOST_SAMPLES */
+		struct {
+			uint64_t value, enabled_ns, running_ns, id, lost;
+		} read;
+		struct {
+			uint64_t addr;
+			uint32_t len;
+			uint16_t ksym_type, flags;
+			const char *name;
+		} ksymbol;
+	};
+};
+
+/* Parse the record at @data (8-byte aligned, @len bytes: header.size). What it points to lives as long
+ * as the bytes. PMF_EFORMAT for anything that does not fit its own sizes; nothing outside [data, data +
+ * len) is read. An unknown type gives its header and trailer only. */
+int pmf_record_parse(const struct pmf_layouts *ls, const void *data, size_t len,
+	struct pmf_record *out, struct pmf_err *err);
+
+/* The time of the record at @data without parsing all of it; 0 if it has none. */
+uint64_t pmf_record_time(const struct pmf_layouts *ls, const void *data, size_t len);
+
+/* ---- Rings: byte streams in, records in time order out ---- */
+
+/* One kernel ring seen from the reader. For a live session head comes from data_head; for replay it is
+ * the size of the stream. */
+struct pmf_ring {
+	const uint8_t *data;
+	size_t size;         /* power of two */
+	uint64_t head, tail; /* head: bytes that may be read; tail: consumed so far (both grow) */
+	uint8_t *wrap;       /* room for one record that wraps, 64 KiB; owned by the merge */
+};
+
+struct pmf_merge {
+	struct pmf_ring **rings;
+	size_t n;
+	struct pmf_merge_entry *heap; /* rings with a record waiting, by its time */
+	size_t nr_heap;
+	const struct pmf_layouts *layouts; /* borrowed */
+	uint64_t last_ns;       /* time of the newest record delivered */
+	uint64_t out_of_order;  /* records older than one already delivered */
+	uint64_t malformed;     /* skipped: their bytes made no sense */
+};
+
+int pmf_merge_init(struct pmf_merge *m, const struct pmf_layouts *layouts, struct pmf_ring **rings,
+	size_t n, struct pmf_err *err);
+void pmf_merge_release(struct pmf_merge *m);
+
+/* Deliver all records older than @until_ns (UINT64_MAX: all there are) in time order. @cb must be done
+ * with a record when it returns; its bytes are given back to the kernel (tail moves on) after that. A
+ * negative return of @cb stops and is returned. */
+typedef int pmf_record_cb(void *ctx, const struct pmf_record *rec);
+int pmf_merge_drain(struct pmf_merge *m, uint64_t until_ns, pmf_record_cb *cb, void *ctx);
+
+#endif

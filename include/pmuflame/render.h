@@ -1,0 +1,32 @@
+/* pmuflame/render.h - one file per output format behind one table.
+ * Layer: render (uses base, profile). Threads: pure functions over a profile that does not change.
+ * To add a format: one file src/render/render_NAME.c, one row in src/render/render.c, one golden test. */
+#ifndef PMUFLAME_RENDER_H
+#define PMUFLAME_RENDER_H
+
+#include "pmuflame/err.h"
+#include "pmuflame/profile.h"
+#include <stdbool.h>
+#include <stdio.h>
+
+struct pmf_render_opts {
+	const char *title; /* NULL: made from the profile's title and the event's label */
+	double width_px;   /* 0: the format's default */
+};
+
+struct pmf_renderer {
+	const char *name;   /* as in --format */
+	const char *suffix; /* of the file: "svg" */
+	bool per_event;     /* one file per event, else one for all (event is then 0) */
+	const char *desc;
+	/* Write event @event of @t to @f. Write errors are left in ferror(@f) for the caller; a
+	 * negative status is for what the format cannot express. */
+	int (*render)(FILE *f, const struct pmf_tree *t, size_t event,
+		const struct pmf_render_opts *opts, struct pmf_err *err);
+};
+
+/* All renderers, in the order of help texts; *n of them. */
+const struct pmf_renderer *const *pmf_renderers(size_t *n);
+const struct pmf_renderer *pmf_renderer_by_name(const char *name, size_t len);
+
+#endif

@@ -1,0 +1,61 @@
+/* pmuflame/unwind.h - turn one sample's user registers and stack bytes into frames.
+ * Layer: unwind (uses base, process). One struct pmf_unwinder per thread.
+ *
+ * The unwinders are rows of one table (src/unwind/unwind.c): libunwind over our own accessors, and
+ * frame pointers where there is no CFI. */
+#ifndef PMUFLAME_UNWIND_H
+#define PMUFLAME_UNWIND_H
+
+#include "pmuflame/arch.h"
+#include "pmuflame/err.h"
+#include "pmuflame/process.h"
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PMF_UNWIND_MAX_FRAMES = 1024 };
+
+enum pmf_unwind_end {
+	PMF_END_ROOT,      /* the outermost frame was reached */
+	PMF_END_TRUNCATED, /* the dump was too short */
+	PMF_END_BROKEN,    /* no rule, a loop, or memory that cannot be read */
+	PMF_END_FULL,      /* no room for more frames */
+};
+
+/* A user-space moment. Nothing here is copied or kept. */
+struct pmf_unwind_in {
+	const struct pmf_arch *arch;
+	uint64_t regs[PMF_ARCH_MAX_REGS]; /* by perf register number */
+	const uint8_t *stack;             /* bytes from regs[sp] upwards */
+	size_t stack_bytes;
+	uint64_t stack_asked;             /* how much the dump would have held; == stack_bytes if cut */
+	struct pmf_process *process;
+	struct pmf_process_table *table;
+	uint64_t now_ns;
+};
+
+struct pmf_unwind_frame {
+	uint64_t va;                /* process virtual address; return addresses are moved by -1 */
+	const struct pmf_map *map;  /* NULL if outside every mapping; valid until the next record */
+	uint64_t rva;               /* address in map->image (va - bias), or va without a map */
+};
+
+struct pmf_unwind_out {
+	struct pmf_unwind_frame *frames; /* the caller's, of cap places; innermost first */
+	size_t n, cap;
+	enum pmf_unwind_end end;
+};
+
+struct pmf_unwinder;
+
+enum pmf_unwind_mode { PMF_UNWIND_AUTO, PMF_UNWIND_DWARF, PMF_UNWIND_FP, PMF_UNWIND_NONE };
+
+struct pmf_unwinder *pmf_unwinder_new(
+	enum pmf_unwind_mode mode, const struct pmf_arch *arch, struct pmf_err *err);
+void pmf_unwinder_free(struct pmf_unwinder *u);
+
+/* Unwind @in into @out: at least the leaf is there. Addresses are process virtual addresses; return
+ * addresses are already moved to the call (-1), but not above a signal frame. Frames borrow the maps
+ * of @in->process. Takes bounded time whatever the dump and the files say. */
+void pmf_unwind(struct pmf_unwinder *u, const struct pmf_unwind_in *in, struct pmf_unwind_out *out);
+
+#endif

@@ -1,0 +1,80 @@
+#include "pmuflame/buf.h"
+
+#include "pmuflame/mem.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void reserve(struct pmf_buf *b, size_t extra)
+{
+	b->data = pmf_grow(b->data, &b->cap, b->len + extra + 1, 1);
+}
+
+void pmf_buf_release(struct pmf_buf *b)
+{
+	free(b->data);
+	*b = (struct pmf_buf)PMF_BUF_INIT;
+}
+
+void pmf_buf_clear(struct pmf_buf *b)
+{
+	b->len = 0;
+	if (b->data)
+		b->data[0] = '\0';
+}
+
+void pmf_buf_add(struct pmf_buf *b, const void *data, size_t len)
+{
+	reserve(b, len);
+	if (len)
+		memcpy(b->data + b->len, data, len);
+	b->len += len;
+	b->data[b->len] = '\0';
+}
+
+void pmf_buf_addstr(struct pmf_buf *b, const char *s)
+{
+	pmf_buf_add(b, s, strlen(s));
+}
+
+void pmf_buf_addch(struct pmf_buf *b, char c)
+{
+	pmf_buf_add(b, &c, 1);
+}
+
+void pmf_buf_vprintf(struct pmf_buf *b, const char *fmt, va_list ap)
+{
+	va_list again;
+	int len;
+
+	va_copy(again, ap);
+	len = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	if (len < 0)
+		return;
+	reserve(b, (size_t)len);
+	vsnprintf(b->data + b->len, (size_t)len + 1, fmt, ap);
+	b->len += (size_t)len;
+}
+
+void pmf_buf_printf(struct pmf_buf *b, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	pmf_buf_vprintf(b, fmt, ap);
+	va_end(ap);
+}
+
+char *pmf_buf_detach(struct pmf_buf *b)
+{
+	char *s = b->data ? b->data : pmf_strdup("");
+
+	*b = (struct pmf_buf)PMF_BUF_INIT;
+	return s;
+}
+
+const char *pmf_buf_str(const struct pmf_buf *b)
+{
+	return b->data ? b->data : "";
+}

@@ -1,0 +1,146 @@
+#include "pmuflame/file.h"
+
+#include "pmuflame/mem.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int pmf_file_read(const char *path, size_t max_bytes, struct pmf_buf *b, struct pmf_err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), ret = 0;
+	size_t got = 0;
+	char chunk[16384];
+
+	if (fd < 0)
+		return pmf_err_errno(
+			err, pmf_status_of_errno(errno), errno, "cannot open '%s'", path);
+	for (;;) {
+		ssize_t n = read(fd, chunk, sizeof chunk);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			ret = pmf_err_errno(err, PMF_EIO, errno, "cannot read '%s'", path);
+		if (n <= 0)
+			break;
+		got += (size_t)n;
+		if (got > max_bytes) {
+			ret = pmf_err_set(
+				err, PMF_ELIMIT, "'%s' is longer than %zu bytes", path, max_bytes);
+			break;
+		}
+		pmf_buf_add(b, chunk, (size_t)n);
+	}
+	close(fd);
+	return ret;
+}
+
+int pmf_file_read_line(const char *path, char *out, size_t size, struct pmf_err *err)
+{
+	struct pmf_buf b = PMF_BUF_INIT;
+	int ret = pmf_file_read(path, 1 << 20, &b, err);
+
+	if (ret == 0)
+		snprintf(out, size, "%.*s", (int)strcspn(pmf_buf_str(&b), "\n"), pmf_buf_str(&b));
+	pmf_buf_release(&b);
+	return ret;
+}
+
+int pmf_file_read_s64(const char *path, long long *out, struct pmf_err *err)
+{
+	char line[64], *end;
+	int ret = pmf_file_read_line(path, line, sizeof line, err);
+
+	if (ret)
+		return ret;
+	errno = 0;
+	*out = strtoll(line, &end, 10);
+	if (end == line || errno)
+		return pmf_err_set(err, PMF_EFORMAT, "'%s' holds no number", path);
+	return 0;
+}
+
+/* Under sudo a result belongs to who called it (sudo(8): SUDO_UID, SUDO_GID). */
+static void give_to_caller(int fd)
+{
+	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
+
+	if (geteuid() == 0 && uid && gid && fchown(fd, (uid_t)atol(uid), (gid_t)atol(gid)) < 0)
+		return; /* the file is still right, only root's */
+}
+
+int pmf_outfile_open(struct pmf_outfile *of, const char *path, struct pmf_err *err)
+{
+	mode_t mask = umask(0);
+	int fd;
+
+	umask(mask);
+	of->f = NULL;
+	of->path = pmf_strdup(path);
+	of->tmp_path = pmf_asprintf("%s.XXXXXX", path);
+	fd = mkostemp(of->tmp_path, O_CLOEXEC);
+	if (fd >= 0) {
+		if (fchmod(fd, 0666 & ~mask) == 0)
+			give_to_caller(fd);
+		of->f = fdopen(fd, "w");
+		if (!of->f) {
+			unlink(of->tmp_path);
+			close(fd);
+		}
+	}
+	if (!of->f) {
+		int ret = pmf_err_errno(
+			err, pmf_status_of_errno(errno), errno, "cannot write '%s'", path);
+
+		free(of->path);
+		free(of->tmp_path);
+		of->path = of->tmp_path = NULL;
+		return ret;
+	}
+	return 0;
+}
+
+static void outfile_free(struct pmf_outfile *of)
+{
+	free(of->path);
+	free(of->tmp_path);
+	memset(of, 0, sizeof *of);
+}
+
+int pmf_outfile_commit(struct pmf_outfile *of, struct pmf_err *err)
+{
+	int ret = 0, failed = ferror(of->f);
+
+	if (fclose(of->f) != 0 || failed || rename(of->tmp_path, of->path) != 0) {
+		ret = pmf_err_errno(err, PMF_EIO, errno, "cannot write '%s'", of->path);
+		unlink(of->tmp_path);
+	}
+	outfile_free(of);
+	return ret;
+}
+
+void pmf_outfile_abort(struct pmf_outfile *of)
+{
+	if (of->f) {
+		fclose(of->f);
+		unlink(of->tmp_path);
+	}
+	outfile_free(of);
+}
+
+int pmf_outfile_probe(const char *path, struct pmf_err *err)
+{
+	struct pmf_outfile of;
+	struct stat st;
+	int ret;
+
+	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return pmf_err_set(err, PMF_EUSAGE, "cannot write '%s': it is a folder", path);
+	ret = pmf_outfile_open(&of, path, err);
+	if (ret == 0)
+		pmf_outfile_abort(&of);
+	return ret;
+}

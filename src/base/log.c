@@ -1,0 +1,51 @@
+#include "pmuflame/log.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum pmf_log_level log_level = PMF_LOG_WARN;
+static volatile sig_atomic_t stop_signal;
+
+void pmf_log_set_level(enum pmf_log_level level)
+{
+	log_level = level;
+}
+
+enum pmf_log_level pmf_log_level(void)
+{
+	return log_level;
+}
+
+void pmf_log(enum pmf_log_level level, const char *fmt, ...)
+{
+	char line[1200] = "pmuflame: ";
+	size_t start = strlen(line), len;
+	va_list ap;
+
+	if (level > log_level)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line + start, sizeof line - start - 1, fmt, ap);
+	va_end(ap);
+	len = strlen(line);
+	/* Names of files and symbols are hostile: no escape sequence reaches the terminal. */
+	for (size_t i = start; i < len; i++)
+		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+			line[i] = '?';
+	line[len++] = '\n';
+	if (write(STDERR_FILENO, line, len) < 0)
+		return; /* nobody is left to tell */
+}
+
+void pmf_stop_request(int signo)
+{
+	stop_signal = signo;
+}
+
+int pmf_stop_requested(void)
+{
+	return stop_signal;
+}

@@ -1,0 +1,32 @@
+/* The command line: one struct pmf_cmd per command file. Only this folder prints results or exits. */
+#ifndef PMF_CLI_H
+#define PMF_CLI_H
+
+#include "pmuflame/err.h"
+
+enum pmf_exit {
+	PMF_EXIT_OK = 0,
+	PMF_EXIT_NO = 1,       /* a command's "no": doctor found something that blocks */
+	PMF_EXIT_USAGE = 2,    /* misuse of a command other than record */
+	PMF_EXIT_FAILED = 125, /* pmuflame failed, or record was misused */
+	PMF_EXIT_CANNOT_EXEC = 126,
+	PMF_EXIT_NOT_FOUND = 127,
+};
+
+struct pmf_cmd {
+	const char *name;
+	const char *summary; /* one line for the help's list of commands */
+	/* argv[0] is the command's name; returns the exit status. */
+	int (*run)(int argc, char **argv);
+};
+
+extern const struct pmf_cmd pmf_cmd_record;
+extern const struct pmf_cmd pmf_cmd_list;
+extern const struct pmf_cmd pmf_cmd_doctor;
+
+/* Print "pmuflame: TEXT" on stderr, whatever the log level, and return @status. */
+int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err);
+/* The same for a sentence made here. */
+int pmf_cli_failf(enum pmf_exit status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
