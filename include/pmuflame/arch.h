@@ -1,7 +1,7 @@
 /* pmuflame/arch.h - what differs between processor architectures, as one table row each.
  * Layer: base. Threads: constant data.
- * A recording names its architecture; it may differ from the machine that reads it. To add one: write
- * src/base/arch_NAME.c and add its row to src/base/arch.c. */
+ * A recording names its architecture; it may differ from the machine that reads it. To add one:
+ * write src/base/arch_NAME.c and add its row to src/base/arch.c. */
 #ifndef PMUFLAME_ARCH_H
 #define PMUFLAME_ARCH_H
 
@@ -17,14 +17,15 @@ struct pmf_arch {
 	 * arch/…/include/uapi/asm/perf_regs.h. */
 	uint64_t user_regs;
 	uint8_t reg_ip, reg_sp, reg_fp; /* perf register numbers */
-	uint8_t reg_ra;                 /* the link register, or PMF_REG_NONE where calls push */
-	uint8_t dwarf_ra;               /* DWARF number of the return-address column */
+	uint8_t reg_ra;			/* the link register, or PMF_REG_NONE where calls push */
+	uint8_t dwarf_ra;		/* DWARF number of the return-address column */
 	/* perf register number → DWARF number, PMF_REG_NONE where DWARF has none. */
 	uint8_t perf_to_dwarf[PMF_ARCH_MAX_REGS];
 	/* A frame made with a frame pointer: where the caller's fp and the return address stand,
 	 * relative to the fp register, in bytes. */
 	int8_t fp_saved_fp, fp_saved_ra;
-	uint64_t ip_mask; /* bits of a code address that count: all, but for pointer authentication */
+	uint64_t ip_mask; /* bits of a code address that count: all, but for pointer authentication
+			   */
 };
 
 /* The row of the machine that this program was built for; never NULL. */

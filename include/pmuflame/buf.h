@@ -12,7 +12,10 @@ struct pmf_buf {
 	size_t cap;
 };
 
-#define PMF_BUF_INIT {NULL, 0, 0}
+#define PMF_BUF_INIT \
+	{ \
+		NULL, 0, 0 \
+	}
 
 void pmf_buf_release(struct pmf_buf *b);
 void pmf_buf_clear(struct pmf_buf *b);

@@ -7,13 +7,13 @@
  * caller can choose a fallback or an exit status; the sentence in struct pmf_err is for people. */
 enum pmf_status {
 	PMF_OK = 0,
-	PMF_EUSAGE = -1,   /* what the user wrote is wrong */
+	PMF_EUSAGE = -1,    /* what the user wrote is wrong */
 	PMF_ENOTFOUND = -2, /* no such event, file, process, section */
-	PMF_EPERM = -3,    /* the kernel or the file system does not permit it */
-	PMF_EUNSUP = -4,   /* this machine, kernel or build cannot do it */
-	PMF_EFORMAT = -5,  /* a file or a record is malformed */
-	PMF_EIO = -6,      /* reading or writing failed */
-	PMF_ELIMIT = -7,   /* a limit was reached (memory, descriptors, sizes) */
+	PMF_EPERM = -3,	    /* the kernel or the file system does not permit it */
+	PMF_EUNSUP = -4,    /* this machine, kernel or build cannot do it */
+	PMF_EFORMAT = -5,   /* a file or a record is malformed */
+	PMF_EIO = -6,	    /* reading or writing failed */
+	PMF_ELIMIT = -7,    /* a limit was reached (memory, descriptors, sizes) */
 };
 
 struct pmf_err {
@@ -21,7 +21,10 @@ struct pmf_err {
 	char text[1000]; /* one sentence: what, why, and what to do where that is known */
 };
 
-#define PMF_ERR_INIT {PMF_OK, ""}
+#define PMF_ERR_INIT \
+	{ \
+		PMF_OK, "" \
+	}
 
 /* Fill @err (which may be NULL) and return @status. The text is cut at the buffer's size. */
 int pmf_err_set(struct pmf_err *err, enum pmf_status status, const char *fmt, ...)

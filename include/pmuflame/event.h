@@ -16,21 +16,22 @@
 #include <stdint.h>
 
 enum pmf_event_class {
-	PMF_EVENT_HARDWARE,   /* counts on a PMU: hardware, cache, raw, any sysfs PMU of a core */
-	PMF_EVENT_CLOCK,      /* cpu-clock, task-clock: counts nanoseconds */
-	PMF_EVENT_FAULT,      /* page, alignment and emulation faults */
-	PMF_EVENT_SWITCH,     /* context switches, migrations, cgroup switches: happen in the kernel */
+	PMF_EVENT_HARDWARE, /* counts on a PMU: hardware, cache, raw, any sysfs PMU of a core */
+	PMF_EVENT_CLOCK,    /* cpu-clock, task-clock: counts nanoseconds */
+	PMF_EVENT_FAULT,    /* page, alignment and emulation faults */
+	PMF_EVENT_SWITCH, /* context switches, migrations, cgroup switches: happen in the kernel */
 	PMF_EVENT_TRACEPOINT,
 	PMF_EVENT_BREAKPOINT,
-	PMF_EVENT_OTHER,      /* counting-only software (dummy, bpf-output), uncore and other PMUs */
+	PMF_EVENT_OTHER, /* counting-only software (dummy, bpf-output), uncore and other PMUs */
 };
 
 /* One way to open the event: a PMU and the CPUs that it covers. Hybrid machines need one per core
  * PMU; they add up to one column. */
 struct pmf_event_attr {
-	struct perf_event_attr attr; /* type, config*, bp_*, exclude_*, precise_ip; no sampling yet */
-	char *pmu;                   /* "cpu_core", "software", …; NULL if not known */
-	char *cpus;                  /* list as in sysfs ("0-7,16"), NULL for every CPU */
+	struct perf_event_attr
+		attr; /* type, config*, bp_*, exclude_*, precise_ip; no sampling yet */
+	char *pmu;    /* "cpu_core", "software", …; NULL if not known */
+	char *cpus;   /* list as in sysfs ("0-7,16"), NULL for every CPU */
 };
 
 struct pmf_event {
@@ -39,13 +40,15 @@ struct pmf_event {
 	enum pmf_event_class cls;
 	struct pmf_event_attr *attrs;
 	size_t nr_attrs;
-	uint64_t period;  /* fixed period in events (ns for clocks), or 0 */
-	uint64_t freq_hz; /* target frequency, or 0; one of the two is set after pmf_event_default_rate */
-	bool rate_given;  /* the SPEC itself had @… */
-	uint8_t precise;  /* how much precise_ip was asked for by p modifiers (0 to 3) */
-	bool precise_given; /* precise is what the user asked for; else the highest that opens is taken */
-	bool user_given;  /* u, k or h was given */
-	int group;        /* events with the same number ≥ 0 are scheduled together; -1 alone */
+	uint64_t period;    /* fixed period in events (ns for clocks), or 0 */
+	uint64_t freq_hz;   /* target frequency, or 0; one of the two is set after
+			       pmf_event_default_rate */
+	bool rate_given;    /* the SPEC itself had @… */
+	uint8_t precise;    /* how much precise_ip was asked for by p modifiers (0 to 3) */
+	bool precise_given; /* precise is what the user asked for; else the highest that opens is
+			       taken */
+	bool user_given;    /* u, k or h was given */
+	int group;	    /* events with the same number ≥ 0 are scheduled together; -1 alone */
 	char *fallback_reason; /* why label differs from spec, or NULL */
 };
 
@@ -62,18 +65,19 @@ struct pmf_event_list {
 void pmf_event_list_init(struct pmf_event_list *list);
 void pmf_event_list_release(struct pmf_event_list *list);
 
-/* Parse @arg (SPEC[,SPEC...]) and append its events. A preset's members come with @can_open deciding
- * which of them run here (NULL: all do): dropped ones are named in list->dropped. A NAME that nothing
- * knows is PMF_ENOTFOUND with the nearest names offered; bad grammar is PMF_EUSAGE; a tracepoint that
- * may not be read is PMF_EPERM. Each sentence says what to do. On failure @list is unchanged. */
+/* Parse @arg (SPEC[,SPEC...]) and append its events. A preset's members come with @can_open
+ * deciding which of them run here (NULL: all do): dropped ones are named in list->dropped. A NAME
+ * that nothing knows is PMF_ENOTFOUND with the nearest names offered; bad grammar is PMF_EUSAGE; a
+ * tracepoint that may not be read is PMF_EPERM. Each sentence says what to do. On failure @list is
+ * unchanged. */
 typedef bool pmf_event_can_open(void *ctx, const struct pmf_event *ev, struct pmf_err *why);
 int pmf_event_list_add(struct pmf_event_list *list, const char *arg, pmf_event_can_open *can_open,
 	void *ctx, struct pmf_err *err);
 
-/* Fill in period or freq_hz where the SPEC gave none: @period or @freq_hz if not 0 (from -c and -F),
- * else 997 Hz for hardware, clocks and faults and period 1 for the rest. Checks what the kernel would
- * clamp: PMF_EUSAGE for clock periods under 10,000 ns, frequencies above @max_hz (the kernel's
- * perf_event_max_sample_rate; 0 if not known) and period 0. */
+/* Fill in period or freq_hz where the SPEC gave none: @period or @freq_hz if not 0 (from -c and
+ * -F), else 997 Hz for hardware, clocks and faults and period 1 for the rest. Checks what the
+ * kernel would clamp: PMF_EUSAGE for clock periods under 10,000 ns, frequencies above @max_hz (the
+ * kernel's perf_event_max_sample_rate; 0 if not known) and period 0. */
 int pmf_event_default_rate(struct pmf_event *ev, uint64_t period, uint64_t freq_hz, uint64_t max_hz,
 	struct pmf_err *err);
 

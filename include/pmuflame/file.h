@@ -16,8 +16,8 @@ int pmf_file_read_line(const char *path, char *out, size_t size, struct pmf_err 
 int pmf_file_read_s64(const char *path, long long *out, struct pmf_err *err);
 
 /* A result file: written under a temporary name beside its place, then renamed over it, so that a
- * reader sees the old file or the whole new one, and a symlink planted in its place is replaced, not
- * followed (open(2) O_EXCL, rename(2)). Under sudo the file belongs to the calling user. */
+ * reader sees the old file or the whole new one, and a symlink planted in its place is replaced,
+ * not followed (open(2) O_EXCL, rename(2)). Under sudo the file belongs to the calling user. */
 struct pmf_outfile {
 	FILE *f;
 	char *path;

@@ -24,15 +24,15 @@ typedef bool pmf_index_eq(const void *ctx, uint32_t value, const void *key);
 void pmf_index_init(struct pmf_index *ix);
 void pmf_index_release(struct pmf_index *ix);
 /* The value stored under @hash for which @eq(ctx, value, key) holds, or UINT32_MAX. */
-uint32_t pmf_index_find(
-	const struct pmf_index *ix, uint64_t hash, pmf_index_eq *eq, const void *ctx, const void *key);
+uint32_t pmf_index_find(const struct pmf_index *ix, uint64_t hash, pmf_index_eq *eq,
+	const void *ctx, const void *key);
 /* Store @value; the caller knows that it is not there yet. */
 void pmf_index_add(struct pmf_index *ix, uint64_t hash, uint32_t value);
 /* Forget @value stored under @hash; false if it is not there. */
 bool pmf_index_remove(struct pmf_index *ix, uint64_t hash, uint32_t value);
 
-/* Interned strings: the same bytes get the same id; id 0 is the empty string. Strings stay where they
- * are for the table's life and are NUL-terminated (a NUL inside @s cuts it there). */
+/* Interned strings: the same bytes get the same id; id 0 is the empty string. Strings stay where
+ * they are for the table's life and are NUL-terminated (a NUL inside @s cuts it there). */
 struct pmf_strtab {
 	struct pmf_arena arena;
 	struct pmf_index index;

@@ -1,6 +1,6 @@
 /* pmuflame/log.h - messages on stderr while working, and the stop flag.
- * Layer: base. Threads: any; one line is one write(2). The level and the stop flag are the program's
- * only changing globals. */
+ * Layer: base. Threads: any; one line is one write(2). The level and the stop flag are the
+ * program's only changing globals. */
 #ifndef PMUFLAME_LOG_H
 #define PMUFLAME_LOG_H
 

@@ -17,7 +17,8 @@ char *pmf_strdup(const char *s);
 char *pmf_strndup(const char *s, size_t len);
 char *pmf_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Grow @p (of *@cap elements of @size bytes) so that at least @need fit; the growth is geometric. */
+/* Grow @p (of *@cap elements of @size bytes) so that at least @need fit; the growth is geometric.
+ */
 void *pmf_grow(void *p, size_t *cap, size_t need, size_t size);
 
 #define PMF_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -25,10 +26,10 @@ void *pmf_grow(void *p, size_t *cap, size_t need, size_t size);
 #define PMF_MAX(a, b) ((a) > (b) ? (a) : (b))
 
 /* Append one element to an array field trio: PMF_PUSH(list->items, list->n, list->cap) = item; */
-#define PMF_PUSH(items, n, cap)                                                                    \
-	(*(((n) == (cap) ? (void)((items) = pmf_grow((items), &(cap), (n) + 1, sizeof *(items)))   \
-			 : (void)0),                                                               \
-	   &(items)[(n)++]))
+#define PMF_PUSH(items, n, cap) \
+	(*(((n) == (cap) ? (void)((items) = pmf_grow((items), &(cap), (n) + 1, sizeof *(items))) \
+			 : (void)0), \
+		&(items)[(n)++]))
 
 /* An arena: allocations that live and die together. Aligned to 16 bytes. */
 struct pmf_arena {

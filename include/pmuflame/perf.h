@@ -14,12 +14,12 @@
 /* ---- What this machine and this user may do ---- */
 
 struct pmf_perf_limits {
-	long long paranoid;     /* kernel.perf_event_paranoid, -100 if it cannot be read */
-	long long mlock_kb;     /* kernel.perf_event_mlock_kb */
-	long long max_rate_hz;  /* kernel.perf_event_max_sample_rate, 0 if it cannot be read */
-	long long max_stack;    /* kernel.perf_event_max_stack */
+	long long paranoid;    /* kernel.perf_event_paranoid, -100 if it cannot be read */
+	long long mlock_kb;    /* kernel.perf_event_mlock_kb */
+	long long max_rate_hz; /* kernel.perf_event_max_sample_rate, 0 if it cannot be read */
+	long long max_stack;   /* kernel.perf_event_max_stack */
 	long long kptr_restrict;
-	bool cap_perfmon;       /* CAP_PERFMON or CAP_SYS_ADMIN is effective */
+	bool cap_perfmon; /* CAP_PERFMON or CAP_SYS_ADMIN is effective */
 	bool cap_ipc_lock;
 	int cpus_online;
 };
@@ -29,9 +29,9 @@ bool pmf_perf_kernel_permitted(const struct pmf_perf_limits *l);
 
 /* Fields of struct perf_event_attr that kernels learnt over time, found out by opening. */
 struct pmf_perf_features {
-	bool build_id;    /* attr.build_id (5.12) */
+	bool build_id;	  /* attr.build_id (5.12) */
 	bool format_lost; /* PERF_FORMAT_LOST (6.0) */
-	bool ksymbol;     /* 5.1 */
+	bool ksymbol;	  /* 5.1 */
 };
 /* 0, or the reason why the kernel refuses every event (seccomp filter, perf_event_paranoid 3, no
  * perf_event_open at all) with the remedy. */
@@ -42,24 +42,25 @@ struct pmf_perf_try {
 	bool opens, counts, samples;
 	bool user_only; /* it only opens with exclude_kernel */
 	int precise_ip; /* the highest that opens, if it samples */
-	char why[400];  /* what stopped it: a sentence, "" if nothing did */
+	char why[400];	/* what stopped it: a sentence, "" if nothing did */
 };
 void pmf_perf_try_event(const struct pmf_event *ev, struct pmf_perf_try *out);
 /* As pmf_event_can_open: does it open for sampling here? */
 bool pmf_perf_can_open(void *ctx, const struct pmf_event *ev, struct pmf_err *why);
-/* Is there a PMU: plain cycles opens and counts over a millisecond of work? @why gets the reason. */
+/* Is there a PMU: plain cycles opens and counts over a millisecond of work? @why gets the reason.
+ */
 bool pmf_perf_has_pmu(struct pmf_err *why);
 
 /* ---- A session: events open on a child, per CPU, in one ring per CPU ---- */
 
 struct pmf_perf_opts {
-	pid_t pid;             /* stopped before its exec; counting starts with it */
+	pid_t pid; /* stopped before its exec; counting starts with it */
 	bool inherit;
-	bool user_stacks;      /* registers and dump */
-	uint32_t stack_bytes;  /* dump size, multiple of 8, at most 65,528 */
+	bool user_stacks;     /* registers and dump */
+	uint32_t stack_bytes; /* dump size, multiple of 8, at most 65,528 */
 	bool callchain_kernel;
-	bool callchain_user;   /* let the kernel walk user frame pointers */
-	size_t ring_bytes;     /* wanted per CPU; halved until it fits */
+	bool callchain_user; /* let the kernel walk user frame pointers */
+	size_t ring_bytes;   /* wanted per CPU; halved until it fits */
 };
 
 /* What became of one event. */
@@ -93,8 +94,8 @@ int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, vo
 /* Stop counting, descendants included. */
 void pmf_perf_disable(struct pmf_perf_session *s);
 
-/* Totals of event @event over its descriptors (read(2)); @dummy_running_ns: Σ over those CPUs of the
- * sideband event's running time, the base for multiplexing. */
+/* Totals of event @event over its descriptors (read(2)); @dummy_running_ns: Σ over those CPUs of
+ * the sideband event's running time, the base for multiplexing. */
 struct pmf_perf_totals {
 	uint64_t value, enabled_ns, running_ns, lost;
 	uint64_t dummy_running_ns;

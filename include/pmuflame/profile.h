@@ -1,5 +1,5 @@
-/* pmuflame/profile.h - what a run cost, by stack: interned frames, a stack tree, a column per event.
- * Layer: profile (uses base). Threads: one owner.
+/* pmuflame/profile.h - what a run cost, by stack: interned frames, a stack tree, a column per
+ * event. Layer: profile (uses base). Threads: one owner.
  *
  * While recording, frames are addresses (module, rva); names are filled in later, once per frame.
  * The call tree by name, which renderers draw, is built on demand (struct pmf_tree). */
@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 enum pmf_frame_kind {
-	PMF_FRAME_ROOT,    /* "all" */
+	PMF_FRAME_ROOT,	   /* "all" */
 	PMF_FRAME_PROCESS, /* a process, by its comm */
 	PMF_FRAME_KERNEL,
 	PMF_FRAME_NATIVE,
@@ -28,12 +28,12 @@ enum pmf_frame_kind {
  * differ by name. All strings are ids in the profile's string table. */
 struct pmf_frame {
 	enum pmf_frame_kind kind;
-	uint32_t module;  /* file name of the mapping: "libc.so.6", "[kernel]", "" */
-	uint32_t path;    /* the whole path, for tooltips and later look-ups */
-	uint64_t rva;     /* address in the image, 0 when made by name */
-	uint32_t image;   /* the recorder's number of the file, for symbolizing; UINT32_MAX if none */
-	uint32_t name;    /* function, demangled; 0 until named */
-	uint32_t file;    /* source file, 0 if not known */
+	uint32_t module; /* file name of the mapping: "libc.so.6", "[kernel]", "" */
+	uint32_t path;	 /* the whole path, for tooltips and later look-ups */
+	uint64_t rva;	 /* address in the image, 0 when made by name */
+	uint32_t image; /* the recorder's number of the file, for symbolizing; UINT32_MAX if none */
+	uint32_t name;	/* function, demangled; 0 until named */
+	uint32_t file;	/* source file, 0 if not known */
 	uint32_t line;
 	/* Inlined callees at this address, outermost first: frames of kind INLINED, or none. */
 	uint32_t first_inline, nr_inline;
@@ -48,29 +48,30 @@ struct pmf_node {
 
 /* Per-event facts, the numeric half of the ledger. Counts are in events (ns for clocks). */
 struct pmf_profile_event {
-	char *spec;        /* asked for */
-	char *label;       /* counted */
-	char *unit;        /* "ns" or "events" */
-	char *file_name;   /* label made safe, unique among the run's events */
-	uint64_t period;   /* fixed, or 0 */
-	uint64_t freq_hz;  /* asked for, or 0 */
-	int precise_ip;    /* granted */
+	char *spec;	  /* asked for */
+	char *label;	  /* counted */
+	char *unit;	  /* "ns" or "events" */
+	char *file_name;  /* label made safe, unique among the run's events */
+	uint64_t period;  /* fixed, or 0 */
+	uint64_t freq_hz; /* asked for, or 0 */
+	int precise_ip;	  /* granted */
 	bool exclude_kernel, exclude_user;
 	char *fallback_reason;
-	uint64_t counted;  /* Σ read() over CPUs, not scaled */
-	uint64_t enabled_ns, running_ns, task_ns; /* Σ over CPUs; task_ns: the dummy's running time */
-	double scale;      /* multiplexing: ≥ 1; exactly 1 if it always ran */
-	uint64_t samples, weight;         /* taken, and Σ of their raw weights */
-	uint64_t unsampled;               /* counted beyond samples, raw */
-	uint64_t lost;                    /* samples lost; valid if lost_known */
+	uint64_t counted; /* Σ read() over CPUs, not scaled */
+	uint64_t enabled_ns, running_ns,
+		task_ns;	  /* Σ over CPUs; task_ns: the dummy's running time */
+	double scale;		  /* multiplexing: ≥ 1; exactly 1 if it always ran */
+	uint64_t samples, weight; /* taken, and Σ of their raw weights */
+	uint64_t unsampled;	  /* counted beyond samples, raw */
+	uint64_t lost;		  /* samples lost; valid if lost_known */
 	bool lost_known;
-	uint64_t throttled;               /* THROTTLE records */
+	uint64_t throttled; /* THROTTLE records */
 	/* Per sample-column counts, filled by the recorder. */
-	uint64_t cut_stacks;              /* the dump ended before the stack did */
-	uint64_t broken_stacks;           /* the unwinder gave up elsewhere */
-	uint64_t rooted_stacks;           /* reached the outermost frame */
-	uint64_t no_user_stack;           /* no user registers: kernel threads, exiting tasks */
-	uint64_t skewed_stacks;           /* precise ip outside the function of the dumped registers */
+	uint64_t cut_stacks;	/* the dump ended before the stack did */
+	uint64_t broken_stacks; /* the unwinder gave up elsewhere */
+	uint64_t rooted_stacks; /* reached the outermost frame */
+	uint64_t no_user_stack; /* no user registers: kernel threads, exiting tasks */
+	uint64_t skewed_stacks; /* precise ip outside the function of the dumped registers */
 	uint64_t unresolved_frames, frames; /* leaf and inner frames, over all samples */
 };
 
@@ -92,18 +93,18 @@ struct pmf_profile {
 	struct pmf_index node_index;
 	struct pmf_profile_event *events;
 	size_t nr_events;
-	/* Column e: weights[e][node] and samples[e][node], self values; both have cap_columns places,
-	 * zeroed beyond what was added. */
+	/* Column e: weights[e][node] and samples[e][node], self values; both have cap_columns
+	 * places, zeroed beyond what was added. */
 	uint64_t **weights, **samples;
 	size_t cap_columns;
 	struct pmf_note *notes;
 	size_t nr_notes, cap_notes;
 	/* The run. */
-	char *title;      /* the target's or command's name */
-	char *command;    /* the command line, shell-quoted, home as ~; NULL if left out */
-	char *host_note;  /* machine, kernel: "x86_64, Linux 6.18.44, 2 CPUs" */
+	char *title;	 /* the target's or command's name */
+	char *command;	 /* the command line, shell-quoted, home as ~; NULL if left out */
+	char *host_note; /* machine, kernel: "x86_64, Linux 6.18.44, 2 CPUs" */
 	uint64_t start_unix_ns, duration_ns;
-	uint64_t lost_sideband; /* non-sample records lost */
+	uint64_t lost_sideband;	    /* non-sample records lost */
 	uint64_t lost_unattributed; /* LOST records' sum where the kernel has no PERF_FORMAT_LOST */
 	int cpus;
 };
@@ -145,9 +146,9 @@ struct pmf_func {
 
 struct pmf_tree_node {
 	uint32_t func;
-	uint32_t parent;                  /* UINT32_MAX for the root, node 0 */
+	uint32_t parent;		    /* UINT32_MAX for the root, node 0 */
 	uint32_t first_child, next_sibling; /* UINT32_MAX at the end */
-	uint32_t depth;                   /* root 0 */
+	uint32_t depth;			    /* root 0 */
 };
 
 /* Columns are scaled weights and sample counts: total[e * nr_nodes + node] and so on. Siblings are

@@ -13,12 +13,12 @@
 
 /* How the records of one event id are laid out. */
 struct pmf_layout {
-	uint64_t id;          /* PERF_SAMPLE_IDENTIFIER value */
-	uint32_t event;       /* the caller's number of the event, PMF_NO_EVENT for sideband */
+	uint64_t id;	/* PERF_SAMPLE_IDENTIFIER value */
+	uint32_t event; /* the caller's number of the event, PMF_NO_EVENT for sideband */
 	uint64_t sample_type;
 	uint64_t read_format;
-	uint64_t regs_user;   /* attr.sample_regs_user */
-	uint64_t period;      /* weight of samples without PERF_SAMPLE_PERIOD */
+	uint64_t regs_user; /* attr.sample_regs_user */
+	uint64_t period;    /* weight of samples without PERF_SAMPLE_PERIOD */
 };
 #define PMF_NO_EVENT UINT32_MAX
 
@@ -42,8 +42,8 @@ struct pmf_sample {
 	uint64_t regs_mask;
 	const uint64_t *regs; /* one for each bit of regs_mask, lowest first */
 	const uint8_t *stack;
-	size_t stack_bytes;   /* copied by the kernel (dyn_size) */
-	size_t stack_asked;   /* room in the record (size) */
+	size_t stack_bytes; /* copied by the kernel (dyn_size) */
+	size_t stack_asked; /* room in the record (size) */
 };
 
 struct pmf_record {
@@ -85,9 +85,9 @@ struct pmf_record {
 	};
 };
 
-/* Parse the record at @data (8-byte aligned, @len bytes: header.size). What it points to lives as long
- * as the bytes. PMF_EFORMAT for anything that does not fit its own sizes; nothing outside [data, data +
- * len) is read. An unknown type gives its header and trailer only. */
+/* Parse the record at @data (8-byte aligned, @len bytes: header.size). What it points to lives as
+ * long as the bytes. PMF_EFORMAT for anything that does not fit its own sizes; nothing outside
+ * [data, data + len) is read. An unknown type gives its header and trailer only. */
 int pmf_record_parse(const struct pmf_layouts *ls, const void *data, size_t len,
 	struct pmf_record *out, struct pmf_err *err);
 
@@ -96,13 +96,13 @@ uint64_t pmf_record_time(const struct pmf_layouts *ls, const void *data, size_t 
 
 /* ---- Rings: byte streams in, records in time order out ---- */
 
-/* One kernel ring seen from the reader. For a live session head comes from data_head; for replay it is
- * the size of the stream. */
+/* One kernel ring seen from the reader. For a live session head comes from data_head; for replay it
+ * is the size of the stream. */
 struct pmf_ring {
 	const uint8_t *data;
-	size_t size;         /* power of two */
+	size_t size;	     /* power of two */
 	uint64_t head, tail; /* head: bytes that may be read; tail: consumed so far (both grow) */
-	uint8_t *wrap;       /* room for one record that wraps, 64 KiB; owned by the merge */
+	uint8_t *wrap;	     /* room for one record that wraps, 64 KiB; owned by the merge */
 };
 
 struct pmf_merge {
@@ -111,18 +111,18 @@ struct pmf_merge {
 	struct pmf_merge_entry *heap; /* rings with a record waiting, by its time */
 	size_t nr_heap;
 	const struct pmf_layouts *layouts; /* borrowed */
-	uint64_t last_ns;       /* time of the newest record delivered */
-	uint64_t out_of_order;  /* records older than one already delivered */
-	uint64_t malformed;     /* skipped: their bytes made no sense */
+	uint64_t last_ns;		   /* time of the newest record delivered */
+	uint64_t out_of_order;		   /* records older than one already delivered */
+	uint64_t malformed;		   /* skipped: their bytes made no sense */
 };
 
 int pmf_merge_init(struct pmf_merge *m, const struct pmf_layouts *layouts, struct pmf_ring **rings,
 	size_t n, struct pmf_err *err);
 void pmf_merge_release(struct pmf_merge *m);
 
-/* Deliver all records older than @until_ns (UINT64_MAX: all there are) in time order. @cb must be done
- * with a record when it returns; its bytes are given back to the kernel (tail moves on) after that. A
- * negative return of @cb stops and is returned. */
+/* Deliver all records older than @until_ns (UINT64_MAX: all there are) in time order. @cb must be
+ * done with a record when it returns; its bytes are given back to the kernel (tail moves on) after
+ * that. A negative return of @cb stops and is returned. */
 typedef int pmf_record_cb(void *ctx, const struct pmf_record *rec);
 int pmf_merge_drain(struct pmf_merge *m, uint64_t until_ns, pmf_record_cb *cb, void *ctx);
 

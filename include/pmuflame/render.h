@@ -1,6 +1,7 @@
 /* pmuflame/render.h - one file per output format behind one table.
  * Layer: render (uses base, profile). Threads: pure functions over a profile that does not change.
- * To add a format: one file src/render/render_NAME.c, one row in src/render/render.c, one golden test. */
+ * To add a format: one file src/render/render_NAME.c, one row in src/render/render.c, one golden
+ * test. */
 #ifndef PMUFLAME_RENDER_H
 #define PMUFLAME_RENDER_H
 
@@ -17,7 +18,7 @@ struct pmf_render_opts {
 struct pmf_renderer {
 	const char *name;   /* as in --format */
 	const char *suffix; /* of the file: "svg" */
-	bool per_event;     /* one file per event, else one for all (event is then 0) */
+	bool per_event;	    /* one file per event, else one for all (event is then 0) */
 	const char *desc;
 	/* Write event @event of @t to @f. Write errors are left in ferror(@f) for the caller; a
 	 * negative status is for what the format cannot express. */

@@ -2,9 +2,9 @@
  * Layer: symbol (uses base, process). Threads: one owner.
  *
  * Tried for a file, in this order: .symtab; a separate debug file by build id
- * (/usr/lib/debug/.build-id/xx/yyyy.debug) or .gnu_debuglink (GDB manual, "Separate Debug Files", with
- * the CRC checked); .dynsym; .gnu_debugdata (MiniDebugInfo, xz). PLT stubs are named "NAME@plt". Sizes
- * 0 reach to the next symbol. The kernel's names come from /proc/kallsyms. */
+ * (/usr/lib/debug/.build-id/xx/yyyy.debug) or .gnu_debuglink (GDB manual, "Separate Debug Files",
+ * with the CRC checked); .dynsym; .gnu_debugdata (MiniDebugInfo, xz). PLT stubs are named
+ * "NAME@plt". Sizes 0 reach to the next symbol. The kernel's names come from /proc/kallsyms. */
 #ifndef PMUFLAME_SYMBOL_H
 #define PMUFLAME_SYMBOL_H
 
@@ -16,25 +16,25 @@
 struct pmf_symbolizer;
 
 struct pmf_symbol {
-	const char *name;   /* demangled; lives as long as the symbolizer */
-	const char *module; /* for kernel modules "[ext4]", else NULL: the image's own name */
+	const char *name;     /* demangled; lives as long as the symbolizer */
+	const char *module;   /* for kernel modules "[ext4]", else NULL: the image's own name */
 	uint64_t start, size; /* address in the image */
 };
 
 struct pmf_symbolizer *pmf_symbolizer_new(void);
 void pmf_symbolizer_free(struct pmf_symbolizer *s);
 
-/* The function at @rva of @im. False if none is known (out is then untouched). Tables are read at the
- * first question about an image and kept. */
-bool pmf_symbol_find(struct pmf_symbolizer *s, const struct pmf_image *im, uint64_t rva,
-	struct pmf_symbol *out);
+/* The function at @rva of @im. False if none is known (out is then untouched). Tables are read at
+ * the first question about an image and kept. */
+bool pmf_symbol_find(
+	struct pmf_symbolizer *s, const struct pmf_image *im, uint64_t rva, struct pmf_symbol *out);
 
 /* Whether /proc/kallsyms shows addresses: 0, or a status with the reason and the remedy
  * (kernel.kptr_restrict, proc(5)). */
 int pmf_symbol_kernel_status(struct pmf_symbolizer *s, struct pmf_err *err);
 
-/* Demangle C++ (Itanium), Rust (legacy and v0) and D names by libiberty; others are returned as they
- * are. free(3) the result. */
+/* Demangle C++ (Itanium), Rust (legacy and v0) and D names by libiberty; others are returned as
+ * they are. free(3) the result. */
 char *pmf_symbol_demangle(const char *name);
 
 #endif

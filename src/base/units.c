@@ -97,8 +97,9 @@ int pmf_parse_u64(const char *s, size_t len, uint64_t *out, const char *what, st
 	*out = n * factor;
 	return 0;
 bad:
-	return pmf_err_set(err, PMF_EUSAGE, "%s '%.*s' is not a whole number that fits (such as 1000, 10k, 0x1f)",
-		what, (int)PMF_UNITS_MAX < (int)len ? PMF_UNITS_MAX : (int)len, s);
+	return pmf_err_set(err, PMF_EUSAGE,
+		"%s '%.*s' is not a whole number that fits (such as 1000, 10k, 0x1f)", what,
+		(int)PMF_UNITS_MAX < (int)len ? PMF_UNITS_MAX : (int)len, s);
 }
 
 int pmf_parse_seconds(const char *s, uint64_t *out_ns, const char *what, struct pmf_err *err)
@@ -124,5 +125,6 @@ int pmf_parse_seconds(const char *s, uint64_t *out_ns, const char *what, struct 
 		}
 	}
 bad:
-	return pmf_err_set(err, PMF_EUSAGE, "%s '%s' is not a time (such as 10, 0.5, 250ms, 2m)", what, s);
+	return pmf_err_set(
+		err, PMF_EUSAGE, "%s '%s' is not a time (such as 10, 0.5, 250ms, 2m)", what, s);
 }

@@ -1,8 +1,10 @@
-/* The command line: one struct pmf_cmd per command file. Only this folder prints results or exits. */
+/* The command line: one struct pmf_cmd per command file. Only this folder prints results or exits.
+ */
 #ifndef PMF_CLI_H
 #define PMF_CLI_H
 
 #include "pmuflame/err.h"
+#include <stdio.h>
 
 enum pmf_exit {
 	PMF_EXIT_OK = 0,
@@ -28,5 +30,8 @@ extern const struct pmf_cmd pmf_cmd_doctor;
 int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err);
 /* The same for a sentence made here. */
 int pmf_cli_failf(enum pmf_exit status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The list of commands, as help shows it. */
+void pmf_cli_print_commands(FILE *f);
 
 #endif

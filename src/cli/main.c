@@ -1,4 +1,46 @@
-int main(void)
+/* The command table, and the choice among it. */
+#include "cli.h"
+
+#include "pmuflame/log.h"
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct pmf_cmd *const commands[] = {
+	&pmf_cmd_record,
+	&pmf_cmd_list,
+	&pmf_cmd_doctor,
+};
+
+int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err)
 {
-	return 125;
+	return pmf_cli_failf(status, "%s", err->text);
+}
+
+int pmf_cli_failf(enum pmf_exit status, const char *fmt, ...)
+{
+	char text[sizeof((struct pmf_err *)0)->text + 100];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	pmf_log(PMF_LOG_QUIET, "%s", text); /* no level hides an error */
+	return status;
+}
+
+void pmf_cli_print_commands(FILE *f)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+		fprintf(f, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+}
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof commands[0]; i++)
+		if (strcmp(argv[1], commands[i]->name) == 0)
+			return commands[i]->run(argc - 1, argv + 1);
+	/* Anything else is a recording, whose name may be left out. */
+	return pmf_cmd_record.run(argc, argv);
 }

@@ -1,0 +1,67 @@
+/* pmuflame/collect.h - run a command under its events and make the profile.
+ * Layer: collect (wires source → process → unwind → profile → symbol). Threads: the calling one
+ * only; signals are blocked and read from a descriptor while a run lasts. */
+#ifndef PMUFLAME_COLLECT_H
+#define PMUFLAME_COLLECT_H
+
+#include "pmuflame/err.h"
+#include "pmuflame/event.h"
+#include "pmuflame/profile.h"
+#include "pmuflame/source.h"
+#include "pmuflame/unwind.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+/* ---- Which events ---- */
+
+struct pmf_plan_opts {
+	char **specs; /* the --event arguments */
+	size_t nr_specs;
+	uint64_t period, freq_hz; /* -c, -F; 0 if not given */
+	bool strict;		  /* neither the cycles fallback nor dropped preset members */
+};
+
+/* Parse the specs, drop from presets what cannot run here, fill in rates, and replace plain cycles
+ * by cpu-clock where there is no PMU (event->fallback_reason then says why). @list must be empty.
+ */
+int pmf_plan_events(
+	struct pmf_event_list *list, const struct pmf_plan_opts *opts, struct pmf_err *err);
+
+/* ---- One run ---- */
+
+struct pmf_progress {
+	const struct pmf_profile *profile; /* events[e].samples so far */
+	uint64_t elapsed_ns;
+	uint64_t lost; /* records lost so far, of any kind */
+};
+typedef void pmf_progress_cb(void *ctx, const struct pmf_progress *progress);
+
+struct pmf_collect_opts {
+	char *const *argv; /* NULL-terminated */
+	enum pmf_unwind_mode call_graph;
+	uint32_t stack_bytes;
+	bool inherit;
+	uint64_t duration_ns;	   /* then SIGTERM, five seconds later SIGKILL; 0: no limit */
+	pmf_progress_cb *progress; /* about five times a second; may be NULL */
+	void *ctx;
+};
+
+struct pmf_collect_result {
+	int wait_status;    /* of waitpid(2) */
+	int exec_errno;	    /* not 0: the command did not start, and there is no profile */
+	bool duration_over; /* the command was ended by duration_ns */
+};
+
+/* Run the command, record until it has exited, name the frames, complete the ledger. @p is
+ * initialised here for @list's events. A command that cannot be executed is not an error of this
+ * function. */
+int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
+	const struct pmf_collect_opts *opts, struct pmf_collect_result *res, struct pmf_err *err);
+
+/* The profile of a source that needs no command (a recording): what pmf_collect_run does with the
+ * records of its own. */
+int pmf_collect_source(struct pmf_profile *p, struct pmf_source *src,
+	const struct pmf_event_list *list, enum pmf_unwind_mode call_graph,
+	const struct pmf_arch *arch, struct pmf_err *err);
+
+#endif

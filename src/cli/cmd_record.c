@@ -1,0 +1,376 @@
+/* pmuflame [record] [options] [--] COMMAND [ARG...] */
+#include "cli.h"
+#include "output.h"
+#include "target_name.h"
+
+#include "pmuflame/collect.h"
+#include "pmuflame/log.h"
+#include "pmuflame/mem.h"
+#include "pmuflame/render.h"
+#include "pmuflame/units.h"
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	STACK_BYTES_DEFAULT = 32768,
+	STACK_BYTES_MAX = 65528, /* perf_event_open(2), sample_stack_user; a record holds no more */
+};
+
+struct record_args {
+	struct pmf_plan_opts plan;
+	size_t cap_specs;
+	struct pmf_collect_opts collect;
+	struct pmf_output_opts output;
+	const char *summary_path;
+	bool no_command;
+	bool quiet;
+	char **command; /* NULL-terminated rest of argv */
+};
+
+static void print_help(FILE *f)
+{
+	fputs("usage: pmuflame [record] [options] [--] COMMAND [ARG...]\n"
+	      "       pmuflame COMMAND-BELOW [options]\n\n"
+	      "Run COMMAND under hardware or software events and draw one flame graph per "
+	      "event.\n\n"
+	      "examples:\n"
+	      "  pmuflame --event cycles ./backtest\n"
+	      "  pmuflame -e cpu-clock,page-faults,context-switches -- python3 strategy.py\n"
+	      "  pmuflame -e '{cycles,instructions},cache-misses:u@10007' -o out/ make test\n\n"
+	      "what to record:\n"
+	      "  -e, --event SPEC[,SPEC...]  NAME[:modifiers][@PERIOD|@FREQhz], {A,B} for a "
+	      "group,\n"
+	      "                              or a preset: @default @cache @branch @tlb @software\n"
+	      "                              (default: cycles; 'pmuflame list' shows names)\n"
+	      "  -F, --freq HZ               samples a second (default 997)\n"
+	      "  -c, --count PERIOD          one sample every PERIOD events\n"
+	      "      --duration S            end the command after S seconds\n"
+	      "      --call-graph MODE       auto, dwarf, fp or none (default auto)\n"
+	      "      --stack-bytes N         stack copied with each sample, at most 65528\n"
+	      "                              (default 32768)\n"
+	      "      --inherit yes|no        record the command's children too (default yes)\n"
+	      "      --strict                no cpu-clock in place of cycles, no dropped "
+	      "presets\n\n"
+	      "what to write:\n"
+	      "  -o, --output PATH           DIR/ or PREFIX of the files\n"
+	      "      --format LIST           svg, folded (default svg)\n"
+	      "      --summary FILE          the numbers of the run as JSON\n"
+	      "      --no-command            leave the command's arguments out of all files\n"
+	      "  -q, --quiet   -v, --verbose   -h, --help   -V, --version\n\n"
+	      "commands:\n",
+		f);
+	pmf_cli_print_commands(f);
+	fputs("\nSee man pmuflame for events, files and exit statuses.\n", f);
+}
+
+enum {
+	OPT_DURATION = 256,
+	OPT_CALL_GRAPH,
+	OPT_STACK_BYTES,
+	OPT_INHERIT,
+	OPT_STRICT,
+	OPT_FORMAT,
+	OPT_SUMMARY,
+	OPT_NO_COMMAND,
+};
+
+static const struct option long_options[] = {
+	{"event", required_argument, NULL, 'e'},
+	{"freq", required_argument, NULL, 'F'},
+	{"count", required_argument, NULL, 'c'},
+	{"duration", required_argument, NULL, OPT_DURATION},
+	{"call-graph", required_argument, NULL, OPT_CALL_GRAPH},
+	{"stack-bytes", required_argument, NULL, OPT_STACK_BYTES},
+	{"inherit", required_argument, NULL, OPT_INHERIT},
+	{"strict", no_argument, NULL, OPT_STRICT},
+	{"output", required_argument, NULL, 'o'},
+	{"format", required_argument, NULL, OPT_FORMAT},
+	{"summary", required_argument, NULL, OPT_SUMMARY},
+	{"no-command", no_argument, NULL, OPT_NO_COMMAND},
+	{"quiet", no_argument, NULL, 'q'},
+	{"verbose", no_argument, NULL, 'v'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{NULL, 0, NULL, 0},
+};
+
+/* -F and -c: a whole number that is not 0. */
+static int parse_rate(const char *text, uint64_t *out, const char *what, struct pmf_err *err)
+{
+	int ret = pmf_parse_u64(text, strlen(text), out, what, err);
+
+	if (ret == 0 && *out == 0)
+		ret = pmf_err_set(err, PMF_EUSAGE, "%s must be at least 1", what);
+	return ret;
+}
+
+static int parse_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err)
+{
+	static const struct {
+		const char *name;
+		enum pmf_unwind_mode mode;
+	} modes[] = {{"auto", PMF_UNWIND_AUTO}, {"dwarf", PMF_UNWIND_DWARF}, {"fp", PMF_UNWIND_FP},
+		{"none", PMF_UNWIND_NONE}};
+
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(modes); i++) {
+		if (strcmp(text, modes[i].name) == 0) {
+			*out = modes[i].mode;
+			return 0;
+		}
+	}
+	return pmf_err_set(
+		err, PMF_EUSAGE, "--call-graph '%s' is none of auto, dwarf, fp, none", text);
+}
+
+static int parse_stack_bytes(const char *text, uint32_t *out, struct pmf_err *err)
+{
+	uint64_t n;
+	int ret = pmf_parse_u64(text, strlen(text), &n, "--stack-bytes", err);
+
+	if (ret)
+		return ret;
+	if (n == 0 || n > STACK_BYTES_MAX)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--stack-bytes %" PRIu64 " is outside 8 to %d: a sample holds no more", n,
+			STACK_BYTES_MAX);
+	*out = (uint32_t)((n + 7) & ~(uint64_t)7);
+	return 0;
+}
+
+static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
+{
+	switch (opt) {
+	case 'e':
+		PMF_PUSH(a->plan.specs, a->plan.nr_specs, a->cap_specs) = optarg;
+		return 0;
+	case 'F':
+		return parse_rate(optarg, &a->plan.freq_hz, "-F", err);
+	case 'c':
+		return parse_rate(optarg, &a->plan.period, "-c", err);
+	case 'o':
+		a->output.path = optarg;
+		return 0;
+	case 'q':
+		a->quiet = true;
+		pmf_log_set_level(PMF_LOG_QUIET);
+		return 0;
+	case 'v':
+		pmf_log_set_level(PMF_LOG_DEBUG);
+		return 0;
+	case OPT_DURATION:
+		if (pmf_parse_seconds(optarg, &a->collect.duration_ns, "--duration", err))
+			return PMF_EUSAGE;
+		return a->collect.duration_ns
+			       ? 0
+			       : pmf_err_set(err, PMF_EUSAGE, "--duration must be more than 0");
+	case OPT_CALL_GRAPH:
+		return parse_call_graph(optarg, &a->collect.call_graph, err);
+	case OPT_STACK_BYTES:
+		return parse_stack_bytes(optarg, &a->collect.stack_bytes, err);
+	case OPT_INHERIT:
+		a->collect.inherit = strcmp(optarg, "yes") == 0;
+		if (!a->collect.inherit && strcmp(optarg, "no") != 0)
+			return pmf_err_set(
+				err, PMF_EUSAGE, "--inherit '%s' is neither yes nor no", optarg);
+		return 0;
+	case OPT_STRICT:
+		a->plan.strict = true;
+		return 0;
+	case OPT_FORMAT:
+		return pmf_output_formats(&a->output, optarg, err);
+	case OPT_SUMMARY:
+		a->summary_path = optarg;
+		return 0;
+	case OPT_NO_COMMAND:
+		a->no_command = true;
+		return 0;
+	default:
+		return pmf_err_set(err, PMF_EUSAGE,
+			"unknown option, or one without its value: 'pmuflame --help' lists them");
+	}
+}
+
+/* 0 to go on, 1 when help or version was all that was asked, or a negative status. */
+static int parse_args(struct record_args *a, int argc, char **argv, struct pmf_err *err)
+{
+	static char default_spec[] = "cycles";
+	int opt, ret;
+
+	a->collect.call_graph = PMF_UNWIND_AUTO;
+	a->collect.stack_bytes = STACK_BYTES_DEFAULT;
+	a->collect.inherit = true;
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "+e:F:c:o:qvhV", long_options, NULL)) != -1) {
+		if (opt == 'h') {
+			print_help(stdout);
+			return 1;
+		}
+		if (opt == 'V') {
+			puts("pmuflame " PACKAGE_VERSION);
+			return 1;
+		}
+		if (opt == '?')
+			return pmf_err_set(err, PMF_EUSAGE,
+				"'%s' is no option of pmuflame, or its value is missing: 'pmuflame "
+				"--help' lists them",
+				argv[optind - 1]);
+		ret = parse_option(a, opt, err);
+		if (ret)
+			return ret;
+	}
+	a->command = argv + optind;
+	if (a->plan.period && a->plan.freq_hz)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"-F and -c exclude each other: a frequency, or a fixed period");
+	if (!a->command[0])
+		return pmf_err_set(err, PMF_EUSAGE,
+			"no command to profile: 'pmuflame [options] COMMAND [ARG...]'");
+	if (a->plan.nr_specs == 0)
+		PMF_PUSH(a->plan.specs, a->plan.nr_specs, a->cap_specs) = default_spec;
+	return 0;
+}
+
+/* The live line on a terminal: elapsed, samples per event, lost. */
+static void show_progress(void *ctx, const struct pmf_progress *g)
+{
+	struct pmf_buf line = PMF_BUF_INIT;
+	char n[PMF_UNITS_MAX];
+
+	(void)ctx;
+	pmf_buf_printf(&line, "\r\033[K%.1f s", (double)g->elapsed_ns / 1e9);
+	for (size_t e = 0; e < g->profile->nr_events; e++)
+		pmf_buf_printf(&line, "  %s %s", g->profile->events[e].label,
+			pmf_format_count(n, g->profile->events[e].samples));
+	pmf_buf_printf(&line, "  lost %s", pmf_format_count(n, g->lost));
+	fputs(pmf_buf_str(&line), stderr);
+	pmf_buf_release(&line);
+}
+
+static void warn_about_plan(const struct pmf_event_list *list)
+{
+	for (size_t e = 0; e < list->n; e++)
+		if (list->events[e].fallback_reason)
+			pmf_warn("warning: %s; sampling %s instead of %s (--strict forbids it)",
+				list->events[e].fallback_reason, list->events[e].label,
+				list->events[e].spec);
+	for (size_t i = 0; i < list->nr_dropped; i++)
+		pmf_warn("warning: not recorded here: %s", list->dropped[i]);
+}
+
+static int exec_failed(const char *command, int errnum)
+{
+	char *local = pmf_asprintf("./%s", command);
+	bool there = !strchr(command, '/') && access(local, X_OK) == 0;
+	int status = errnum == ENOENT ? PMF_EXIT_NOT_FOUND : PMF_EXIT_CANNOT_EXEC;
+
+	if (status == PMF_EXIT_NOT_FOUND && strchr(command, '/') && access(command, F_OK) == 0)
+		pmf_cli_failf(status,
+			"cannot execute '%s': the interpreter that it names is missing", command);
+	else if (status == PMF_EXIT_NOT_FOUND)
+		pmf_cli_failf(status, "command '%s' was not found%s%s%s", command,
+			there ? ": `" : "", there ? local : "",
+			there ? "` exists: did you mean that?" : "");
+	else
+		pmf_cli_failf(status, "cannot execute '%s': %s", command, strerror(errnum));
+	free(local);
+	return status;
+}
+
+static int exit_status(const struct pmf_collect_result *res)
+{
+	if (res->duration_over)
+		return PMF_EXIT_OK;
+	if (WIFSIGNALED(res->wait_status))
+		return 128 + WTERMSIG(res->wait_status);
+	return WEXITSTATUS(res->wait_status);
+}
+
+/* Draw, write, report. Whatever can be written is, even when something else cannot. */
+static int finish(struct record_args *a, struct pmf_profile *p,
+	const struct pmf_collect_result *res, struct pmf_err *err)
+{
+	struct pmf_tree tree;
+	struct pmf_output_list written = {0};
+	int ret, ret2 = 0;
+
+	pmf_tree_build(&tree, p);
+	ret = pmf_output_write(&tree, &a->output, &written, err);
+	if (a->summary_path)
+		ret2 = pmf_output_summary_json(
+			&tree, a->summary_path, exit_status(res), ret ? NULL : err);
+	if (!a->quiet)
+		pmf_output_summary_text(&tree, &written, exit_status(res));
+	pmf_output_list_release(&written);
+	pmf_tree_release(&tree);
+	return ret ? ret : ret2;
+}
+
+static int record(struct record_args *a, struct pmf_event_list *list)
+{
+	struct pmf_collect_result res;
+	struct pmf_profile profile;
+	struct pmf_err err = PMF_ERR_INIT;
+	int status;
+
+	if (pmf_output_prepare(&a->output, list, a->summary_path, &err))
+		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
+	warn_about_plan(list);
+	a->collect.argv = a->command;
+	if (!a->quiet && isatty(STDERR_FILENO))
+		a->collect.progress = show_progress;
+	if (pmf_collect_run(&profile, list, &a->collect, &res, &err))
+		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
+	if (a->collect.progress)
+		fputs("\r\033[K", stderr);
+	if (res.exec_errno) {
+		status = exec_failed(a->command[0], res.exec_errno);
+	} else {
+		profile.title = pmf_strdup(a->output.name);
+		if (!a->no_command)
+			profile.command = pmf_output_quote_command(a->command);
+		status = exit_status(&res);
+		if (finish(a, &profile, &res, &err))
+			status = pmf_cli_fail(PMF_EXIT_FAILED, &err);
+	}
+	pmf_profile_release(&profile);
+	return status;
+}
+
+static int cmd_record(int argc, char **argv)
+{
+	struct record_args a = {0};
+	struct pmf_event_list list;
+	struct pmf_err err = PMF_ERR_INIT;
+	int status = PMF_EXIT_FAILED, ret;
+
+	if (argc < 2) {
+		print_help(stderr);
+		return PMF_EXIT_FAILED;
+	}
+	pmf_event_list_init(&list);
+	ret = parse_args(&a, argc, argv, &err);
+	if (ret > 0) {
+		status = PMF_EXIT_OK;
+	} else if (ret < 0 || pmf_plan_events(&list, &a.plan, &err)) {
+		status = pmf_cli_fail(PMF_EXIT_FAILED, &err);
+	} else {
+		a.output.name = pmf_target_name(a.command);
+		status = record(&a, &list);
+	}
+	pmf_event_list_release(&list);
+	pmf_output_opts_release(&a.output);
+	free(a.plan.specs);
+	return status;
+}
+
+const struct pmf_cmd pmf_cmd_record = {
+	"record",
+	"run a command and draw where its events went (the default command)",
+	cmd_record,
+};

@@ -1,0 +1,204 @@
+#include "output.h"
+
+#include "pmuflame/file.h"
+#include "pmuflame/mem.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void pmf_output_opts_release(struct pmf_output_opts *o)
+{
+	free(o->name);
+	free(o->prefix);
+	free(o->prev_prefix);
+	memset(o, 0, sizeof *o);
+}
+
+void pmf_output_list_release(struct pmf_output_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->paths[i]);
+	free(l->paths);
+	memset(l, 0, sizeof *l);
+}
+
+static int unknown_format(const char *name, int len, struct pmf_err *err)
+{
+	struct pmf_buf names = PMF_BUF_INIT;
+	const struct pmf_renderer *const *all;
+	size_t n;
+
+	all = pmf_renderers(&n);
+	for (size_t i = 0; i < n; i++)
+		pmf_buf_printf(&names, "%s%s", i ? ", " : "", all[i]->name);
+	pmf_err_set(err, PMF_EUSAGE, "format '%.*s' is none of %s", len, name, pmf_buf_str(&names));
+	pmf_buf_release(&names);
+	return PMF_EUSAGE;
+}
+
+int pmf_output_formats(struct pmf_output_opts *o, const char *list, struct pmf_err *err)
+{
+	o->nr_formats = 0;
+	for (;;) {
+		size_t len = strcspn(list, ","), i = 0;
+		const struct pmf_renderer *r = pmf_renderer_by_name(list, len);
+
+		if (!r)
+			return unknown_format(list, (int)len, err);
+		while (i < o->nr_formats && o->formats[i] != r)
+			i++;
+		if (i == o->nr_formats && i < PMF_OUTPUT_MAX_FORMATS)
+			o->formats[o->nr_formats++] = r;
+		if (!list[len])
+			return 0;
+		list += len + 1;
+	}
+}
+
+/* "PREFIX.EVENT.SUFFIX", or "PREFIX.SUFFIX" for what holds all events. */
+static char *file_path(const char *prefix, const char *event, const struct pmf_renderer *r)
+{
+	return r->per_event ? pmf_asprintf("%s.%s.%s", prefix, event, r->suffix)
+			    : pmf_asprintf("%s.%s", prefix, r->suffix);
+}
+
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int find_prefix(struct pmf_output_opts *o, struct pmf_err *err)
+{
+	size_t len = o->path ? strlen(o->path) : 0;
+
+	if (o->path && len == 0)
+		return pmf_err_set(err, PMF_EUSAGE, "-o needs a folder or a prefix for file names");
+	if (o->path && o->path[len - 1] != '/' && !is_folder(o->path)) {
+		o->prefix = pmf_strdup(o->path);
+		return 0;
+	}
+	if (o->path && mkdir(o->path, 0777) < 0 && errno != EEXIST)
+		return pmf_err_errno(err, pmf_status_of_errno(errno), errno,
+			"cannot make the folder '%s'", o->path);
+	o->prefix = pmf_asprintf("%s%s%s", o->path ? o->path : "",
+		len && o->path[len - 1] != '/' ? "/" : "", o->name);
+	o->prev_prefix = pmf_asprintf("%s.prev", o->prefix);
+	return 0;
+}
+
+int pmf_output_prepare(struct pmf_output_opts *o, const struct pmf_event_list *list,
+	const char *summary_path, struct pmf_err *err)
+{
+	int ret = find_prefix(o, err);
+
+	if (o->nr_formats == 0)
+		o->formats[o->nr_formats++] = pmf_renderer_by_name("svg", 3);
+	for (size_t e = 0; e < list->n && ret == 0; e++) {
+		char *event = pmf_event_file_name(&list->events[e]);
+
+		for (size_t i = 0; i < o->nr_formats && ret == 0; i++) {
+			char *path = file_path(o->prefix, event, o->formats[i]);
+
+			ret = pmf_outfile_probe(path, err);
+			free(path);
+		}
+		free(event);
+	}
+	if (ret == 0 && summary_path)
+		ret = pmf_outfile_probe(summary_path, err);
+	return ret;
+}
+
+static int write_one(const struct pmf_tree *t, const struct pmf_output_opts *o,
+	const struct pmf_renderer *r, size_t e, struct pmf_output_list *written,
+	struct pmf_err *err)
+{
+	const char *event = t->profile->events[e].file_name;
+	char *path = file_path(o->prefix, event, r);
+	struct pmf_render_opts opts = {0};
+	struct pmf_outfile of;
+	int ret = pmf_outfile_open(&of, path, err);
+
+	if (ret == 0) {
+		ret = r->render(of.f, t, e, &opts, err);
+		if (ret) {
+			pmf_outfile_abort(&of);
+		} else {
+			if (o->prev_prefix) {
+				char *prev = file_path(o->prev_prefix, event, r);
+
+				/* The first run has no run before it. */
+				if (rename(path, prev) < 0 && errno != ENOENT)
+					pmf_err_errno(err, PMF_EIO, errno,
+						"cannot keep the run before as '%s'", prev);
+				free(prev);
+			}
+			ret = pmf_outfile_commit(&of, err);
+		}
+	}
+	if (ret == 0)
+		PMF_PUSH(written->paths, written->n, written->cap) = path;
+	else
+		free(path);
+	return ret;
+}
+
+int pmf_output_write(const struct pmf_tree *t, const struct pmf_output_opts *o,
+	struct pmf_output_list *written, struct pmf_err *err)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < o->nr_formats; i++) {
+		size_t n = o->formats[i]->per_event ? t->profile->nr_events : 1;
+
+		for (size_t e = 0; e < n; e++) {
+			int ret = write_one(t, o, o->formats[i], e, written, first ? NULL : err);
+
+			first = first ? first : ret;
+		}
+	}
+	return first;
+}
+
+static void add_quoted(struct pmf_buf *out, const char *arg)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "@%+=:,./-_^";
+	const char *home = getenv("HOME");
+	size_t len = home ? strlen(home) : 0;
+
+	if (len > 1 && strncmp(arg, home, len) == 0 && (arg[len] == '/' || !arg[len])) {
+		pmf_buf_addch(out, '~');
+		arg += len;
+		if (!*arg)
+			return;
+	}
+	if (*arg && arg[strspn(arg, plain)] == '\0') {
+		pmf_buf_addstr(out, arg);
+		return;
+	}
+	pmf_buf_addch(out, '\'');
+	for (; *arg; arg++) {
+		if (*arg == '\'')
+			pmf_buf_addstr(out, "'\\''");
+		else
+			pmf_buf_addch(out, *arg);
+	}
+	pmf_buf_addch(out, '\'');
+}
+
+char *pmf_output_quote_command(char *const *argv)
+{
+	struct pmf_buf out = PMF_BUF_INIT;
+
+	for (size_t i = 0; argv[i]; i++) {
+		if (i)
+			pmf_buf_addch(&out, ' ');
+		add_quoted(&out, argv[i]);
+	}
+	return pmf_buf_detach(&out);
+}

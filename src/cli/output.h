@@ -1,0 +1,53 @@
+/* The files of a run and its closing words. */
+#ifndef PMF_OUTPUT_H
+#define PMF_OUTPUT_H
+
+#include "pmuflame/err.h"
+#include "pmuflame/event.h"
+#include "pmuflame/profile.h"
+#include "pmuflame/render.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { PMF_OUTPUT_MAX_FORMATS = 8 };
+
+struct pmf_output_opts {
+	const char *path; /* -o: "DIR/" or a folder that exists, or PREFIX; NULL for here */
+	char *name;	  /* of the target; owned */
+	const struct pmf_renderer *formats[PMF_OUTPUT_MAX_FORMATS];
+	size_t nr_formats;
+	/* Set by pmf_output_prepare. */
+	char *prefix;	   /* "DIR/NAME" or PREFIX */
+	char *prev_prefix; /* where the run before goes: "DIR/NAME.prev"; NULL for an own PREFIX */
+};
+
+struct pmf_output_list {
+	char **paths;
+	size_t n, cap;
+};
+
+void pmf_output_opts_release(struct pmf_output_opts *o);
+void pmf_output_list_release(struct pmf_output_list *l);
+
+/* --format: names between commas. */
+int pmf_output_formats(struct pmf_output_opts *o, const char *list, struct pmf_err *err);
+
+/* Find out where the files go and that they can be written; makes the folder of -o DIR/. */
+int pmf_output_prepare(struct pmf_output_opts *o, const struct pmf_event_list *list,
+	const char *summary_path, struct pmf_err *err);
+
+/* Write every file; @written gets the paths. Goes on after a failure, whose sentence is kept. */
+int pmf_output_write(const struct pmf_tree *t, const struct pmf_output_opts *o,
+	struct pmf_output_list *written, struct pmf_err *err);
+
+/* The closing summary on stderr. */
+void pmf_output_summary_text(
+	const struct pmf_tree *t, const struct pmf_output_list *written, int status);
+/* The run's numbers as JSON; the fields are described in man/pmuflame.1, SUMMARY. */
+int pmf_output_summary_json(
+	const struct pmf_tree *t, const char *path, int status, struct pmf_err *err);
+
+/* The command as a shell would read it, the home folder as ~. free(3) it. */
+char *pmf_output_quote_command(char *const *argv);
+
+#endif

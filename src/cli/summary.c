@@ -1,0 +1,197 @@
+/* The closing summary, for people and for scripts. */
+#include "output.h"
+
+#include "pmuflame/file.h"
+#include "pmuflame/mem.h"
+#include "pmuflame/units.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOP = 5 };
+
+/* Names come from hostile files: nothing that steers a terminal gets through. */
+static void print_safe(FILE *f, const char *s)
+{
+	for (; *s; s++)
+		fputc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, f);
+}
+
+static void print_event(FILE *f, const struct pmf_tree *t, size_t e)
+{
+	const struct pmf_profile *p = t->profile;
+	const struct pmf_profile_event *pe = &p->events[e];
+	struct pmf_func_cost top[TOP];
+	size_t n = pmf_tree_top(t, e, top, TOP);
+	double all = pmf_tree_total(t, e, 0);
+	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX];
+	bool clock = strcmp(pe->unit, "ns") == 0;
+
+	fprintf(f, "  %s: %s counted, %s samples, %s covered, ", pe->label,
+		clock ? pmf_format_ns(a, pe->counted) : pmf_format_count(a, pe->counted),
+		pmf_format_count(b, pe->samples),
+		pmf_format_percent(c, (double)pe->weight, (double)pe->counted));
+	if (pe->lost_known)
+		fprintf(f, "%s lost\n", pmf_format_count(a, pe->lost));
+	else
+		fputs("lost samples not known per event before Linux 6.0\n", f);
+	for (size_t i = 0; i < n && top[i].self > 0; i++) {
+		const struct pmf_func *fn = &t->funcs[top[i].func];
+
+		fprintf(f, "    %7s  ", pmf_format_percent(a, top[i].self, all));
+		print_safe(f, pmf_strtab_get(&p->strings, fn->name));
+		fputs("  ", f);
+		print_safe(f, pmf_strtab_get(&p->strings, fn->module));
+		fputc('\n', f);
+	}
+}
+
+void pmf_output_summary_text(
+	const struct pmf_tree *t, const struct pmf_output_list *written, int status)
+{
+	const struct pmf_profile *p = t->profile;
+	char a[PMF_UNITS_MAX];
+
+	fprintf(stderr, "pmuflame: %s ran %s, status %d\n", p->title,
+		pmf_format_ns(a, p->duration_ns), status);
+	for (size_t e = 0; e < p->nr_events; e++)
+		print_event(stderr, t, e);
+	for (size_t i = 0; i < p->nr_notes; i++) {
+		fprintf(stderr, "  %s: ", p->notes[i].level == PMF_NOTE_WARN ? "warning" : "note");
+		print_safe(stderr, p->notes[i].text);
+		fputc('\n', stderr);
+	}
+	for (size_t i = 0; i < written->n; i++)
+		fprintf(stderr, "  wrote %s\n", written->paths[i]);
+}
+
+/* A string of the profile as JSON: what is not UTF-8 is replaced, byte by byte. */
+static json_t *json_text(const char *s)
+{
+	json_t *j = json_string(s);
+	char *copy;
+
+	if (j)
+		return j;
+	copy = pmf_strdup(s);
+	for (char *c = copy; *c; c++)
+		if (*c & 0x80)
+			*c = '?';
+	j = json_string(copy);
+	free(copy);
+	return j;
+}
+
+static json_t *event_functions(const struct pmf_tree *t, size_t e)
+{
+	enum { MOST = 100 };
+	struct pmf_func_cost top[MOST];
+	size_t n = pmf_tree_top(t, e, top, MOST);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct pmf_func *fn = &t->funcs[top[i].func];
+		json_t *o = json_object();
+
+		json_object_set_new(
+			o, "name", json_text(pmf_strtab_get(&t->profile->strings, fn->name)));
+		json_object_set_new(
+			o, "module", json_text(pmf_strtab_get(&t->profile->strings, fn->module)));
+		json_object_set_new(o, "self", json_real(top[i].self));
+		json_object_set_new(o, "total", json_real(top[i].total));
+		json_object_set_new(o, "samples", json_integer((json_int_t)top[i].samples_self));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *event_json(const struct pmf_tree *t, size_t e)
+{
+	const struct pmf_profile_event *pe = &t->profile->events[e];
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+		{"period", pe->period},
+		{"freq_hz", pe->freq_hz},
+		{"counted", pe->counted},
+		{"weight", pe->weight},
+		{"unsampled", pe->unsampled},
+		{"samples", pe->samples},
+		{"throttled", pe->throttled},
+		{"enabled_ns", pe->enabled_ns},
+		{"running_ns", pe->running_ns},
+		{"task_ns", pe->task_ns},
+		{"rooted_stacks", pe->rooted_stacks},
+		{"cut_stacks", pe->cut_stacks},
+		{"broken_stacks", pe->broken_stacks},
+		{"no_user_stack", pe->no_user_stack},
+		{"skewed_stacks", pe->skewed_stacks},
+		{"frames", pe->frames},
+		{"unresolved_frames", pe->unresolved_frames},
+	};
+	json_t *o = json_object();
+
+	json_object_set_new(o, "event", json_text(pe->label));
+	json_object_set_new(o, "asked", json_text(pe->spec));
+	json_object_set_new(o, "unit", json_text(pe->unit));
+	json_object_set_new(o, "scale", json_real(pe->scale));
+	json_object_set_new(o, "precise_ip", json_integer(pe->precise_ip));
+	json_object_set_new(o, "exclude_kernel", json_boolean(pe->exclude_kernel));
+	json_object_set_new(o, "exclude_user", json_boolean(pe->exclude_user));
+	json_object_set_new(o, "fallback_reason",
+		pe->fallback_reason ? json_text(pe->fallback_reason) : json_null());
+	json_object_set_new(
+		o, "lost", pe->lost_known ? json_integer((json_int_t)pe->lost) : json_null());
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(numbers); i++)
+		json_object_set_new(o, numbers[i].name, json_integer((json_int_t)numbers[i].value));
+	json_object_set_new(o, "functions", event_functions(t, e));
+	return o;
+}
+
+static json_t *summary_json(const struct pmf_tree *t, int status)
+{
+	const struct pmf_profile *p = t->profile;
+	json_t *root = json_object(), *events = json_array(), *notes = json_array();
+
+	for (size_t e = 0; e < p->nr_events; e++)
+		json_array_append_new(events, event_json(t, e));
+	for (size_t i = 0; i < p->nr_notes; i++) {
+		json_t *o = json_object();
+
+		json_object_set_new(o, "level",
+			json_string(p->notes[i].level == PMF_NOTE_WARN ? "warning" : "note"));
+		json_object_set_new(o, "event",
+			p->notes[i].event >= 0 ? json_text(p->events[p->notes[i].event].label)
+					       : json_null());
+		json_object_set_new(o, "text", json_text(p->notes[i].text));
+		json_array_append_new(notes, o);
+	}
+	json_object_set_new(root, "name", json_text(p->title));
+	json_object_set_new(root, "command", p->command ? json_text(p->command) : json_null());
+	json_object_set_new(root, "status", json_integer(status));
+	json_object_set_new(root, "host", json_text(p->host_note ? p->host_note : ""));
+	json_object_set_new(root, "start_unix_ns", json_integer((json_int_t)p->start_unix_ns));
+	json_object_set_new(root, "duration_ns", json_integer((json_int_t)p->duration_ns));
+	json_object_set_new(root, "lost_sideband", json_integer((json_int_t)p->lost_sideband));
+	json_object_set_new(root, "events", events);
+	json_object_set_new(root, "notes", notes);
+	return root;
+}
+
+int pmf_output_summary_json(
+	const struct pmf_tree *t, const char *path, int status, struct pmf_err *err)
+{
+	struct pmf_outfile of;
+	int ret = pmf_outfile_open(&of, path, err);
+	json_t *root;
+
+	if (ret)
+		return ret;
+	root = summary_json(t, status);
+	json_dumpf(root, of.f, JSON_INDENT(2));
+	fputc('\n', of.f);
+	json_decref(root);
+	return pmf_outfile_commit(&of, err);
+}

@@ -1,0 +1,135 @@
+#include "target_name.h"
+
+#include "pmuflame/mem.h"
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How a program names what it runs. Strings of options are lists between blanks. */
+struct launcher {
+	const char *name;	/* matches NAME and NAME followed by a version: python3.11 */
+	const char *subcommand; /* must follow: "run" */
+	const char *with_value; /* options whose value is the next argument */
+	const char *names_next; /* options whose value is the name: "-m", "-jar" */
+	const char *gives_up;	/* options after which nothing has a name: "-c CODE" */
+	bool runs_command;	/* the rest is a command line of its own */
+};
+
+static const struct launcher launchers[] = {
+	{"env", NULL, " -u --unset -C --chdir -S ", NULL, NULL, true},
+	{"nice", NULL, " -n ", NULL, NULL, true},
+	{"nohup", NULL, "", NULL, NULL, true},
+	{"poetry", "run", "", NULL, NULL, true},
+	{"uv", "run", " --with --python -p --directory --project ", NULL, NULL, true},
+	{"pytest", NULL, " -k -m -p -n -c -o --rootdir ", NULL, NULL, false},
+	{"python", NULL, " -W -X ", " -m ", " -c ", false},
+	{"pypy", NULL, " -W -X ", " -m ", " -c ", false},
+	{"node", NULL, " -r --require --import --loader ", NULL, " -e --eval -p --print ", false},
+	{"java", NULL, " -cp -classpath --class-path -p --module-path ", " -jar -m --module ", NULL,
+		false},
+	{"ruby", NULL, " -I -r ", NULL, " -e ", false},
+	{"perl", NULL, " -I -M ", NULL, " -e -E ", false},
+	{"sh", NULL, " -o -O ", NULL, " -c ", false},
+	{"bash", NULL, " -o -O --rcfile ", NULL, " -c ", false},
+	{"dash", NULL, " -o ", NULL, " -c ", false},
+	{"zsh", NULL, " -o ", NULL, " -c ", false},
+};
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : path;
+}
+
+static bool in_list(const char *list, const char *word)
+{
+	char padded[64];
+
+	if (!list || strlen(word) > sizeof padded - 3)
+		return false;
+	strcpy(padded, " ");
+	strcat(padded, word);
+	strcat(padded, " ");
+	return strstr(list, padded);
+}
+
+static const struct launcher *find_launcher(char *const *argv)
+{
+	const char *base = base_name(argv[0]);
+
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(launchers); i++) {
+		const struct launcher *l = &launchers[i];
+		size_t len = strlen(l->name);
+
+		if (strncmp(base, l->name, len) != 0 ||
+			base[len + strspn(base + len, "0123456789.")])
+			continue;
+		if (!l->subcommand || (argv[1] && strcmp(argv[1], l->subcommand) == 0))
+			return l;
+	}
+	return NULL;
+}
+
+/* The place in argv of what @l runs, or 0 if it does not say. */
+static size_t find_subject(const struct launcher *l, char *const *argv, bool *named)
+{
+	size_t i = l->subcommand ? 2 : 1;
+
+	for (; argv[i]; i++) {
+		bool assignment = strcmp(l->name, "env") == 0 && strchr(argv[i], '=');
+
+		if (in_list(l->gives_up, argv[i]))
+			return 0;
+		if (in_list(l->names_next, argv[i])) {
+			*named = true;
+			return argv[i + 1] ? i + 1 : 0;
+		}
+		if (in_list(l->with_value, argv[i]) && argv[i + 1])
+			i++;
+		else if (argv[i][0] != '-' && !assignment)
+			return i;
+	}
+	return 0;
+}
+
+static char *file_safe(const char *name)
+{
+	static const char *const suffixes[] = {
+		".py", ".js", ".mjs", ".cjs", ".ts", ".jar", ".rb", ".pl", ".sh", ".exe"};
+	char *out = pmf_strdup(base_name(name));
+	size_t len = strlen(out);
+
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(suffixes); i++) {
+		size_t s = strlen(suffixes[i]);
+
+		if (len > s && strcmp(out + len - s, suffixes[i]) == 0) {
+			out[len -= s] = '\0';
+			break;
+		}
+	}
+	for (char *c = out; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
+			*c = '_';
+	if (out[0] == '.' || out[0] == '-')
+		out[0] = '_';
+	return out;
+}
+
+char *pmf_target_name(char *const *argv)
+{
+	/* Each turn moves on in argv, so this ends. */
+	for (;;) {
+		const struct launcher *l = find_launcher(argv);
+		bool named = false;
+		size_t i = l ? find_subject(l, argv, &named) : 0;
+
+		if (i == 0)
+			return file_safe(argv[0]);
+		/* python3 -m pytest tests/test_x.py is pytest, called in another way. */
+		if (!l->runs_command && !(named && strcmp(argv[i], "pytest") == 0))
+			return file_safe(argv[i]);
+		argv += i;
+	}
+}

@@ -1,0 +1,275 @@
+/* One run: the command, its records while it runs, its totals after it. */
+#include "collect_priv.h"
+
+#include "pmuflame/log.h"
+#include "pmuflame/mem.h"
+#include "pmuflame/units.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	RING_MAX_BYTES = 16 << 20,
+	RING_MIN_BYTES = 1 << 20,
+	RINGS_TOTAL_BYTES = 256 << 20, /* over all CPUs, where the limits allow it */
+	PROGRESS_NS = 200000000,
+	KILL_AFTER_NS_PER_S = 1000000000,
+	KILL_AFTER_S = 5,
+	WAIT_MS = 50,
+};
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static size_t wanted_ring_bytes(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	size_t bytes = RING_MAX_BYTES;
+
+	while (bytes > RING_MIN_BYTES && bytes * (size_t)PMF_MAX(cpus, 1) > RINGS_TOTAL_BYTES)
+		bytes /= 2;
+	return bytes;
+}
+
+/* Room for events × CPUs descriptors. Called after the fork: the command keeps the old limit. */
+static void raise_nofile(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
+static void describe_host(struct pmf_profile *p)
+{
+	struct utsname u;
+
+	p->cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
+	if (uname(&u) == 0)
+		p->host_note = pmf_asprintf("%s, Linux %s, %d CPU%s", u.machine, u.release, p->cpus,
+			p->cpus == 1 ? "" : "s");
+}
+
+/* What the kernel granted, into the ledger; and what the unsampled share of each event is. */
+static void note_granted(
+	struct pmf_stacks *s, const struct pmf_source *src, size_t asked_ring_bytes)
+{
+	struct pmf_profile *p = s->profile;
+	bool forced = false;
+
+	for (size_t e = 0; e < s->list->n; e++) {
+		const struct pmf_perf_granted *g = pmf_source_live_granted(src, e);
+
+		p->events[e].precise_ip = g->precise_ip;
+		p->events[e].exclude_kernel = g->exclude_kernel;
+		forced |= g->exclude_kernel_forced;
+		/* A clock runs on in the kernel where its samples are dropped. */
+		if (s->list->events[e].cls == PMF_EVENT_CLOCK && g->exclude_kernel)
+			s->unsampled_frames[e] = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL,
+				g->exclude_kernel_forced ? "[kernel time, not permitted]"
+							 : "[kernel time, excluded]");
+		if (s->list->events[e].cls == PMF_EVENT_FAULT && g->exclude_kernel)
+			pmf_profile_note(p, PMF_NOTE_INFO, (int)e,
+				"'%s' counts user-mode faults only", p->events[e].label);
+	}
+	if (forced)
+		pmf_profile_note(p, PMF_NOTE_WARN, -1,
+			"user space only: this user may not sample the kernel; 'sysctl "
+			"kernel.perf_event_paranoid=1' or CAP_PERFMON permits it");
+	if (src->facts.ring_bytes < asked_ring_bytes) {
+		char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX];
+
+		pmf_profile_note(p, PMF_NOTE_INFO, -1,
+			"rings of %s per CPU were granted, %s were wanted: 'sysctl "
+			"kernel.perf_event_mlock_kb' or 'ulimit -l' raises the limit",
+			pmf_format_bytes(a, src->facts.ring_bytes),
+			pmf_format_bytes(b, asked_ring_bytes));
+	}
+}
+
+struct run {
+	struct pmf_launch launch;
+	struct pmf_source *src;
+	struct pmf_stacks stacks;
+	const struct pmf_collect_opts *opts;
+	uint64_t start_ns, progress_ns, term_ns; /* term_ns: when SIGTERM was sent, 0 before */
+};
+
+static void tell_progress(struct run *r)
+{
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	struct pmf_progress progress = {
+		r->stacks.profile, now - r->start_ns, r->stacks.lost_records};
+
+	if (!r->opts->progress || now - r->progress_ns < PROGRESS_NS)
+		return;
+	r->progress_ns = now;
+	r->opts->progress(r->opts->ctx, &progress);
+}
+
+/* --duration: end the command, first politely. */
+static void check_duration(struct run *r, struct pmf_collect_result *res)
+{
+	uint64_t now = now_ns(CLOCK_MONOTONIC);
+
+	if (!r->opts->duration_ns || now - r->start_ns < r->opts->duration_ns)
+		return;
+	if (!r->term_ns) {
+		r->term_ns = now;
+		res->duration_over = true;
+		kill(r->launch.pid, SIGTERM);
+	} else if (now - r->term_ns >= (uint64_t)KILL_AFTER_S * KILL_AFTER_NS_PER_S) {
+		kill(r->launch.pid, SIGKILL);
+	}
+}
+
+static int wait_ms(const struct run *r)
+{
+	uint64_t now = now_ns(CLOCK_MONOTONIC), left;
+
+	if (!r->opts->duration_ns || r->term_ns)
+		return WAIT_MS;
+	left = r->start_ns + r->opts->duration_ns > now
+		       ? (r->start_ns + r->opts->duration_ns - now) / 1000000 + 1
+		       : 0;
+	return (int)PMF_MIN(left, (uint64_t)WAIT_MS);
+}
+
+static int record_loop(struct run *r, struct pmf_collect_result *res, struct pmf_err *err)
+{
+	while (!r->launch.exited) {
+		int ret = r->src->ops->wait(r->src, r->launch.signal_fd, wait_ms(r), err);
+
+		if (ret < 0)
+			return ret;
+		if (ret > 0)
+			pmf_launch_signals(&r->launch);
+		ret = r->src->ops->drain(r->src, false, pmf_stacks_record, &r->stacks);
+		if (ret < 0)
+			return pmf_err_set(err, PMF_EIO, "cannot go on reading the rings");
+		if (!r->launch.exited)
+			check_duration(r, res);
+		tell_progress(r);
+	}
+	return 0;
+}
+
+static void note_end(struct pmf_profile *p, const struct pmf_collect_result *res)
+{
+	if (res->duration_over)
+		pmf_profile_note(p, PMF_NOTE_INFO, -1, "the command was ended by --duration");
+	else if (WIFSIGNALED(res->wait_status))
+		pmf_profile_note(p, PMF_NOTE_INFO, -1, "the command was ended by signal %d (%s)",
+			WTERMSIG(res->wait_status), strsignal(WTERMSIG(res->wait_status)));
+}
+
+static int open_source(struct run *r, const struct pmf_event_list *list, struct pmf_err *err)
+{
+	struct pmf_perf_opts po = {.pid = r->launch.pid,
+		.inherit = r->opts->inherit,
+		.user_stacks = r->opts->call_graph == PMF_UNWIND_AUTO ||
+			       r->opts->call_graph == PMF_UNWIND_DWARF,
+		.stack_bytes = r->opts->stack_bytes,
+		.callchain_kernel = r->opts->call_graph != PMF_UNWIND_NONE,
+		.callchain_user = r->opts->call_graph == PMF_UNWIND_FP,
+		.ring_bytes = wanted_ring_bytes()};
+	int ret = pmf_source_live(&r->src, list, &po, err);
+
+	if (ret)
+		return ret;
+	note_granted(&r->stacks, r->src, po.ring_bytes);
+	return 0;
+}
+
+static int run_command(struct run *r, struct pmf_collect_result *res, struct pmf_err *err)
+{
+	struct pmf_profile *p = r->stacks.profile;
+	int ret;
+
+	p->start_unix_ns = now_ns(CLOCK_REALTIME);
+	r->start_ns = now_ns(CLOCK_MONOTONIC);
+	ret = pmf_launch_go(&r->launch, &res->exec_errno, err);
+	if (ret || res->exec_errno)
+		return ret;
+	ret = record_loop(r, res, err);
+	p->duration_ns = now_ns(CLOCK_MONOTONIC) - r->start_ns;
+	res->wait_status = r->launch.wait_status;
+	if (ret)
+		return ret;
+	r->src->ops->stop(r->src);
+	ret = r->src->ops->drain(r->src, true, pmf_stacks_record, &r->stacks);
+	if (ret < 0)
+		return pmf_err_set(err, PMF_EIO, "cannot read the rest of the rings");
+	note_end(p, res);
+	return pmf_totals_end(&r->stacks, r->src, r->launch.pid, err);
+}
+
+int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
+	const struct pmf_collect_opts *opts, struct pmf_collect_result *res, struct pmf_err *err)
+{
+	struct run *r = pmf_zalloc(sizeof *r);
+	int ret;
+
+	memset(res, 0, sizeof *res);
+	r->opts = opts;
+	pmf_profile_init(p, list->n);
+	pmf_totals_begin(p, list);
+	describe_host(p);
+	ret = pmf_stacks_init(&r->stacks, p, list, pmf_arch_native(), opts->call_graph, true, err);
+	if (ret == 0) {
+		ret = pmf_launch_start(&r->launch, opts->argv, err);
+		if (ret == 0) {
+			raise_nofile();
+			ret = open_source(r, list, err);
+			if (ret == 0)
+				ret = run_command(r, res, err);
+			pmf_launch_end(&r->launch);
+		}
+		if (ret == 0 && !res->exec_errno)
+			pmf_naming_run(&r->stacks);
+		if (r->src)
+			r->src->ops->free(r->src);
+		pmf_stacks_release(&r->stacks);
+	}
+	if (ret)
+		pmf_profile_release(p);
+	free(r);
+	return ret;
+}
+
+int pmf_collect_source(struct pmf_profile *p, struct pmf_source *src,
+	const struct pmf_event_list *list, enum pmf_unwind_mode call_graph,
+	const struct pmf_arch *arch, struct pmf_err *err)
+{
+	struct pmf_stacks *s = pmf_zalloc(sizeof *s);
+	int ret;
+
+	pmf_profile_init(p, list->n);
+	pmf_totals_begin(p, list);
+	ret = pmf_stacks_init(s, p, list, arch, call_graph, src->facts.live, err);
+	if (ret == 0) {
+		ret = src->ops->drain(src, true, pmf_stacks_record, s);
+		src->ops->stop(src);
+		if (ret == 0)
+			ret = pmf_totals_end(s, src, 0, err);
+		if (ret == 0)
+			pmf_naming_run(s);
+		pmf_stacks_release(s);
+	}
+	if (ret)
+		pmf_profile_release(p);
+	free(s);
+	return ret;
+}

@@ -1,0 +1,87 @@
+/* The rooms of the collect module. */
+#ifndef PMF_COLLECT_PRIV_H
+#define PMF_COLLECT_PRIV_H
+
+#include "pmuflame/collect.h"
+#include "pmuflame/process.h"
+#include "pmuflame/symbol.h"
+#include <signal.h>
+#include <sys/types.h>
+
+/* ---- launch.c: the command as a child that waits for its start ---- */
+
+struct pmf_launch {
+	pid_t pid;
+	int go_fd;     /* closing it lets the child give up, writing lets it exec */
+	int errno_fd;  /* the child's errno if exec failed, end of file if it worked */
+	int signal_fd; /* SIGCHLD, SIGINT, SIGTERM, SIGHUP arrive here */
+	sigset_t old_mask;
+	bool exited;
+	int wait_status;
+};
+
+int pmf_launch_start(struct pmf_launch *l, char *const *argv, struct pmf_err *err);
+/* Let it exec. *exec_errno gets 0, or why it could not (it has then exited). */
+int pmf_launch_go(struct pmf_launch *l, int *exec_errno, struct pmf_err *err);
+/* Read what signal_fd holds: notes the child's exit, forwards what was meant for it. */
+void pmf_launch_signals(struct pmf_launch *l);
+/* Restore the signals; a child that was never let go is ended. */
+void pmf_launch_end(struct pmf_launch *l);
+
+/* ---- stacks.c: records into the profile ---- */
+
+/* What the run knows of a process beside its maps. Hangs on pmf_process.user. */
+struct pmf_proc_cost {
+	uint32_t node; /* its frame below the root, of the comm below */
+	char comm[16];
+	uint64_t exit_ns;   /* 0 while it runs */
+	uint64_t counted[]; /* per event: what exited tasks read; then per event: what samples weigh
+			     */
+};
+
+struct pmf_stacks {
+	struct pmf_profile *profile;
+	const struct pmf_event_list *list;
+	const struct pmf_arch *arch;
+	struct pmf_process_table table;
+	struct pmf_unwinder *unwinder;
+	struct pmf_symbolizer *symbols;
+	enum pmf_unwind_mode mode;
+	struct {
+		uint32_t module, path;
+	} * image_strings; /* per image id */
+	size_t nr_image_strings, cap_image_strings;
+	struct pmf_unwind_frame frames[PMF_UNWIND_MAX_FRAMES];
+	uint32_t ids[PMF_UNWIND_MAX_FRAMES + 256]; /* frames of one stack, innermost first */
+	uint32_t truncated_frame, broken_frame;
+	uint32_t *unsampled_frames; /* per event */
+	uint64_t lost_records;
+	uint64_t swept_ns;
+	uint64_t now_ns;
+	uint64_t *read_elsewhere; /* per event: READ of tasks that belong to no cost any more */
+};
+
+int pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,
+	const struct pmf_arch *arch, enum pmf_unwind_mode mode, bool live, struct pmf_err *err);
+void pmf_stacks_release(struct pmf_stacks *s);
+/* A pmf_record_cb, @ctx is the struct pmf_stacks. */
+int pmf_stacks_record(void *ctx, const struct pmf_record *rec);
+/* The cost record of @proc, made if new. */
+struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *proc);
+/* Draw what @proc counted beyond its samples, and forget its numbers. */
+void pmf_stacks_settle(struct pmf_stacks *s, struct pmf_process *proc);
+
+/* ---- totals.c: counters against samples, and the ledger ---- */
+
+/* Facts of @list into the profile's events; before the run. */
+void pmf_totals_begin(struct pmf_profile *p, const struct pmf_event_list *list);
+/* After the last record: totals, scaling, unsampled shares. @main_pid: whose tasks' counts are the
+ * remainder (0: none). */
+int pmf_totals_end(
+	struct pmf_stacks *s, struct pmf_source *src, pid_t main_pid, struct pmf_err *err);
+
+/* ---- naming.c: names for the frames ---- */
+
+void pmf_naming_run(struct pmf_stacks *s);
+
+#endif

@@ -1,0 +1,84 @@
+/* Names for the frames of a finished profile, and how many of them have none. */
+#include "collect_priv.h"
+
+#include "pmuflame/mem.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+static void name_unresolved(struct pmf_profile *p, uint32_t id)
+{
+	struct pmf_frame *f = &p->frames[id];
+	const char *module = pmf_strtab_get(&p->strings, f->module);
+	char *name;
+
+	if (f->kind == PMF_FRAME_JIT)
+		name = pmf_asprintf("[generated code: %s]", module);
+	else if (f->image == UINT32_MAX)
+		name = pmf_strdup("[no mapping]");
+	else if (f->kind == PMF_FRAME_KERNEL)
+		name = pmf_strdup("[kernel]");
+	else
+		name = pmf_asprintf("[%s+0x%" PRIx64 "]", module, f->rva);
+	pmf_profile_name_frame(p, id, name, NULL, 0);
+	p->frames[id].unresolved = true;
+	free(name);
+}
+
+static void name_frame(struct pmf_stacks *s, uint32_t id)
+{
+	struct pmf_profile *p = s->profile;
+	struct pmf_frame *f = &p->frames[id];
+	const struct pmf_image *im;
+	struct pmf_symbol sym;
+
+	if (f->name)
+		return;
+	im = f->image == UINT32_MAX ? NULL : pmf_image_by_id(&s->table, f->image);
+	if (!im || im->kind == PMF_IMAGE_ANON || !pmf_symbol_find(s->symbols, im, f->rva, &sym)) {
+		name_unresolved(p, id);
+		return;
+	}
+	pmf_profile_name_frame(p, id, sym.name, NULL, 0);
+	if (sym.module)
+		p->frames[id].module = pmf_strtab_addz(&p->strings, sym.module);
+}
+
+/* Frames over all samples: a node counts once for every sample at or above it. */
+static void count_unresolved(struct pmf_profile *p)
+{
+	uint64_t *inclusive = pmf_calloc(p->nr_nodes, sizeof *inclusive);
+
+	for (size_t e = 0; e < p->nr_events; e++) {
+		for (size_t i = 0; i < p->nr_nodes; i++)
+			inclusive[i] = i < p->cap_columns ? p->samples[e][i] : 0;
+		/* Children stand behind their parents. */
+		for (size_t i = p->nr_nodes; i-- > 1;) {
+			const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
+
+			inclusive[p->nodes[i].parent] += inclusive[i];
+			if (f->kind == PMF_FRAME_PROCESS || f->kind == PMF_FRAME_SPECIAL)
+				continue;
+			p->events[e].frames += inclusive[i];
+			if (f->unresolved)
+				p->events[e].unresolved_frames += inclusive[i];
+		}
+	}
+	free(inclusive);
+}
+
+void pmf_naming_run(struct pmf_stacks *s)
+{
+	struct pmf_profile *p = s->profile;
+	bool kernel_unnamed = false;
+	struct pmf_err why = PMF_ERR_INIT;
+
+	for (uint32_t id = 0; id < p->nr_frames; id++) {
+		name_frame(s, id);
+		kernel_unnamed |=
+			p->frames[id].kind == PMF_FRAME_KERNEL && p->frames[id].unresolved;
+	}
+	if (kernel_unnamed && pmf_symbol_kernel_status(s->symbols, &why))
+		pmf_profile_note(
+			p, PMF_NOTE_WARN, -1, "kernel functions have no names: %s", why.text);
+	count_unresolved(p);
+}

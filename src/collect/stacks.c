@@ -1,0 +1,342 @@
+/* Records in, profile nodes out. */
+#include "collect_priv.h"
+
+#include "pmuflame/log.h"
+#include "pmuflame/mem.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	/* READ records of a task come after its EXIT record (perf_event_exit_task in the kernel's
+	 * core.c), from whichever CPU; after this long they have all passed. */
+	SETTLE_AFTER_NS = 1000000000,
+};
+
+int pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,
+	const struct pmf_arch *arch, enum pmf_unwind_mode mode, bool live, struct pmf_err *err)
+{
+	memset(s, 0, sizeof *s);
+	s->profile = p;
+	s->list = list;
+	s->arch = arch;
+	s->mode = mode;
+	pmf_process_table_init(&s->table, live);
+	if (mode != PMF_UNWIND_NONE) {
+		int ret = 0;
+
+		s->unwinder = pmf_unwinder_new(mode, arch, err);
+		if (!s->unwinder)
+			ret = err ? (int)err->status : PMF_EUNSUP;
+		if (ret) {
+			pmf_process_table_release(&s->table);
+			return ret;
+		}
+	}
+	s->symbols = pmf_symbolizer_new();
+	s->truncated_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[truncated stack]");
+	s->broken_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[broken stack]");
+	s->read_elsewhere = pmf_calloc(list->n, sizeof *s->read_elsewhere);
+	s->unsampled_frames = pmf_calloc(list->n, sizeof *s->unsampled_frames);
+	for (size_t e = 0; e < list->n; e++)
+		s->unsampled_frames[e] =
+			pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[unsampled]");
+	return 0;
+}
+
+void pmf_stacks_release(struct pmf_stacks *s)
+{
+	pmf_symbolizer_free(s->symbols);
+	/* The address spaces' caches belong to the unwinder: they go first. */
+	pmf_process_table_release(&s->table);
+	pmf_unwinder_free(s->unwinder);
+	free(s->image_strings);
+	free(s->unsampled_frames);
+	free(s->read_elsewhere);
+	memset(s, 0, sizeof *s);
+}
+
+/* ---- Processes ---- */
+
+static uint32_t comm_node(struct pmf_stacks *s, const char *comm)
+{
+	uint32_t frame = pmf_profile_frame_named(
+		s->profile, PMF_FRAME_PROCESS, comm[0] ? comm : "[unknown process]");
+
+	return pmf_profile_node(s->profile, 0, frame);
+}
+
+struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *proc)
+{
+	struct pmf_proc_cost *c = proc->user;
+
+	if (!c) {
+		c = pmf_zalloc(sizeof *c + 2 * s->list->n * sizeof c->counted[0]);
+		c->node = UINT32_MAX;
+		proc->user = c;
+		proc->user_free = free;
+		proc->refs++;
+	}
+	if (c->node == UINT32_MAX || strncmp(c->comm, proc->comm, sizeof c->comm) != 0) {
+		memcpy(c->comm, proc->comm, sizeof c->comm);
+		c->node = comm_node(s, proc->comm);
+	}
+	return c;
+}
+
+void pmf_stacks_settle(struct pmf_stacks *s, struct pmf_process *proc)
+{
+	struct pmf_proc_cost *c = proc->user;
+	size_t n = s->list->n;
+
+	if (!c)
+		return;
+	c = pmf_stacks_cost(s, proc);
+	for (size_t e = 0; e < n; e++) {
+		uint64_t counted = c->counted[e], sampled = c->counted[n + e];
+
+		s->read_elsewhere[e] += counted;
+		if (counted <= sampled)
+			continue;
+		pmf_profile_add(s->profile, e,
+			pmf_profile_node(s->profile, c->node, s->unsampled_frames[e]),
+			counted - sampled, 0);
+		s->profile->events[e].unsampled += counted - sampled;
+	}
+	free(c);
+	proc->user = NULL;
+	proc->refs--;
+}
+
+/* Settle the processes that left a while ago and let the table forget them. */
+static void sweep(struct pmf_stacks *s)
+{
+	if (s->now_ns - s->swept_ns < SETTLE_AFTER_NS)
+		return;
+	s->swept_ns = s->now_ns;
+	for (size_t i = 0; i < s->table.n; i++) {
+		struct pmf_process *proc = s->table.procs[i];
+		struct pmf_proc_cost *c = proc->user;
+
+		if (!proc->exited || !c)
+			continue;
+		if (!c->exit_ns)
+			c->exit_ns = s->now_ns;
+		else if (s->now_ns - c->exit_ns >= SETTLE_AFTER_NS)
+			pmf_stacks_settle(s, proc);
+	}
+	pmf_process_table_reap(&s->table);
+}
+
+/* ---- Stacks ---- */
+
+static uint32_t image_frame(
+	struct pmf_stacks *s, enum pmf_frame_kind kind, const struct pmf_image *im, uint64_t rva)
+{
+	while (s->nr_image_strings <= im->id) {
+		const struct pmf_image *next =
+			pmf_image_by_id(&s->table, (uint32_t)s->nr_image_strings);
+
+		s->image_strings = pmf_grow(s->image_strings, &s->cap_image_strings,
+			s->nr_image_strings + 1, sizeof *s->image_strings);
+		s->image_strings[s->nr_image_strings].module =
+			pmf_strtab_addz(&s->profile->strings, next->name);
+		s->image_strings[s->nr_image_strings].path =
+			pmf_strtab_addz(&s->profile->strings, next->path);
+		s->nr_image_strings++;
+	}
+	return pmf_profile_frame_at(s->profile, kind, im->id, s->image_strings[im->id].module,
+		s->image_strings[im->id].path, rva);
+}
+
+static uint32_t user_frame(
+	struct pmf_stacks *s, const struct pmf_map *map, uint64_t va, uint64_t rva)
+{
+	if (!map)
+		return pmf_profile_frame_at(s->profile, PMF_FRAME_NATIVE, UINT32_MAX,
+			pmf_strtab_addz(&s->profile->strings, "[unknown]"), 0, va);
+	/* Generated code is one thing until something names it: its addresses mean nothing later.
+	 */
+	if (map->image->kind == PMF_IMAGE_ANON)
+		return image_frame(s, PMF_FRAME_JIT, map->image, 0);
+	return image_frame(s, PMF_FRAME_NATIVE, map->image, rva);
+}
+
+/* What the callchain says, innermost first, into s->ids. Contexts: linux/perf_event.h, enum
+ * perf_callchain_context. Return addresses are moved into the call. */
+static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
+	const struct pmf_sample *smp, bool user, size_t n, size_t *nr_user)
+{
+	const struct pmf_image *kernel = pmf_image_kernel(&s->table);
+	uint64_t context = PERF_CONTEXT_MAX, first = 1;
+	size_t cap = PMF_ARRAY_SIZE(s->ids) - 1;
+
+	for (size_t i = 0; i < smp->nr_callchain && n < cap; i++) {
+		uint64_t va = smp->callchain[i];
+
+		if (va >= (uint64_t)PERF_CONTEXT_MAX) {
+			context = va;
+			first = 1;
+			continue;
+		}
+		va -= !first;
+		first = 0;
+		if (context == (uint64_t)PERF_CONTEXT_KERNEL) {
+			s->ids[n++] = image_frame(s, PMF_FRAME_KERNEL, kernel, va);
+		} else if (user && context == (uint64_t)PERF_CONTEXT_USER) {
+			const struct pmf_map *map =
+				pmf_process_map_or_reread(&s->table, proc, va, s->now_ns);
+
+			s->ids[n++] = user_frame(s, map, va, map ? va - map->bias : va);
+			++*nr_user;
+		}
+	}
+	return n;
+}
+
+/* With precise_ip the ip was latched before the registers: it names the leaf. Returns whether the
+ * two lie in one function, so that the callers above fit the leaf. */
+static bool fix_precise_leaf(struct pmf_stacks *s, struct pmf_process *proc,
+	const struct pmf_sample *smp, struct pmf_unwind_frame *leaf)
+{
+	const struct pmf_map *map = pmf_process_map_or_reread(&s->table, proc, smp->ip, s->now_ns);
+	struct pmf_unwind_frame old = *leaf;
+	struct pmf_symbol a, b;
+
+	leaf->va = smp->ip;
+	leaf->map = map;
+	leaf->rva = map ? smp->ip - map->bias : smp->ip;
+	if (!map || !old.map || map->image != old.map->image)
+		return map == old.map;
+	if (!pmf_symbol_find(s->symbols, map->image, leaf->rva, &a) ||
+		!pmf_symbol_find(s->symbols, map->image, old.rva, &b))
+		return true; /* nothing says that they differ */
+	return a.start == b.start;
+}
+
+static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
+	const struct pmf_record *rec, struct pmf_profile_event *pe, size_t n)
+{
+	const struct pmf_sample *smp = &rec->sample;
+	struct pmf_unwind_in in = {.arch = s->arch,
+		.stack = smp->stack,
+		.stack_bytes = smp->stack_bytes,
+		.stack_asked = smp->stack_asked,
+		.process = proc,
+		.table = &s->table,
+		.now_ns = rec->time_ns};
+	struct pmf_unwind_out out = {.frames = s->frames, .cap = PMF_UNWIND_MAX_FRAMES};
+	size_t k = 0;
+
+	for (unsigned r = 0; r < PMF_ARCH_MAX_REGS; r++)
+		if (smp->regs_mask >> r & 1)
+			in.regs[r] = smp->regs[k++];
+	pmf_unwind(s->unwinder, &in, &out);
+	if (pe->precise_ip > 0 && out.n &&
+		(rec->misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_USER &&
+		smp->ip != out.frames[0].va && !fix_precise_leaf(s, proc, smp, &out.frames[0]))
+		pe->skewed_stacks++;
+	for (size_t i = 0; i < out.n && n < PMF_ARRAY_SIZE(s->ids) - 1; i++)
+		s->ids[n++] = user_frame(s, out.frames[i].map, out.frames[i].va, out.frames[i].rva);
+	if (out.end == PMF_END_ROOT) {
+		pe->rooted_stacks++;
+	} else if (out.end == PMF_END_TRUNCATED) {
+		pe->cut_stacks++;
+		s->ids[n++] = s->truncated_frame;
+	} else {
+		pe->broken_stacks++;
+		s->ids[n++] = s->broken_frame;
+	}
+	return n;
+}
+
+static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
+{
+	struct pmf_process *proc = pmf_process_get(&s->table, (pid_t)rec->pid);
+	struct pmf_proc_cost *cost = pmf_stacks_cost(s, proc);
+	struct pmf_profile_event *pe = &s->profile->events[rec->event];
+	const struct pmf_sample *smp = &rec->sample;
+	bool dumped = s->unwinder && s->mode != PMF_UNWIND_FP &&
+		      smp->regs_abi != PERF_SAMPLE_REGS_ABI_NONE;
+	size_t n, nr_user = 0;
+	uint32_t node = cost->node;
+
+	if (proc->maps_incomplete) {
+		proc->maps_incomplete = false;
+		pmf_process_reread(&s->table, proc, NULL);
+	}
+	n = chain_frames(s, proc, smp, !dumped, 0, &nr_user);
+	if (dumped)
+		n = dump_frames(s, proc, rec, pe, n);
+	else if (s->mode != PMF_UNWIND_NONE && nr_user == 0)
+		pe->no_user_stack++;
+	if (n == 0) { /* no call graph was asked for, or the kernel gave none */
+		bool kernel =
+			(rec->misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL;
+		const struct pmf_map *map =
+			kernel ? NULL
+			       : pmf_process_map_or_reread(&s->table, proc, smp->ip, s->now_ns);
+
+		s->ids[n++] =
+			kernel ? image_frame(
+					 s, PMF_FRAME_KERNEL, pmf_image_kernel(&s->table), smp->ip)
+			       : user_frame(s, map, smp->ip, map ? smp->ip - map->bias : smp->ip);
+	}
+	while (n > 0)
+		node = pmf_profile_node(s->profile, node, s->ids[--n]);
+	pmf_profile_add(s->profile, rec->event, node, smp->weight, 1);
+	pe->samples++;
+	pe->weight += smp->weight;
+	cost->counted[s->list->n + rec->event] += smp->weight;
+}
+
+static void on_lost(struct pmf_stacks *s, const struct pmf_record *rec)
+{
+	/* LOST_SAMPLES tells the same losses again, per event. */
+	if (rec->type != PERF_RECORD_LOST)
+		return;
+	s->lost_records += rec->lost.lost;
+	/* Mappings may be among what was lost: ask /proc before the next look-up. */
+	for (size_t i = 0; s->table.live && i < s->table.n; i++)
+		s->table.procs[i]->maps_incomplete = !s->table.procs[i]->exited;
+}
+
+int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
+{
+	struct pmf_stacks *s = ctx;
+
+	s->now_ns = PMF_MAX(s->now_ns, rec->time_ns);
+	switch (rec->type) {
+	case PERF_RECORD_SAMPLE:
+		if (rec->event < s->list->n)
+			on_sample(s, rec);
+		break;
+	case PERF_RECORD_READ:
+		if (rec->event < s->list->n) {
+			struct pmf_process *proc = pmf_process_get(&s->table, (pid_t)rec->pid);
+
+			pmf_stacks_cost(s, proc)->counted[rec->event] += rec->read.value;
+		}
+		break;
+	case PERF_RECORD_THROTTLE:
+		if (rec->event < s->list->n)
+			s->profile->events[rec->event].throttled++;
+		break;
+	case PERF_RECORD_LOST:
+	case PERF_RECORD_LOST_SAMPLES:
+		on_lost(s, rec);
+		break;
+	case PERF_RECORD_FORK: {
+		/* A pid that is used again belongs to somebody else now. */
+		struct pmf_process *old = pmf_process_find(&s->table, (pid_t)rec->pid);
+
+		if (old && old->exited)
+			pmf_stacks_settle(s, old);
+		pmf_process_apply(&s->table, rec);
+		break;
+	}
+	default:
+		pmf_process_apply(&s->table, rec);
+	}
+	sweep(s);
+	return 0;
+}

@@ -1,0 +1,213 @@
+/* Counters against samples: totals, scaling for multiplexing, what was counted but not sampled, and
+ * the sentences of the ledger. */
+#include "collect_priv.h"
+
+#include "pmuflame/mem.h"
+#include "pmuflame/units.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* File names that differ: the second of two equal ones gets "-2". */
+static char *unique_file_name(const struct pmf_profile *p, size_t n, const struct pmf_event *ev)
+{
+	char *base = pmf_event_file_name(ev), *name = pmf_strdup(base);
+
+	for (unsigned suffix = 2;; suffix++) {
+		size_t i = 0;
+
+		while (i < n && strcmp(p->events[i].file_name, name) != 0)
+			i++;
+		if (i == n)
+			break;
+		free(name);
+		name = pmf_asprintf("%s-%u", base, suffix);
+	}
+	free(base);
+	return name;
+}
+
+void pmf_totals_begin(struct pmf_profile *p, const struct pmf_event_list *list)
+{
+	for (size_t e = 0; e < list->n; e++) {
+		const struct pmf_event *ev = &list->events[e];
+		struct pmf_profile_event *pe = &p->events[e];
+
+		pe->spec = pmf_strdup(ev->spec);
+		pe->label = pmf_strdup(ev->label);
+		pe->unit = pmf_strdup(pmf_event_unit(ev));
+		pe->file_name = unique_file_name(p, e, ev);
+		pe->period = ev->freq_hz ? 0 : ev->period;
+		pe->freq_hz = ev->freq_hz;
+		pe->exclude_kernel = ev->attrs[0].attr.exclude_kernel;
+		pe->exclude_user = ev->attrs[0].attr.exclude_user;
+		pe->scale = 1;
+		if (ev->fallback_reason)
+			pe->fallback_reason = pmf_strdup(ev->fallback_reason);
+	}
+	for (size_t i = 0; i < list->nr_dropped; i++)
+		pmf_profile_note(p, PMF_NOTE_WARN, -1, "not recorded here: %s", list->dropped[i]);
+}
+
+/* Multiplexing: how long the tasks ran (the sideband event never leaves its CPU's tasks) against
+ * how long this event counted. Below a thousandth it is the edge of opening and closing, not
+ * sharing. */
+static double scale_of(const struct pmf_event *ev, const struct pmf_perf_totals *t)
+{
+	double ratio;
+
+	if (ev->cls != PMF_EVENT_HARDWARE || t->running_ns == 0)
+		return 1;
+	ratio = (double)t->dummy_running_ns / (double)t->running_ns;
+	return ratio < 1.001 ? 1 : ratio;
+}
+
+static void note_counts(struct pmf_profile *p, size_t e, const struct pmf_perf_totals *t)
+{
+	struct pmf_profile_event *pe = &p->events[e];
+
+	if (t->running_ns == 0 && t->dummy_running_ns > 0)
+		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
+			"'%s' was opened and never ran: its group needs more counters than the PMU "
+			"has, or something else holds them",
+			pe->label);
+	else if (t->value == 0)
+		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
+			"'%s' was opened and counted 0: either it did not happen, or this PMU "
+			"accepts "
+			"the code without counting it",
+			pe->label);
+}
+
+/* The tasks that were not inherited by anybody, the command's first thread above all, tell nothing
+ * when they exit: theirs is what remains of the total. */
+static void share_remainder(
+	struct pmf_stacks *s, size_t e, uint64_t total, struct pmf_process *main)
+{
+	struct pmf_profile_event *pe = &s->profile->events[e];
+	uint64_t known = s->read_elsewhere[e], sampled_alive = 0, rest;
+	size_t n = s->list->n, alive = 0;
+
+	for (size_t i = 0; i < s->table.n; i++) {
+		struct pmf_proc_cost *c = s->table.procs[i]->user;
+
+		if (!c)
+			continue;
+		known += c->counted[e];
+		if (!s->table.procs[i]->exited && s->table.procs[i] != main) {
+			alive++;
+			sampled_alive += c->counted[n + e] > c->counted[e]
+						 ? c->counted[n + e] - c->counted[e]
+						 : 0;
+		}
+	}
+	rest = total > known ? total - known : 0;
+	if (main && alive == 0) {
+		pmf_stacks_cost(s, main)->counted[e] += rest;
+		return;
+	}
+	/* Descendants that still run share the remainder with the command in proportions that
+	 * nobody told: what goes beyond all their samples stands at the root. */
+	if (main) {
+		struct pmf_proc_cost *c = pmf_stacks_cost(s, main);
+		uint64_t own =
+			c->counted[n + e] > c->counted[e] ? c->counted[n + e] - c->counted[e] : 0;
+
+		sampled_alive += own;
+	}
+	if (rest > sampled_alive) {
+		pmf_profile_add(s->profile, e,
+			pmf_profile_node(s->profile, 0, s->unsampled_frames[e]),
+			rest - sampled_alive, 0);
+		pe->unsampled += rest - sampled_alive;
+	}
+}
+
+static void note_survivors(struct pmf_stacks *s, const struct pmf_process *main)
+{
+	struct pmf_buf names = PMF_BUF_INIT;
+	size_t alive = 0;
+
+	for (size_t i = 0; i < s->table.n; i++) {
+		const struct pmf_process *proc = s->table.procs[i];
+
+		if (proc->exited || proc == main || proc->nr_threads == 0)
+			continue;
+		if (alive++ < 5)
+			pmf_buf_printf(&names, "%s%s (%d)", alive > 1 ? ", " : "", proc->comm,
+				(int)proc->pid);
+	}
+	if (alive)
+		pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,
+			"%zu descendant%s outlived the command and %s recorded only until it "
+			"ended: %s%s",
+			alive, alive == 1 ? "" : "s", alive == 1 ? "was" : "were",
+			pmf_buf_str(&names), alive > 5 ? ", …" : "");
+	pmf_buf_release(&names);
+}
+
+static void note_quality(struct pmf_stacks *s, const struct pmf_source *src)
+{
+	struct pmf_profile *p = s->profile;
+	char a[PMF_UNITS_MAX];
+
+	p->lost_sideband = src->facts.lost_sideband;
+	if (!src->facts.lost_per_event)
+		p->lost_unattributed = s->lost_records;
+	if (p->lost_sideband)
+		pmf_profile_note(p, PMF_NOTE_WARN, -1,
+			"%s records about processes and mappings were lost; maps were read again "
+			"from "
+			"/proc",
+			pmf_format_count(a, p->lost_sideband));
+	if (src->facts.out_of_order)
+		pmf_profile_note(p, PMF_NOTE_INFO, -1, "%s records came later than their time",
+			pmf_format_count(a, src->facts.out_of_order));
+	if (src->facts.malformed)
+		pmf_profile_note(p, PMF_NOTE_WARN, -1, "%s records made no sense and were skipped",
+			pmf_format_count(a, src->facts.malformed));
+	if (s->table.images_replaced)
+		pmf_profile_note(p, PMF_NOTE_WARN, -1,
+			"%s mapped files were replaced or deleted on disk while they were in use",
+			pmf_format_count(a, s->table.images_replaced));
+}
+
+static void settle_all(struct pmf_stacks *s)
+{
+	for (size_t i = 0; i < s->table.n; i++)
+		pmf_stacks_settle(s, s->table.procs[i]);
+}
+
+int pmf_totals_end(
+	struct pmf_stacks *s, struct pmf_source *src, pid_t main_pid, struct pmf_err *err)
+{
+	struct pmf_profile *p = s->profile;
+	struct pmf_process *main = main_pid ? pmf_process_get(&s->table, main_pid) : NULL;
+
+	for (size_t e = 0; e < s->list->n; e++) {
+		struct pmf_profile_event *pe = &p->events[e];
+		struct pmf_perf_totals t;
+		int ret = src->ops->totals(src, e, &t, err);
+
+		if (ret == PMF_ENOTFOUND) { /* a recording: the samples are all there is */
+			pe->counted = pe->weight;
+			continue;
+		}
+		if (ret)
+			return ret;
+		pe->counted = t.value;
+		pe->enabled_ns = t.enabled_ns;
+		pe->running_ns = t.running_ns;
+		pe->task_ns = t.dummy_running_ns;
+		pe->scale = scale_of(&s->list->events[e], &t);
+		pe->lost = t.lost;
+		pe->lost_known = src->facts.lost_per_event;
+		note_counts(p, e, &t);
+		share_remainder(s, e, t.value, main);
+	}
+	note_survivors(s, main);
+	settle_all(s);
+	note_quality(s, src);
+	return 0;
+}

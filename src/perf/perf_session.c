@@ -1,0 +1,469 @@
+/* A session: one ring per CPU, owned by a sideband event; every sampling event of that CPU writes
+ * into it (PERF_EVENT_IOC_SET_OUTPUT). */
+#include "pmuflame/perf.h"
+
+#include "perf_priv.h"
+#include "perf_session_priv.h"
+#include "pmuflame/arch.h"
+#include "pmuflame/file.h"
+#include "pmuflame/mem.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Two writers of one CPU can publish in the other order than they took their time stamps (an
+ * interrupt inside a software event), and a stopped virtual CPU can sit between the two: records
+ * younger than this wait for the next drain. */
+enum { ORDER_MARGIN_NS = 2000000 };
+
+static int add_layout(struct pmf_perf_session *s, int fd, uint32_t event,
+	const struct perf_event_attr *attr, uint64_t period, struct pmf_err *err)
+{
+	struct pmf_layout l = {.event = event,
+		.sample_type = attr->sample_type,
+		.read_format = attr->read_format,
+		.regs_user = attr->sample_regs_user,
+		.period = period};
+
+	if (ioctl(fd, PERF_EVENT_IOC_ID, &l.id) < 0)
+		return pmf_err_errno(
+			err, PMF_EIO, errno, "cannot ask the kernel for an event's id");
+	pmf_layouts_add(&s->layouts, &l);
+	return 0;
+}
+
+static void common_attr(const struct pmf_perf_session *s, struct perf_event_attr *a)
+{
+	a->size = sizeof *a;
+	a->sample_id_all = 1;
+	a->inherit = s->opts.inherit;
+	a->use_clockid = 1;
+	a->clockid = CLOCK_MONOTONIC;
+	a->read_format =
+		PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING | PERF_FORMAT_ID;
+	if (s->features.format_lost)
+		a->read_format |= PERF_FORMAT_LOST;
+	a->sample_type =
+		PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU;
+}
+
+static int open_sideband(struct pmf_perf_session *s, struct pmf_perf_cpu *c, struct pmf_err *err)
+{
+	struct perf_event_attr a = {.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_DUMMY};
+
+	common_attr(s, &a);
+	a.disabled = 1;
+	a.enable_on_exec = 1;
+	a.exclude_kernel = !s->kernel_permitted;
+	a.exclude_hv = !s->kernel_permitted;
+	a.mmap = 1;
+	a.mmap2 = 1;
+	a.build_id = s->features.build_id;
+	a.comm = 1;
+	a.comm_exec = 1;
+	a.task = 1;
+	a.watermark = 1;
+	/* Bytes in the ring before a reader that sleeps in poll(2) is woken. */
+	a.wakeup_watermark = (uint32_t)(s->ring_bytes / 8);
+	c->fd = pmf_perf_sys_open(&a, s->opts.pid, c->cpu, -1, 0);
+	if (c->fd < 0) {
+		int errnum = -c->fd;
+
+		c->fd = -1;
+		if (errnum == ENODEV) /* the CPU went away since the list was read */
+			return 0;
+		return pmf_perf_explain(NULL, errnum, &a, &s->limits, err);
+	}
+	return add_layout(s, c->fd, PMF_NO_EVENT, &a, 0, err);
+}
+
+static void close_sideband(struct pmf_perf_session *s)
+{
+	for (size_t i = 0; i < s->nr_cpus; i++) {
+		pmf_perf_ring_unmap(&s->cpus[i]);
+		if (s->cpus[i].fd >= 0)
+			close(s->cpus[i].fd);
+		s->cpus[i].fd = -1;
+	}
+	pmf_layouts_release(&s->layouts);
+}
+
+/* Every CPU's ring at the present size. 1 if that is more than may be locked, with nothing open. */
+static int try_rings(struct pmf_perf_session *s, struct pmf_err *err)
+{
+	for (size_t i = 0; i < s->nr_cpus; i++) {
+		int ret = open_sideband(s, &s->cpus[i], err);
+
+		if (ret)
+			return ret;
+		if (s->cpus[i].fd < 0 || pmf_perf_ring_map(&s->cpus[i], s->ring_bytes))
+			continue;
+		if (errno != EPERM && errno != ENOMEM)
+			return pmf_err_errno(err, PMF_EIO, errno, "cannot map a ring");
+		close_sideband(s);
+		return 1;
+	}
+	return 0;
+}
+
+/* The rings, as large as wanted or as the locked-memory limits permit, the same on every CPU. */
+static int open_rings(struct pmf_perf_session *s, struct pmf_err *err)
+{
+	size_t least = 2 * (size_t)PMF_RECORD_MAX;
+	int ret = 1;
+
+	for (s->ring_bytes = s->opts.ring_bytes; s->ring_bytes >= least; s->ring_bytes /= 2) {
+		ret = try_rings(s, err);
+		if (ret <= 0)
+			return ret;
+	}
+	return pmf_err_set(err, PMF_ELIMIT,
+		"no room for %zu rings of %zu KiB within the locked-memory limits: raise them with "
+		"'sysctl kernel.perf_event_mlock_kb=%zu' or 'ulimit -l'",
+		s->nr_cpus, least / 1024, 4 * least / 1024);
+}
+
+/* What is the same for every descriptor of @ev. */
+static void sampling_attr(
+	const struct pmf_perf_session *s, const struct pmf_event *ev, struct perf_event_attr *a)
+{
+	common_attr(s, a);
+	a->sample_type |= PERF_SAMPLE_IP;
+	a->inherit_stat = s->opts.inherit;
+	if (ev->freq_hz) {
+		a->freq = 1;
+		a->sample_freq = ev->freq_hz;
+		a->sample_type |= PERF_SAMPLE_PERIOD;
+	} else {
+		/* With PERF_SAMPLE_PERIOD a software event of fixed period would sample every event
+		 * (perf_swevent_event in the kernel's core.c); its weight is the period anyway. */
+		a->sample_period = ev->period;
+	}
+	if (!s->kernel_permitted && !ev->user_given) {
+		a->exclude_kernel = 1;
+		a->exclude_hv = 1;
+	}
+	if (s->opts.callchain_user || (s->opts.callchain_kernel && !a->exclude_kernel)) {
+		a->sample_type |= PERF_SAMPLE_CALLCHAIN;
+		a->exclude_callchain_user = !s->opts.callchain_user;
+		a->exclude_callchain_kernel = a->exclude_kernel || !s->opts.callchain_kernel;
+	}
+	if (s->opts.user_stacks) {
+		a->sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
+		a->sample_regs_user = pmf_arch_native()->user_regs;
+		a->sample_stack_user = s->opts.stack_bytes;
+	}
+}
+
+/* The highest precise_ip that opens, or just the one that was asked for. */
+static int open_precise(const struct pmf_event *ev, struct perf_event_attr *a, pid_t pid, int cpu,
+	int group_fd, bool settled)
+{
+	int fd;
+
+	if (settled || ev->cls != PMF_EVENT_HARDWARE)
+		return pmf_perf_sys_open(a, pid, cpu, group_fd, 0);
+	for (a->precise_ip = ev->precise_given ? ev->precise : 3;; a->precise_ip--) {
+		fd = pmf_perf_sys_open(a, pid, cpu, group_fd, 0);
+		if (fd >= 0 || ev->precise_given || a->precise_ip == 0 || fd == -EMFILE)
+			return fd;
+	}
+}
+
+static int open_event_on_cpu(struct pmf_perf_session *s, size_t e, struct perf_event_attr *a,
+	struct pmf_perf_cpu *c, bool settled, struct pmf_err *err)
+{
+	const struct pmf_event *ev = &s->list->events[e];
+	int group_fd = -1, fd;
+
+	if (ev->group >= 0)
+		group_fd = c->group_fds[ev->group];
+	/* A member follows its leader. */
+	a->disabled = group_fd < 0;
+	a->enable_on_exec = group_fd < 0;
+	fd = open_precise(ev, a, s->opts.pid, c->cpu, group_fd, settled);
+	if (fd < 0)
+		return fd == -ENODEV ? 0 : pmf_perf_explain(ev, -fd, a, &s->limits, err);
+	if (ev->group >= 0 && group_fd < 0)
+		c->group_fds[ev->group] = fd;
+	PMF_PUSH(s->fds, s->nr_fds, s->cap_fds) =
+		(struct pmf_perf_fd){.fd = fd, .event = e, .cpu_index = (size_t)(c - s->cpus)};
+	if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, c->fd) < 0)
+		return pmf_err_errno(
+			err, PMF_EIO, errno, "cannot send '%s' into the ring of its CPU", ev->spec);
+	return add_layout(s, fd, (uint32_t)e, a, ev->period, err);
+}
+
+static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
+{
+	const struct pmf_event *ev = &s->list->events[e];
+	struct pmf_perf_granted *g = &s->granted[e];
+	size_t opened = s->nr_fds;
+	int ret = pmf_perf_refuse_kernel_only(ev, &s->limits, err);
+
+	if (ret)
+		return ret;
+	for (size_t k = 0; k < ev->nr_attrs; k++) {
+		struct perf_event_attr a = ev->attrs[k].attr;
+		size_t before = s->nr_fds;
+
+		sampling_attr(s, ev, &a);
+		for (size_t i = 0; i < s->nr_cpus; i++) {
+			struct pmf_perf_cpu *c = &s->cpus[i];
+
+			if (c->fd < 0 || !pmf_perf_cpu_listed(ev->attrs[k].cpus, c->cpu))
+				continue;
+			ret = open_event_on_cpu(s, e, &a, c, s->nr_fds > before, err);
+			if (ret)
+				return ret;
+		}
+		if (k == 0 || a.precise_ip < g->precise_ip)
+			g->precise_ip = a.precise_ip;
+		g->exclude_kernel = a.exclude_kernel;
+		g->exclude_kernel_forced = a.exclude_kernel && !ev->attrs[k].attr.exclude_kernel;
+	}
+	if (s->nr_fds == opened)
+		return pmf_err_set(err, PMF_ENOTFOUND,
+			"event '%s' exists on none of the CPUs that are online", ev->spec);
+	return 0;
+}
+
+static void list_cpus(struct pmf_perf_session *s)
+{
+	char online[4096];
+
+	/* Without sysfs, as in a bare chroot, CPUs are taken to be numbered without gaps. */
+	if (pmf_file_read_line("/sys/devices/system/cpu/online", online, sizeof online, NULL))
+		snprintf(online, sizeof online, "0-%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
+	for (int cpu = 0; cpu < PMF_CPUS_MAX; cpu++) {
+		struct pmf_perf_cpu c = {.cpu = cpu, .fd = -1};
+
+		if (!pmf_perf_cpu_listed(online, cpu))
+			continue;
+		c.group_fds = pmf_calloc((size_t)s->list->nr_groups, sizeof *c.group_fds);
+		for (int g = 0; g < s->list->nr_groups; g++)
+			c.group_fds[g] = -1;
+		PMF_PUSH(s->cpus, s->nr_cpus, s->cap_cpus) = c;
+	}
+}
+
+static int start_merge(struct pmf_perf_session *s, struct pmf_err *err)
+{
+	size_t n = 0;
+
+	pmf_layouts_seal(&s->layouts);
+	s->rings = pmf_calloc(s->nr_cpus, sizeof *s->rings);
+	s->polls = pmf_calloc(s->nr_cpus + 1, sizeof *s->polls);
+	for (size_t i = 0; i < s->nr_cpus; i++) {
+		s->polls[i].fd = s->cpus[i].fd;
+		s->polls[i].events = POLLIN;
+		if (s->cpus[i].fd >= 0)
+			s->rings[n++] = &s->cpus[i].ring;
+	}
+	if (n == 0)
+		return pmf_err_set(err, PMF_ENOTFOUND, "no CPU is online for perf events");
+	return pmf_merge_init(&s->merge, &s->layouts, s->rings, n, err);
+}
+
+int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *list,
+	const struct pmf_perf_opts *opts, struct pmf_err *err)
+{
+	struct pmf_perf_session *s = pmf_zalloc(sizeof *s);
+	int ret;
+
+	s->list = list;
+	s->opts = *opts;
+	pmf_perf_limits_read(&s->limits);
+	s->kernel_permitted = pmf_perf_kernel_permitted(&s->limits);
+	s->granted = pmf_calloc(list->n, sizeof *s->granted);
+	ret = pmf_perf_features_probe(&s->features, err);
+	if (ret == 0)
+		list_cpus(s);
+	if (ret == 0)
+		ret = open_rings(s, err);
+	for (size_t e = 0; e < list->n && ret == 0; e++)
+		ret = open_event(s, e, err);
+	if (ret == 0)
+		ret = start_merge(s, err);
+	if (ret) {
+		pmf_perf_close(s);
+		return ret;
+	}
+	*out = s;
+	return 0;
+}
+
+void pmf_perf_close(struct pmf_perf_session *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->nr_fds; i++)
+		close(s->fds[i].fd);
+	pmf_merge_release(&s->merge);
+	close_sideband(s);
+	for (size_t i = 0; i < s->nr_cpus; i++)
+		free(s->cpus[i].group_fds);
+	free(s->cpus);
+	free(s->fds);
+	free(s->granted);
+	free(s->rings);
+	free(s->polls);
+	free(s);
+}
+
+const struct pmf_layouts *pmf_perf_layouts(const struct pmf_perf_session *s)
+{
+	return &s->layouts;
+}
+
+const struct pmf_perf_granted *pmf_perf_granted(const struct pmf_perf_session *s, size_t event)
+{
+	return &s->granted[event];
+}
+
+size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s)
+{
+	return s->ring_bytes;
+}
+
+bool pmf_perf_has_format_lost(const struct pmf_perf_session *s)
+{
+	return s->features.format_lost;
+}
+
+int pmf_perf_wait(struct pmf_perf_session *s, int extra_fd, int timeout_ms, struct pmf_err *err)
+{
+	struct pollfd *extra = &s->polls[s->nr_cpus];
+
+	*extra = (struct pollfd){.fd = extra_fd, .events = POLLIN};
+	if (poll(s->polls, s->nr_cpus + 1, timeout_ms) < 0) {
+		if (errno == EINTR)
+			return 0;
+		return pmf_err_errno(err, PMF_EIO, errno, "cannot wait for the rings");
+	}
+	/* A ring whose tasks have all gone hangs up for ever: it is drained by time from then on.
+	 */
+	for (size_t i = 0; i < s->nr_cpus; i++)
+		if (s->polls[i].revents & (POLLHUP | POLLERR | POLLNVAL))
+			s->polls[i].fd = -1;
+	return (extra->revents & (POLLIN | POLLHUP)) ? 1 : 0;
+}
+
+struct drain {
+	struct pmf_perf_session *s;
+	pmf_record_cb *cb;
+	void *ctx;
+	unsigned since_publish;
+};
+
+/* The kernel gets its bytes back while a long drain goes on, not after it. */
+static int drain_record(void *ctx, const struct pmf_record *rec)
+{
+	enum { PUBLISH_EVERY = 64 };
+	struct drain *d = ctx;
+
+	if (++d->since_publish == PUBLISH_EVERY) {
+		d->since_publish = 0;
+		for (size_t i = 0; i < d->s->nr_cpus; i++)
+			pmf_perf_ring_publish(&d->s->cpus[i]);
+	}
+	return d->cb(d->ctx, rec);
+}
+
+int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, void *ctx)
+{
+	struct drain d = {s, cb, ctx, 0};
+	struct timespec now;
+	uint64_t until_ns;
+	int ret;
+
+	/* The time first, the heads after it: what a head does not show yet is younger. */
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	until_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - ORDER_MARGIN_NS;
+	for (size_t i = 0; i < s->nr_cpus; i++)
+		pmf_perf_ring_refresh(&s->cpus[i]);
+	ret = pmf_merge_drain(&s->merge, final ? UINT64_MAX : until_ns, drain_record, &d);
+	for (size_t i = 0; i < s->nr_cpus; i++)
+		pmf_perf_ring_publish(&s->cpus[i]);
+	return ret;
+}
+
+void pmf_perf_disable(struct pmf_perf_session *s)
+{
+	for (size_t i = 0; i < s->nr_fds; i++)
+		ioctl(s->fds[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+	for (size_t i = 0; i < s->nr_cpus; i++)
+		if (s->cpus[i].fd >= 0)
+			ioctl(s->cpus[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+}
+
+/* read(2) of one descriptor; the fields in the order of read_format, perf_event_open(2). */
+static int read_fd(
+	const struct pmf_perf_session *s, int fd, struct pmf_perf_totals *t, struct pmf_err *err)
+{
+	uint64_t v[5] = {0};
+	ssize_t want = s->features.format_lost ? 40 : 32, n = read(fd, v, sizeof v);
+
+	if (n < want)
+		return pmf_err_errno(err, PMF_EIO, n < 0 ? errno : EIO, "cannot read a counter");
+	*t = (struct pmf_perf_totals){
+		.value = v[0], .enabled_ns = v[1], .running_ns = v[2], .lost = v[4]};
+	return 0;
+}
+
+int pmf_perf_totals(
+	struct pmf_perf_session *s, size_t event, struct pmf_perf_totals *out, struct pmf_err *err)
+{
+	struct pmf_perf_totals sum = {0}, t;
+	bool *dummy_seen = pmf_calloc(s->nr_cpus, sizeof *dummy_seen);
+	int ret = 0;
+
+	for (size_t i = 0; i < s->nr_fds && ret == 0; i++) {
+		size_t c = s->fds[i].cpu_index;
+
+		if (s->fds[i].event != event)
+			continue;
+		ret = read_fd(s, s->fds[i].fd, &t, err);
+		if (ret)
+			break;
+		sum.value += t.value;
+		sum.enabled_ns += t.enabled_ns;
+		sum.running_ns += t.running_ns;
+		sum.lost += t.lost;
+		if (dummy_seen[c])
+			continue;
+		dummy_seen[c] = true;
+		ret = read_fd(s, s->cpus[c].fd, &t, err);
+		sum.dummy_running_ns += t.running_ns;
+	}
+	free(dummy_seen);
+	if (ret == 0)
+		*out = sum;
+	return ret;
+}
+
+uint64_t pmf_perf_lost_sideband(struct pmf_perf_session *s)
+{
+	struct pmf_perf_totals t;
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < s->nr_cpus; i++)
+		if (s->cpus[i].fd >= 0 && read_fd(s, s->cpus[i].fd, &t, NULL) == 0)
+			lost += t.lost;
+	return lost;
+}
+
+uint64_t pmf_perf_out_of_order(const struct pmf_perf_session *s)
+{
+	return s->merge.out_of_order;
+}
+
+uint64_t pmf_perf_malformed(const struct pmf_perf_session *s)
+{
+	return s->merge.malformed;
+}

@@ -1,0 +1,58 @@
+/* The inside of a session, shared by its files. */
+#ifndef PMF_PERF_SESSION_PRIV_H
+#define PMF_PERF_SESSION_PRIV_H
+
+#include "pmuflame/perf.h"
+#include <linux/perf_event.h>
+#include <poll.h>
+
+enum {
+	PMF_RECORD_MAX = 65536, /* header.size is 16 bits wide */
+	PMF_CPUS_MAX = 8192,
+};
+
+struct pmf_perf_cpu {
+	int cpu;
+	int fd; /* the sideband event, which owns the ring; -1 if the CPU went away */
+	struct perf_event_mmap_page *page;
+	size_t mapped_bytes;
+	struct pmf_ring ring;
+	uint64_t published; /* the tail that the kernel knows */
+	int *group_fds;	    /* leader of each group on this CPU, -1 before it is open */
+};
+
+struct pmf_perf_fd {
+	int fd;
+	size_t event, cpu_index;
+};
+
+struct pmf_perf_session {
+	const struct pmf_event_list *list; /* borrowed */
+	struct pmf_perf_opts opts;
+	struct pmf_perf_limits limits;
+	struct pmf_perf_features features;
+	bool kernel_permitted;
+	size_t ring_bytes;
+	struct pmf_perf_cpu *cpus;
+	size_t nr_cpus, cap_cpus;
+	struct pmf_perf_fd *fds;
+	size_t nr_fds, cap_fds;
+	struct pmf_perf_granted *granted;
+	struct pmf_layouts layouts;
+	struct pmf_ring **rings;
+	struct pmf_merge merge;
+	struct pollfd *polls; /* one a CPU, and a place for the caller's */
+};
+
+/* Map a ring of @bytes of data (a power of two) for the sideband event; false with errno set. */
+bool pmf_perf_ring_map(struct pmf_perf_cpu *c, size_t bytes);
+void pmf_perf_ring_unmap(struct pmf_perf_cpu *c);
+/* Take over the kernel's head. */
+void pmf_perf_ring_refresh(struct pmf_perf_cpu *c);
+/* Tell the kernel how far the ring was read. */
+void pmf_perf_ring_publish(struct pmf_perf_cpu *c);
+
+/* Is @cpu in @list ("0-3,8", as in sysfs)? NULL lists every CPU. */
+bool pmf_perf_cpu_listed(const char *list, int cpu);
+
+#endif
