@@ -30,10 +30,10 @@ struct pmf_image {
 	enum pmf_image_kind kind;
 	const char *path; /* as the kernel said it */
 	const char *name; /* last part of path */
-	uint64_t dev, ino; /* 0 where the kernel told the build id instead */
+	uint64_t dev, ino; /* as the kernel said; where it told the build id: 0, and the file's own */
 	uint8_t build_id[20];
 	uint8_t build_id_len; /* 0 if not known */
-	/* Opened by pmf_image_open at the first mapping, so that a file deleted later still has its
+	/* Opened by pmf_image_get at the first mapping, so that a file deleted later still has its
 	 * names. fd is -1 and elf NULL if it could not be; why says the reason ("" if it opened). */
 	int fd;
 	Elf *elf;
@@ -139,5 +139,8 @@ bool pmf_image_read(const struct pmf_image *im, uint64_t rva, void *out, size_t 
  * about its size. Do not free. *addr (if not NULL) gets sh_addr. */
 const uint8_t *pmf_image_section(
 	const struct pmf_image *im, const char *name, size_t *size, uint64_t *addr);
+
+/* The GNU build id of an open ELF file into @out; returns its length, 0 if it has none. */
+size_t pmf_elf_build_id(Elf *elf, uint8_t out[20]);
 
 #endif
