@@ -1,0 +1,463 @@
+/* Images: which file a mapping shows, whether the path still leads to it, and its bytes.
+ *
+ * An open image keeps its descriptor, so that the file's inode number cannot be given to another
+ * file while the table lives: path + inode then stays an identity. */
+#include "process_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+	MAX_LOADS = 4096,	  /* PT_LOAD entries: ld.so itself has no use for more */
+	MAX_NOTES = 64 * 1024,	  /* bytes of a note segment worth reading */
+	MAX_VDSO = 1024 * 1024,	  /* bytes; it is about 8 KiB */
+	MAX_INFLATE_RATIO = 1100, /* deflate cannot do better than 1032 : 1 */
+};
+#define MAX_SECTION (UINT64_C(2) << 30)
+#define MAX_INFLATED (UINT64_C(1) << 30)
+
+/* Identity of an image, as a record tells it, and whose mapping it is. */
+struct want {
+	const char *path;
+	enum pmf_image_kind kind;
+	uint64_t dev, ino;
+	const uint8_t *build_id;
+	size_t build_id_len;
+	pid_t pid;
+	uint64_t start, end;
+};
+
+static const char deleted[] = " (deleted)"; /* d_path(9) puts it behind an unlinked file's path */
+
+static bool starts(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+/* The length of @path without the kernel's " (deleted)". */
+static size_t path_len(const char *path)
+{
+	size_t len = strlen(path), tail = sizeof deleted - 1;
+
+	return len > tail && strcmp(path + len - tail, deleted) == 0 ? len - tail : len;
+}
+
+static enum pmf_image_kind kind_of(const char *path, uint64_t end)
+{
+	/* How the kernel names memory that no file of a file system backs, and device nodes, which
+	 * must not be opened. */
+	static const char *const anon[] = {
+		"//anon", "/memfd:", "/SYSV", "/anon_hugepage", "/[aio]", "/dev/"};
+
+	/* A 32-bit process has another vDSO than this one. */
+	if (strcmp(path, "[vdso]") == 0 && (end == 0 || end > UINT32_MAX))
+		return PMF_IMAGE_VDSO;
+	if (starts(path, "[kernel") || starts(path, "[guest.kernel"))
+		return PMF_IMAGE_KERNEL;
+	if (path[0] != '/')
+		return PMF_IMAGE_ANON;
+	if (starts(path, "/dev/shm/"))
+		return PMF_IMAGE_FILE;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(anon); i++)
+		if (starts(path, anon[i]))
+			return PMF_IMAGE_ANON;
+	return PMF_IMAGE_FILE;
+}
+
+static bool image_eq(const void *ctx, uint32_t value, const void *key)
+{
+	const struct pmf_process_table *t = ctx;
+	const struct pmf_image *im = t->images[value];
+	const struct want *w = key;
+
+	if (im->kind != w->kind || strcmp(im->path, w->path) != 0)
+		return false;
+	if (im->kind != PMF_IMAGE_FILE)
+		return true;
+	if (w->build_id_len && im->build_id_len)
+		return w->build_id_len == im->build_id_len &&
+		       memcmp(w->build_id, im->build_id, w->build_id_len) == 0;
+	if (w->ino && im->ino)
+		return w->ino == im->ino && (w->dev == im->dev || !w->dev || !im->dev);
+	return !w->ino && !w->build_id_len;
+}
+
+static bool take_note(
+	Elf *elf, uint64_t off, uint64_t size, uint64_t align, uint8_t out[20], size_t *len)
+{
+	Elf_Data *d;
+	GElf_Nhdr n;
+	size_t at = 0, next, name, desc;
+
+	if (size > MAX_NOTES || off > INT64_MAX)
+		return false;
+	d = elf_getdata_rawchunk(elf, (int64_t)off, size, align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
+	while (d && (next = gelf_getnote(d, at, &n, &name, &desc)) > 0) {
+		if (n.n_type == NT_GNU_BUILD_ID && n.n_namesz == 4 && n.n_descsz > 0 &&
+			n.n_descsz <= 20 && memcmp((char *)d->d_buf + name, "GNU", 4) == 0) {
+			memcpy(out, (uint8_t *)d->d_buf + desc, n.n_descsz);
+			*len = n.n_descsz;
+			return true;
+		}
+		at = next;
+	}
+	return false;
+}
+
+size_t pmf_elf_build_id(Elf *elf, uint8_t out[20])
+{
+	size_t n = 0, len = 0;
+	Elf_Scn *scn = NULL;
+	GElf_Phdr ph;
+	GElf_Shdr sh;
+
+	if (elf_getphdrnum(elf, &n) < 0)
+		n = 0;
+	for (size_t i = 0; i < n && i < MAX_LOADS; i++)
+		if (gelf_getphdr(elf, (int)i, &ph) && ph.p_type == PT_NOTE &&
+			take_note(elf, ph.p_offset, ph.p_filesz, ph.p_align, out, &len))
+			return len;
+	/* Separate debug files keep the section, but may have no such segment. */
+	for (size_t i = 0; i < UINT16_MAX && (scn = elf_nextscn(elf, scn)); i++)
+		if (gelf_getshdr(scn, &sh) && sh.sh_type == SHT_NOTE &&
+			take_note(elf, sh.sh_offset, sh.sh_size, sh.sh_addralign, out, &len))
+			return len;
+	return 0;
+}
+
+/* Take what is asked of every open image from its headers; false if it is no ELF program. */
+static bool read_headers(struct pmf_image *im)
+{
+	GElf_Ehdr eh;
+	GElf_Phdr ph;
+	size_t n = 0, cap = 0;
+
+	if (!im->elf || elf_kind(im->elf) != ELF_K_ELF || !gelf_getehdr(im->elf, &eh))
+		return false;
+	im->elf_machine = eh.e_machine;
+	im->elf32 = gelf_getclass(im->elf) == ELFCLASS32;
+	if (elf_getphdrnum(im->elf, &n) < 0)
+		n = 0;
+	for (size_t i = 0;
+		i < n && im->nr_segments < MAX_LOADS && gelf_getphdr(im->elf, (int)i, &ph); i++) {
+		/* Ranges that wrap would defeat every later comparison; the kernel refuses them. */
+		if (ph.p_type != PT_LOAD || ph.p_offset + ph.p_filesz < ph.p_offset ||
+			ph.p_vaddr + ph.p_memsz < ph.p_vaddr || ph.p_filesz > ph.p_memsz)
+			continue;
+		PMF_PUSH(im->segments, im->nr_segments, cap) = (struct pmf_segment){
+			.off = ph.p_offset,
+			.va = ph.p_vaddr,
+			.filesz = ph.p_filesz,
+			.memsz = ph.p_memsz,
+			.flags = ph.p_flags,
+		};
+	}
+	return true;
+}
+
+/* Forget what an attempt to open left behind. */
+static void image_close(struct pmf_image *im)
+{
+	elf_end(im->elf);
+	im->elf = NULL;
+	if (im->fd >= 0)
+		close(im->fd);
+	im->fd = -1;
+	free(im->segments);
+	im->segments = NULL;
+	im->nr_segments = 0;
+	im->file_bytes = 0;
+	im->elf_machine = 0;
+	im->elf32 = false;
+}
+
+enum attempt {
+	OPENED,
+	NOT_ELF,    /* the right file as far as one can know, but no program */
+	OTHER_FILE, /* another file than the one that was mapped */
+	FAILED,	    /* errno says why */
+};
+
+/* Is what @im has open the file that @w means? The device is not compared: on overlayfs and btrfs
+ * stat(2) reports another one than the mapping does. */
+static bool is_wanted(const struct pmf_image *im, const struct want *w, const struct stat *st)
+{
+	uint8_t id[20];
+	size_t len;
+
+	if (w->build_id_len) {
+		len = im->elf ? pmf_elf_build_id(im->elf, id) : 0;
+		return len == w->build_id_len && memcmp(id, w->build_id, len) == 0;
+	}
+	return !w->ino || w->ino == st->st_ino;
+}
+
+static enum attempt try_open(struct pmf_image *im, const struct want *w, const char *path)
+{
+	struct stat st;
+	bool elf_ok;
+
+	/* O_NONBLOCK and the check below: a path may lead to a FIFO or a device by now. */
+	im->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (im->fd < 0)
+		return FAILED;
+	if (fstat(im->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		image_close(im);
+		return OTHER_FILE;
+	}
+	im->file_bytes = (uint64_t)st.st_size;
+	/* Plain reads, not mmap: a file that shrinks must not raise SIGBUS here. */
+	im->elf = elf_begin(im->fd, ELF_C_READ, NULL);
+	elf_ok = read_headers(im);
+	if (!is_wanted(im, w, &st)) {
+		image_close(im);
+		return OTHER_FILE;
+	}
+	if (!elf_ok) {
+		image_close(im);
+		return NOT_ELF;
+	}
+	if (!im->ino)
+		im->ino = st.st_ino;
+	if (!im->build_id_len)
+		im->build_id_len = (uint8_t)pmf_elf_build_id(im->elf, im->build_id);
+	return OPENED;
+}
+
+/* Other ways to the file: the process's own root folder, the mapping itself (needs CAP_SYS_ADMIN or
+ * CAP_CHECKPOINT_RESTORE, proc(5)), and the program that it runs. */
+static enum attempt try_proc(struct pmf_image *im, const struct want *w, const char *path)
+{
+	enum attempt how;
+	char *p = pmf_asprintf("/proc/%d/root%s", (int)w->pid, path);
+
+	how = try_open(im, w, p);
+	free(p);
+	if (how == OPENED || !w->end)
+		return how;
+	p = pmf_asprintf("/proc/%d/map_files/%llx-%llx", (int)w->pid, (unsigned long long)w->start,
+		(unsigned long long)w->end);
+	how = try_open(im, w, p);
+	free(p);
+	if (how == OPENED || !(w->ino || w->build_id_len))
+		return how;
+	p = pmf_asprintf("/proc/%d/exe", (int)w->pid);
+	how = try_open(im, w, p);
+	free(p);
+	return how;
+}
+
+static void open_file(struct pmf_process_table *t, struct pmf_image *im, const struct want *w)
+{
+	char *path = pmf_strndup(w->path, path_len(w->path));
+	enum attempt how = try_open(im, w, path);
+	int why = errno;
+
+	if (how != OPENED && how != NOT_ELF && t->live && w->pid > 0 &&
+		try_proc(im, w, path) == OPENED)
+		how = OPENED;
+	free(path);
+	if (how == OPENED)
+		return;
+	if (how == NOT_ELF) {
+		snprintf(im->why, sizeof im->why, "the file is not an ELF program or library");
+	} else if (how == OTHER_FILE) {
+		t->images_replaced++;
+		snprintf(im->why, sizeof im->why,
+			"another file stands at this path now than the one that was mapped");
+	} else if (why == EMFILE || why == ENFILE) {
+		t->images_unreadable++;
+		snprintf(im->why, sizeof im->why,
+			"too many files are open: raise the limit with ulimit -n");
+	} else {
+		t->images_unreadable++;
+		snprintf(im->why, sizeof im->why, "the file cannot be opened: %s", strerror(why));
+	}
+}
+
+/* The size of the vDSO at @p, from its headers; 0 if they are not what the kernel makes. */
+static size_t vdso_bytes(const uint8_t *p)
+{
+	const Elf64_Ehdr *eh = (const void *)p;
+	uint64_t end;
+
+	if (memcmp(eh->e_ident, ELFMAG, SELFMAG) != 0 || eh->e_ident[EI_CLASS] != ELFCLASS64 ||
+		eh->e_phentsize != sizeof(Elf64_Phdr) || eh->e_phoff > MAX_VDSO)
+		return 0;
+	end = eh->e_shoff + (uint64_t)eh->e_shnum * eh->e_shentsize;
+	for (size_t i = 0; i < eh->e_phnum; i++) {
+		const Elf64_Phdr *ph = (const Elf64_Phdr *)(const void *)(p + eh->e_phoff) + i;
+
+		if (ph->p_type == PT_LOAD && ph->p_filesz <= MAX_VDSO && ph->p_offset <= MAX_VDSO)
+			end = PMF_MAX(end, ph->p_offset + ph->p_filesz);
+	}
+	return end <= MAX_VDSO ? end : 0;
+}
+
+static void open_vdso(struct pmf_process_table *t, struct pmf_image *im, const struct want *w)
+{
+	const uint8_t *own = (const uint8_t *)getauxval(AT_SYSINFO_EHDR);
+	size_t size = own ? vdso_bytes(own) : 0;
+	uint8_t id[20];
+	size_t len;
+
+	if (!size) {
+		snprintf(im->why, sizeof im->why, "this process has no vDSO to read");
+		return;
+	}
+	im->vdso = pmf_malloc(size);
+	memcpy(im->vdso, own, size);
+	im->elf = elf_memory((char *)im->vdso, size);
+	im->file_bytes = size;
+	len = read_headers(im) ? pmf_elf_build_id(im->elf, id) : 0;
+	/* A recording's vDSO is that of the kernel which made it: only its build id tells. */
+	if (w->build_id_len ? len == w->build_id_len && memcmp(id, w->build_id, len) == 0
+			    : t->live) {
+		memcpy(im->build_id, id, len);
+		im->build_id_len = (uint8_t)len;
+		return;
+	}
+	image_close(im);
+	free(im->vdso);
+	im->vdso = NULL;
+	snprintf(im->why, sizeof im->why, "the recording comes from another kernel");
+}
+
+struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, uint64_t dev,
+	uint64_t ino, const uint8_t *build_id, size_t build_id_len, pid_t pid, uint64_t start,
+	uint64_t end)
+{
+	struct want w = {
+		path, kind_of(path, end), dev, ino, build_id, build_id_len, pid, start, end};
+	uint64_t hash = pmf_hash_bytes(path, strlen(path));
+	struct pmf_image *im;
+	const char *base;
+	uint32_t id;
+
+	if (!build_id || build_id_len > sizeof im->build_id)
+		w.build_id_len = 0;
+	id = pmf_index_find(&t->image_index, hash, image_eq, t, &w);
+	if (id != UINT32_MAX)
+		return t->images[id];
+
+	im = pmf_zalloc(sizeof *im);
+	im->id = (uint32_t)t->nr_images;
+	im->kind = w.kind;
+	im->fd = -1;
+	im->path = pmf_strtab_get(&t->strings, pmf_strtab_addz(&t->strings, path));
+	base = path[0] == '/' ? strrchr(path, '/') + 1 : path;
+	im->name = pmf_strtab_get(&t->strings,
+		pmf_strtab_add(&t->strings, base, path_len(path) - (size_t)(base - path)));
+	im->dev = dev;
+	im->ino = ino;
+	if (w.build_id_len)
+		memcpy(im->build_id, build_id, w.build_id_len);
+	im->build_id_len = (uint8_t)w.build_id_len;
+	elf_version(EV_CURRENT);
+	if (im->kind == PMF_IMAGE_FILE)
+		open_file(t, im, &w);
+	else if (im->kind == PMF_IMAGE_VDSO)
+		open_vdso(t, im, &w);
+	PMF_PUSH(t->images, t->nr_images, t->cap_images) = im;
+	pmf_index_add(&t->image_index, hash, im->id);
+	return im;
+}
+
+struct pmf_image *pmf_image_kernel(struct pmf_process_table *t)
+{
+	return pmf_image_get(t, "[kernel]", 0, 0, NULL, 0, -1, 0, 0);
+}
+
+struct pmf_image *pmf_image_by_id(const struct pmf_process_table *t, uint32_t id)
+{
+	return id < t->nr_images ? t->images[id] : NULL;
+}
+
+static bool read_at(const struct pmf_image *im, uint64_t off, uint8_t *out, size_t len)
+{
+	if (im->vdso) {
+		if (off > im->file_bytes || len > im->file_bytes - off)
+			return false;
+		memcpy(out, im->vdso + off, len);
+		return true;
+	}
+	while (len) {
+		ssize_t n = pread(im->fd, out, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		out += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+bool pmf_image_read(const struct pmf_image *im, uint64_t rva, void *out, size_t len)
+{
+	for (size_t i = 0; i < im->nr_segments; i++) {
+		const struct pmf_segment *s = &im->segments[i];
+		uint64_t skip = rva - s->va;
+
+		if (rva >= s->va && skip < s->filesz)
+			return len <= s->filesz - skip && read_at(im, s->off + skip, out, len);
+	}
+	return false;
+}
+
+/* Replace a compressed section's bytes by what they stand for. */
+static bool inflate_section(Elf_Scn *scn, uint64_t size)
+{
+	GElf_Chdr ch;
+
+	return gelf_getchdr(scn, &ch) && ch.ch_size <= MAX_INFLATED &&
+	       (ch.ch_type != ELFCOMPRESS_ZLIB || ch.ch_size / MAX_INFLATE_RATIO <= size) &&
+	       elf_compress(scn, 0, 0) >= 0;
+}
+
+const uint8_t *pmf_image_section(
+	const struct pmf_image *im, const char *name, size_t *size, uint64_t *addr)
+{
+	size_t names;
+	Elf_Scn *scn = NULL;
+	GElf_Shdr sh;
+	Elf_Data *d;
+
+	if (!im->elf || elf_getshdrstrndx(im->elf, &names) < 0)
+		return NULL;
+	while ((scn = elf_nextscn(im->elf, scn))) {
+		const char *s =
+			gelf_getshdr(scn, &sh) ? elf_strptr(im->elf, names, sh.sh_name) : NULL;
+
+		if (s && strcmp(s, name) == 0)
+			break;
+	}
+	if (!scn || sh.sh_type == SHT_NOBITS || sh.sh_size > MAX_SECTION ||
+		((sh.sh_flags & SHF_COMPRESSED) && !inflate_section(scn, sh.sh_size)))
+		return NULL;
+	d = elf_rawdata(scn, NULL);
+	if (!d || !d->d_buf || !d->d_size)
+		return NULL;
+	*size = d->d_size;
+	if (addr)
+		*addr = sh.sh_addr;
+	return d->d_buf;
+}
+
+void pmf_image_free(struct pmf_image *im)
+{
+	if (im->unwind_free)
+		im->unwind_free(im->unwind_priv);
+	image_close(im);
+	free(im->vdso);
+	free(im);
+}
