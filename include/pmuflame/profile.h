@@ -24,8 +24,8 @@ enum pmf_frame_kind {
 	PMF_FRAME_SPECIAL, /* "[unsampled]", "[kernel time, not permitted]", "[truncated stack]" */
 };
 
-/* One interned frame. Key while recording: (kind, module, rva); frames made by name have rva 0 and
- * differ by name. All strings are ids in the profile's string table. */
+/* One interned frame. Key while recording: (kind, image, module, path, rva); frames made by name have
+ * rva 0, no image, and differ by kind and name. All strings are ids in the profile's string table. */
 struct pmf_frame {
 	enum pmf_frame_kind kind;
 	uint32_t module; /* file name of the mapping: "libc.so.6", "[kernel]", "" */
@@ -109,6 +109,7 @@ struct pmf_profile {
 	int cpus;
 };
 
+/* Frame 0 and node 0 are the root, "all". Every event's scale is 1 and its lost is known. */
 void pmf_profile_init(struct pmf_profile *p, size_t nr_events);
 void pmf_profile_release(struct pmf_profile *p);
 
@@ -120,10 +121,14 @@ uint32_t pmf_profile_frame_named(struct pmf_profile *p, enum pmf_frame_kind kind
 /* Name a frame once known: the strings are copied. */
 void pmf_profile_name_frame(
 	struct pmf_profile *p, uint32_t frame, const char *name, const char *file, uint32_t line);
+/* Give @frame one more inlined callee, outermost first. Returns the callee's frame; those returned for
+ * the same @frame before may have moved. */
+uint32_t pmf_profile_add_inline(
+	struct pmf_profile *p, uint32_t frame, const char *name, const char *file, uint32_t line);
 
-/* The child of node @parent for @frame, made if new. */
+/* The child of node @parent for @frame, made if new. Parents stand before their children. */
 uint32_t pmf_profile_node(struct pmf_profile *p, uint32_t parent, uint32_t frame);
-/* Add to event @event at @node: @weight events from @samples samples. */
+/* Add to event @event at @node: @weight events from @samples samples. Never allocates. */
 void pmf_profile_add(
 	struct pmf_profile *p, size_t event, uint32_t node, uint64_t weight, uint64_t samples);
 
@@ -131,9 +136,14 @@ void pmf_profile_add(
 void pmf_profile_note(struct pmf_profile *p, enum pmf_note_level level, int event, const char *fmt,
 	...) __attribute__((format(printf, 4, 5)));
 
-/* The ledger of event @event as lines of text ("samples 19,998 · lost 0 …"), one fact a line, notes
- * of the run included; what an SVG's footer, the summary and a folded file's comments print. */
+/* The ledger of event @event as lines of text ("samples 19,998 · lost 0 …"), the main one first, notes
+ * of the run included; what an SVG's footer and the summary print. Control characters in text from
+ * outside are replaced. */
 void pmf_profile_ledger(const struct pmf_profile *p, size_t event, struct pmf_buf *out);
+
+/* Write @weight of event @ev into @out (PMF_UNITS_MAX bytes) and return it: time for clocks ("1.23 s"),
+ * else a whole count with separators. */
+char *pmf_profile_format(const struct pmf_profile_event *ev, double weight, char *out);
 
 /* ---- The call tree by name ---- */
 
@@ -151,9 +161,10 @@ struct pmf_tree_node {
 	uint32_t depth;			    /* root 0 */
 };
 
-/* Columns are scaled weights and sample counts: total[e * nr_nodes + node] and so on. Siblings are
- * ordered by name, then module, then kind, so that the same program draws the same picture. Parents
- * stand before their children. */
+/* Columns are scaled weights and sample counts: total[e * nr_nodes + node] and so on. Functions are
+ * ordered by name, then module, then kind, then file, and siblings as their functions, so that the same
+ * program draws the same picture. Nodes stand in preorder: a parent before its children, a subtree in
+ * one piece. */
 struct pmf_tree {
 	const struct pmf_profile *profile; /* borrowed */
 	struct pmf_func *funcs;

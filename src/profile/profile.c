@@ -1,0 +1,227 @@
+#include "pmuflame/profile.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What makes two frames one. Frames made by name have no image and rva 0. */
+struct frame_key {
+	enum pmf_frame_kind kind;
+	uint32_t image, module, path, name;
+	uint64_t rva;
+	bool by_name;
+};
+
+static bool frame_eq(const void *ctx, uint32_t value, const void *key)
+{
+	const struct pmf_profile *p = ctx;
+	const struct pmf_frame *f = &p->frames[value];
+	const struct frame_key *k = key;
+
+	if (f->kind != k->kind || f->image != k->image || f->rva != k->rva)
+		return false;
+	return k->by_name ? f->name == k->name : f->module == k->module && f->path == k->path;
+}
+
+static uint64_t frame_hash(const struct frame_key *k)
+{
+	uint64_t h = pmf_hash_u64(k->rva ^ (uint64_t)k->kind << 56 ^ (uint64_t)k->by_name << 55);
+
+	h = pmf_hash_u64(h ^ ((uint64_t)k->image << 32 | k->name));
+	return pmf_hash_u64(h ^ ((uint64_t)k->module << 32 | k->path));
+}
+
+static uint32_t intern_frame(struct pmf_profile *p, const struct frame_key *k)
+{
+	uint64_t hash = frame_hash(k);
+	uint32_t id = pmf_index_find(&p->frame_index, hash, frame_eq, p, k);
+
+	if (id != UINT32_MAX)
+		return id;
+	id = (uint32_t)p->nr_frames;
+	PMF_PUSH(p->frames, p->nr_frames, p->cap_frames) = (struct pmf_frame){
+		.kind = k->kind,
+		.module = k->module,
+		.path = k->path,
+		.rva = k->rva,
+		.image = k->image,
+		.name = k->name,
+	};
+	pmf_index_add(&p->frame_index, hash, id);
+	return id;
+}
+
+static bool node_eq(const void *ctx, uint32_t value, const void *key)
+{
+	const struct pmf_profile *p = ctx;
+	const struct pmf_node *n = key;
+
+	return p->nodes[value].parent == n->parent && p->nodes[value].frame == n->frame;
+}
+
+static void grow_column(uint64_t **column, size_t from, size_t to)
+{
+	*column = pmf_reallocarray(*column, to, sizeof **column);
+	memset(*column + from, 0, (to - from) * sizeof **column);
+}
+
+/* Columns grow with the nodes, so that adding a sample to a node that is there allocates nothing.
+ */
+static uint32_t push_node(struct pmf_profile *p, uint32_t parent, uint32_t frame)
+{
+	uint32_t id = (uint32_t)p->nr_nodes;
+
+	PMF_PUSH(p->nodes, p->nr_nodes, p->cap_nodes) = (struct pmf_node){parent, frame};
+	if (p->cap_columns < p->cap_nodes) {
+		for (size_t e = 0; e < p->nr_events; e++) {
+			grow_column(&p->weights[e], p->cap_columns, p->cap_nodes);
+			grow_column(&p->samples[e], p->cap_columns, p->cap_nodes);
+		}
+		p->cap_columns = p->cap_nodes;
+	}
+	return id;
+}
+
+void pmf_profile_init(struct pmf_profile *p, size_t nr_events)
+{
+	memset(p, 0, sizeof *p);
+	pmf_strtab_init(&p->strings);
+	pmf_index_init(&p->frame_index);
+	pmf_index_init(&p->node_index);
+	p->nr_events = nr_events;
+	p->events = pmf_calloc(nr_events, sizeof *p->events);
+	p->weights = pmf_calloc(nr_events, sizeof *p->weights);
+	p->samples = pmf_calloc(nr_events, sizeof *p->samples);
+	for (size_t e = 0; e < nr_events; e++) {
+		p->events[e].scale = 1;
+		p->events[e].lost_known = true;
+	}
+	push_node(p, UINT32_MAX, pmf_profile_frame_named(p, PMF_FRAME_ROOT, "all"));
+}
+
+void pmf_profile_release(struct pmf_profile *p)
+{
+	for (size_t e = 0; e < p->nr_events; e++) {
+		free(p->events[e].spec);
+		free(p->events[e].label);
+		free(p->events[e].unit);
+		free(p->events[e].file_name);
+		free(p->events[e].fallback_reason);
+		free(p->weights[e]);
+		free(p->samples[e]);
+	}
+	free(p->events);
+	free(p->weights);
+	free(p->samples);
+	for (size_t i = 0; i < p->nr_notes; i++)
+		free(p->notes[i].text);
+	free(p->notes);
+	free(p->frames);
+	free(p->nodes);
+	pmf_index_release(&p->frame_index);
+	pmf_index_release(&p->node_index);
+	pmf_strtab_release(&p->strings);
+	free(p->title);
+	free(p->command);
+	free(p->host_note);
+	memset(p, 0, sizeof *p);
+}
+
+uint32_t pmf_profile_frame_at(struct pmf_profile *p, enum pmf_frame_kind kind, uint32_t image,
+	uint32_t module, uint32_t path, uint64_t rva)
+{
+	struct frame_key k = {
+		.kind = kind, .image = image, .module = module, .path = path, .rva = rva};
+
+	return intern_frame(p, &k);
+}
+
+uint32_t pmf_profile_frame_named(struct pmf_profile *p, enum pmf_frame_kind kind, const char *name)
+{
+	struct frame_key k = {.kind = kind,
+		.image = UINT32_MAX,
+		.name = pmf_strtab_addz(&p->strings, name),
+		.by_name = true};
+
+	return intern_frame(p, &k);
+}
+
+void pmf_profile_name_frame(
+	struct pmf_profile *p, uint32_t frame, const char *name, const char *file, uint32_t line)
+{
+	struct pmf_frame *f = &p->frames[frame];
+
+	f->name = pmf_strtab_addz(&p->strings, name);
+	f->file = file ? pmf_strtab_addz(&p->strings, file) : 0;
+	f->line = line;
+}
+
+uint32_t pmf_profile_add_inline(
+	struct pmf_profile *p, uint32_t frame, const char *name, const char *file, uint32_t line)
+{
+	struct pmf_frame callee = {.kind = PMF_FRAME_INLINED,
+		.module = p->frames[frame].module,
+		.path = p->frames[frame].path,
+		.rva = p->frames[frame].rva,
+		.image = p->frames[frame].image};
+	uint32_t id, first = p->frames[frame].first_inline, n = p->frames[frame].nr_inline;
+
+	/* The callees stand in one piece: when other frames came behind them, they move to the end.
+	 */
+	if (n == 0 || first + n != p->nr_frames) {
+		size_t start = p->nr_frames;
+
+		for (uint32_t i = 0; i < n; i++) {
+			struct pmf_frame moved = p->frames[first + i];
+
+			PMF_PUSH(p->frames, p->nr_frames, p->cap_frames) = moved;
+		}
+		p->frames[frame].first_inline = (uint32_t)start;
+	}
+	id = (uint32_t)p->nr_frames;
+	PMF_PUSH(p->frames, p->nr_frames, p->cap_frames) = callee;
+	p->frames[frame].nr_inline++;
+	pmf_profile_name_frame(p, id, name, file, line);
+	return id;
+}
+
+uint32_t pmf_profile_node(struct pmf_profile *p, uint32_t parent, uint32_t frame)
+{
+	struct pmf_node key = {parent, frame};
+	uint64_t hash = pmf_hash_u64((uint64_t)parent << 32 | frame);
+	uint32_t id = pmf_index_find(&p->node_index, hash, node_eq, p, &key);
+
+	if (id == UINT32_MAX) {
+		id = push_node(p, parent, frame);
+		pmf_index_add(&p->node_index, hash, id);
+	}
+	return id;
+}
+
+void pmf_profile_add(
+	struct pmf_profile *p, size_t event, uint32_t node, uint64_t weight, uint64_t samples)
+{
+	p->weights[event][node] += weight;
+	p->samples[event][node] += samples;
+}
+
+void pmf_profile_note(
+	struct pmf_profile *p, enum pmf_note_level level, int event, const char *fmt, ...)
+{
+	struct pmf_buf text = PMF_BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	pmf_buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	for (size_t i = 0; i < p->nr_notes; i++) {
+		if (p->notes[i].event == event &&
+			strcmp(p->notes[i].text, pmf_buf_str(&text)) == 0) {
+			pmf_buf_release(&text);
+			return;
+		}
+	}
+	PMF_PUSH(p->notes, p->nr_notes, p->cap_notes) =
+		(struct pmf_note){level, event, pmf_buf_detach(&text)};
+}

@@ -1,0 +1,202 @@
+#include "pmuflame/profile.h"
+#include "pmuflame/units.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+static bool is_time(const struct pmf_profile_event *ev)
+{
+	return ev->unit && strcmp(ev->unit, "ns") == 0;
+}
+
+char *pmf_profile_format(const struct pmf_profile_event *ev, double weight, char *out)
+{
+	/* Above 2^63 a double no longer converts; nothing counts that far. */
+	uint64_t n = weight > 0 && weight < 0x1p63 ? (uint64_t)(weight + 0.5) : 0;
+
+	return is_time(ev) ? pmf_format_ns(out, n) : pmf_format_count(out, n);
+}
+
+/* Text from outside (command lines, reasons) stays on its line. */
+static void add_clean(struct pmf_buf *out, const char *s)
+{
+	for (; *s; s++)
+		pmf_buf_addch(out, (unsigned char)*s < 0x20 || *s == 0x7f ? ' ' : *s);
+}
+
+static void add_count(struct pmf_buf *out, const char *before, uint64_t n)
+{
+	char text[PMF_UNITS_MAX];
+
+	pmf_buf_addstr(out, before);
+	pmf_buf_addstr(out, pmf_format_count(text, n));
+}
+
+static void main_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
+{
+	char counted[PMF_UNITS_MAX], share[PMF_UNITS_MAX];
+	double unsampled = (double)ev->unsampled, total = (double)ev->counted;
+
+	add_clean(out, ev->label ? ev->label : "");
+	pmf_buf_printf(out, ": %s%s counted", pmf_profile_format(ev, total * ev->scale, counted),
+		is_time(ev) ? "" : " events");
+	if (ev->scale > 1)
+		pmf_buf_addstr(out, " (scaled)");
+	add_count(out, " · samples ", ev->samples);
+	if (total > 0)
+		pmf_buf_printf(
+			out, " cover %s", pmf_format_percent(share, total - unsampled, total));
+	if (ev->lost_known)
+		add_count(out, " · lost ", ev->lost);
+	else
+		pmf_buf_addstr(out, " · lost: not known per event before Linux 6.0");
+	pmf_buf_addch(out, '\n');
+}
+
+static void event_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
+{
+	if (!ev->spec || !ev->label || strcmp(ev->spec, ev->label) == 0)
+		return;
+	pmf_buf_addstr(out, "asked for ");
+	add_clean(out, ev->spec);
+	pmf_buf_addstr(out, ", counted ");
+	add_clean(out, ev->label);
+	if (ev->fallback_reason) {
+		pmf_buf_addstr(out, ": ");
+		add_clean(out, ev->fallback_reason);
+	}
+	pmf_buf_addch(out, '\n');
+}
+
+static void rate_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
+{
+	char period[PMF_UNITS_MAX];
+
+	if (ev->freq_hz)
+		pmf_buf_printf(out, "rate %" PRIu64 " Hz", ev->freq_hz);
+	else if (ev->period == 1)
+		pmf_buf_addstr(out, "rate: every event is a sample");
+	else if (ev->period)
+		pmf_buf_printf(out, "rate: 1 sample per %s%s",
+			pmf_profile_format(ev, (double)ev->period, period),
+			is_time(ev) ? "" : " events");
+	else
+		pmf_buf_addstr(out, "rate not known");
+	pmf_buf_printf(out, " · precise_ip %d · %s\n", ev->precise_ip,
+		ev->exclude_kernel && ev->exclude_user ? "neither user nor kernel"
+		: ev->exclude_kernel		       ? "user only"
+		: ev->exclude_user		       ? "kernel only"
+						       : "user and kernel");
+}
+
+static void weight_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
+{
+	char weight[PMF_UNITS_MAX], rest[PMF_UNITS_MAX], share[PMF_UNITS_MAX];
+
+	pmf_buf_printf(out, "sampled weight %s · [unsampled] %s (%s)",
+		pmf_profile_format(ev, (double)ev->weight * ev->scale, weight),
+		pmf_profile_format(ev, (double)ev->unsampled * ev->scale, rest),
+		pmf_format_percent(share, (double)ev->unsampled, (double)ev->counted));
+	if (ev->scale > 1) {
+		/* scale is task_ns / running_ns, so its inverse is the share of time that it ran.
+		 */
+		pmf_buf_printf(out, " · multiplexed: ran %s of the time, scaled by %.3f",
+			pmf_format_percent(share, 1, ev->scale), ev->scale);
+	} else if (ev->running_ns) {
+		pmf_buf_addstr(out, " · ran all the time, not scaled");
+	}
+	add_count(out, " · throttled ", ev->throttled);
+	pmf_buf_addch(out, '\n');
+}
+
+static void share_of_samples(
+	struct pmf_buf *out, const char *what, uint64_t n, const struct pmf_profile_event *ev)
+{
+	char share[PMF_UNITS_MAX];
+
+	add_count(out, what, n);
+	pmf_buf_printf(out, " (%s)", pmf_format_percent(share, (double)n, (double)ev->samples));
+}
+
+static void stack_lines(const struct pmf_profile_event *ev, struct pmf_buf *out)
+{
+	char share[PMF_UNITS_MAX];
+
+	if (ev->samples == 0)
+		return;
+	share_of_samples(out, "stacks: rooted ", ev->rooted_stacks, ev);
+	share_of_samples(out, " · cut ", ev->cut_stacks, ev);
+	share_of_samples(out, " · broken ", ev->broken_stacks, ev);
+	if (ev->no_user_stack)
+		share_of_samples(out, " · without user registers ", ev->no_user_stack, ev);
+	if (ev->skewed_stacks)
+		share_of_samples(out, " · skewed ", ev->skewed_stacks, ev);
+	pmf_buf_addch(out, '\n');
+	if (ev->frames) {
+		add_count(out, "frames: ", ev->unresolved_frames);
+		add_count(out, " of ", ev->frames);
+		pmf_buf_printf(out, " without a name (%s)\n",
+			pmf_format_percent(
+				share, (double)ev->unresolved_frames, (double)ev->frames));
+	}
+}
+
+/* Part of a line whose parts may all be missing: the line's name stands before the first. */
+static void add_part(struct pmf_buf *out, size_t line_start, const char *name, const char *part)
+{
+	pmf_buf_addstr(out, out->len == line_start ? name : " · ");
+	add_clean(out, part);
+}
+
+static void run_line(const struct pmf_profile *p, struct pmf_buf *out)
+{
+	time_t start = (time_t)(p->start_unix_ns / 1000000000u);
+	char when[64], duration[PMF_UNITS_MAX];
+	size_t line_start = out->len;
+	struct tm tm;
+
+	if (p->command)
+		add_part(out, line_start, "run: ", p->command);
+	if (p->host_note)
+		add_part(out, line_start, "run: ", p->host_note);
+	if (p->start_unix_ns && gmtime_r(&start, &tm) &&
+		strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &tm))
+		add_part(out, line_start, "run: ", when);
+	if (p->duration_ns)
+		add_part(out, line_start, "run: ", pmf_format_ns(duration, p->duration_ns));
+	if (out->len > line_start)
+		pmf_buf_addch(out, '\n');
+}
+
+static void note_lines(const struct pmf_profile *p, size_t event, struct pmf_buf *out)
+{
+	if (p->lost_sideband) {
+		add_count(out, "warning: records of maps and tasks lost: ", p->lost_sideband);
+		pmf_buf_addch(out, '\n');
+	}
+	if (p->lost_unattributed) {
+		add_count(out, "warning: records lost, event unknown: ", p->lost_unattributed);
+		pmf_buf_addch(out, '\n');
+	}
+	for (size_t i = 0; i < p->nr_notes; i++) {
+		if (p->notes[i].event >= 0 && (size_t)p->notes[i].event != event)
+			continue;
+		pmf_buf_addstr(out, p->notes[i].level == PMF_NOTE_WARN ? "warning: " : "note: ");
+		add_clean(out, p->notes[i].text);
+		pmf_buf_addch(out, '\n');
+	}
+}
+
+void pmf_profile_ledger(const struct pmf_profile *p, size_t event, struct pmf_buf *out)
+{
+	const struct pmf_profile_event *ev = &p->events[event];
+
+	main_line(ev, out);
+	event_line(ev, out);
+	rate_line(ev, out);
+	weight_line(ev, out);
+	stack_lines(ev, out);
+	note_lines(p, event, out);
+	run_line(p, out);
+}

@@ -1,0 +1,320 @@
+/* The call tree by name. Every step is linear in the number of nodes but the sorting of the
+ * functions, of which there are few: ordering nodes by their functions' places is a counting sort.
+ */
+#include "pmuflame/profile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct builder {
+	struct pmf_tree *t;
+	struct pmf_index func_index, node_index;
+	uint32_t *func_of_frame;
+	uint32_t *tree_of_node; /* profile node → tree node of its innermost frame */
+};
+
+static bool func_eq(const void *ctx, uint32_t value, const void *key)
+{
+	const struct pmf_func *a = &((const struct pmf_tree *)ctx)->funcs[value], *b = key;
+
+	return a->kind == b->kind && a->name == b->name && a->module == b->module &&
+	       a->file == b->file;
+}
+
+static uint32_t intern_func(struct builder *b, const struct pmf_frame *f)
+{
+	struct pmf_func fn = {.kind = f->kind,
+		.name = f->name,
+		.module = f->module,
+		.path = f->path,
+		.file = f->file,
+		.unresolved = f->unresolved};
+	uint64_t hash = pmf_hash_u64(pmf_hash_u64((uint64_t)fn.name << 32 | fn.module) ^
+				     ((uint64_t)fn.file << 32 | fn.kind));
+	uint32_t id = pmf_index_find(&b->func_index, hash, func_eq, b->t, &fn);
+
+	if (id == UINT32_MAX) {
+		id = (uint32_t)b->t->nr_funcs;
+		PMF_PUSH(b->t->funcs, b->t->nr_funcs, b->t->cap_funcs) = fn;
+		pmf_index_add(&b->func_index, hash, id);
+	}
+	return id;
+}
+
+static bool child_eq(const void *ctx, uint32_t value, const void *key)
+{
+	const struct pmf_tree_node *a = &((const struct pmf_tree *)ctx)->nodes[value], *b = key;
+
+	return a->parent == b->parent && a->func == b->func;
+}
+
+static uint32_t child(struct builder *b, uint32_t parent, uint32_t func)
+{
+	struct pmf_tree *t = b->t;
+	struct pmf_tree_node key = {func, parent, UINT32_MAX, UINT32_MAX, 0};
+	uint64_t hash = pmf_hash_u64((uint64_t)parent << 32 | func);
+	uint32_t id = pmf_index_find(&b->node_index, hash, child_eq, t, &key);
+
+	if (id == UINT32_MAX) {
+		id = (uint32_t)t->nr_nodes;
+		key.depth = t->nodes[parent].depth + 1;
+		t->max_depth = PMF_MAX(t->max_depth, key.depth);
+		PMF_PUSH(t->nodes, t->nr_nodes, t->cap_nodes) = key;
+		pmf_index_add(&b->node_index, hash, id);
+	}
+	return id;
+}
+
+/* Merge the profile's stacks by function. A profile node becomes the out-of-line function with its
+ * inlined callees below it; the innermost of them is where its samples were taken. */
+static void merge_stacks(struct builder *b, const struct pmf_profile *p)
+{
+	struct pmf_tree *t = b->t;
+
+	for (size_t i = 0; i < p->nr_frames; i++)
+		b->func_of_frame[i] = intern_func(b, &p->frames[i]);
+	PMF_PUSH(t->nodes, t->nr_nodes, t->cap_nodes) = (struct pmf_tree_node){
+		b->func_of_frame[p->nodes[0].frame], UINT32_MAX, UINT32_MAX, UINT32_MAX, 0};
+	for (size_t i = 1; i < p->nr_nodes; i++) {
+		const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
+		uint32_t at = b->tree_of_node[p->nodes[i].parent];
+
+		at = child(b, at, b->func_of_frame[p->nodes[i].frame]);
+		for (uint32_t k = 0; k < f->nr_inline; k++)
+			at = child(b, at, b->func_of_frame[f->first_inline + k]);
+		b->tree_of_node[i] = at;
+	}
+}
+
+static int compare_funcs(const void *va, const void *vb, void *ctx)
+{
+	const struct pmf_tree *t = ctx;
+	const struct pmf_strtab *strs = &t->profile->strings;
+	const struct pmf_func *a = &t->funcs[*(const uint32_t *)va];
+	const struct pmf_func *b = &t->funcs[*(const uint32_t *)vb];
+	int c = strcmp(pmf_strtab_get(strs, a->name), pmf_strtab_get(strs, b->name));
+
+	if (c == 0)
+		c = strcmp(pmf_strtab_get(strs, a->module), pmf_strtab_get(strs, b->module));
+	if (c == 0)
+		c = (a->kind > b->kind) - (a->kind < b->kind);
+	if (c == 0)
+		c = strcmp(pmf_strtab_get(strs, a->file), pmf_strtab_get(strs, b->file));
+	return c;
+}
+
+/* Put the functions in order and let the nodes follow. */
+static void sort_funcs(struct pmf_tree *t)
+{
+	uint32_t *order = pmf_calloc(t->nr_funcs, sizeof *order);
+	uint32_t *place = pmf_calloc(t->nr_funcs, sizeof *place);
+	struct pmf_func *sorted = pmf_calloc(t->nr_funcs, sizeof *sorted);
+
+	for (size_t i = 0; i < t->nr_funcs; i++)
+		order[i] = (uint32_t)i;
+	qsort_r(order, t->nr_funcs, sizeof *order, compare_funcs, t);
+	for (size_t i = 0; i < t->nr_funcs; i++) {
+		place[order[i]] = (uint32_t)i;
+		sorted[i] = t->funcs[order[i]];
+	}
+	for (size_t i = 0; i < t->nr_nodes; i++)
+		t->nodes[i].func = place[t->nodes[i].func];
+	free(t->funcs);
+	t->funcs = sorted;
+	t->cap_funcs = t->nr_funcs;
+	free(order);
+	free(place);
+}
+
+/* Chain the children of every node in the order of their functions: taken from the last function to
+ * the first, each node goes to the front of its parent's list. */
+static void link_children(struct pmf_tree *t)
+{
+	size_t *start = pmf_calloc(t->nr_funcs + 1, sizeof *start);
+	uint32_t *by_func = pmf_calloc(t->nr_nodes, sizeof *by_func);
+
+	for (size_t i = 0; i < t->nr_nodes; i++)
+		start[t->nodes[i].func + 1]++;
+	for (size_t f = 0; f < t->nr_funcs; f++)
+		start[f + 1] += start[f];
+	for (size_t i = 0; i < t->nr_nodes; i++)
+		by_func[start[t->nodes[i].func]++] = (uint32_t)i;
+	for (size_t i = t->nr_nodes; i-- > 0;) {
+		struct pmf_tree_node *n = &t->nodes[by_func[i]];
+
+		if (n->parent == UINT32_MAX)
+			continue;
+		n->next_sibling = t->nodes[n->parent].first_child;
+		t->nodes[n->parent].first_child = by_func[i];
+	}
+	free(start);
+	free(by_func);
+}
+
+/* Number the nodes in preorder; @place gets each one's new number. */
+static void renumber(struct pmf_tree *t, uint32_t *place)
+{
+	struct pmf_tree_node *out = pmf_calloc(t->nr_nodes, sizeof *out);
+	uint32_t at = 0, n = 0;
+
+	while (at != UINT32_MAX) {
+		place[at] = n++;
+		if (t->nodes[at].first_child != UINT32_MAX) {
+			at = t->nodes[at].first_child;
+			continue;
+		}
+		while (at != UINT32_MAX && t->nodes[at].next_sibling == UINT32_MAX)
+			at = t->nodes[at].parent;
+		if (at != UINT32_MAX)
+			at = t->nodes[at].next_sibling;
+	}
+	for (size_t i = 0; i < t->nr_nodes; i++) {
+		struct pmf_tree_node node = t->nodes[i];
+		uint32_t *links[] = {&node.parent, &node.first_child, &node.next_sibling};
+
+		for (size_t k = 0; k < PMF_ARRAY_SIZE(links); k++)
+			if (*links[k] != UINT32_MAX)
+				*links[k] = place[*links[k]];
+		out[place[i]] = node;
+	}
+	free(t->nodes);
+	t->nodes = out;
+	t->cap_nodes = t->nr_nodes;
+}
+
+static void fill_columns(struct builder *b, const struct pmf_profile *p, const uint32_t *place)
+{
+	struct pmf_tree *t = b->t;
+	size_t places = t->nr_nodes * p->nr_events;
+
+	t->total = pmf_calloc(places, sizeof *t->total);
+	t->self = pmf_calloc(places, sizeof *t->self);
+	t->samples_total = pmf_calloc(places, sizeof *t->samples_total);
+	t->samples_self = pmf_calloc(places, sizeof *t->samples_self);
+	for (size_t e = 0; e < p->nr_events; e++) {
+		double *total = t->total + e * t->nr_nodes, *self = t->self + e * t->nr_nodes;
+		uint64_t *s_total = t->samples_total + e * t->nr_nodes;
+		uint64_t *s_self = t->samples_self + e * t->nr_nodes;
+
+		/* Whole numbers are added before they are scaled: sums of doubles would depend on
+		 * the order in which stacks appeared. */
+		for (size_t i = 0; i < p->nr_nodes; i++) {
+			uint32_t at = place[b->tree_of_node[i]];
+
+			self[at] += (double)p->weights[e][i];
+			s_self[at] += p->samples[e][i];
+		}
+		memcpy(total, self, t->nr_nodes * sizeof *total);
+		memcpy(s_total, s_self, t->nr_nodes * sizeof *s_total);
+		for (size_t i = t->nr_nodes; i-- > 1;) {
+			total[t->nodes[i].parent] += total[i];
+			s_total[t->nodes[i].parent] += s_total[i];
+		}
+		for (size_t i = 0; i < t->nr_nodes; i++) {
+			total[i] *= p->events[e].scale;
+			self[i] *= p->events[e].scale;
+		}
+	}
+}
+
+void pmf_tree_build(struct pmf_tree *t, const struct pmf_profile *p)
+{
+	struct builder b = {.t = t,
+		.func_of_frame = pmf_calloc(p->nr_frames, sizeof *b.func_of_frame),
+		.tree_of_node = pmf_calloc(p->nr_nodes, sizeof *b.tree_of_node)};
+	uint32_t *place;
+
+	memset(t, 0, sizeof *t);
+	t->profile = p;
+	pmf_index_init(&b.func_index);
+	pmf_index_init(&b.node_index);
+	merge_stacks(&b, p);
+	sort_funcs(t);
+	link_children(t);
+	place = pmf_calloc(t->nr_nodes, sizeof *place);
+	renumber(t, place);
+	fill_columns(&b, p, place);
+	free(place);
+	free(b.func_of_frame);
+	free(b.tree_of_node);
+	pmf_index_release(&b.func_index);
+	pmf_index_release(&b.node_index);
+}
+
+void pmf_tree_release(struct pmf_tree *t)
+{
+	free(t->funcs);
+	free(t->nodes);
+	free(t->total);
+	free(t->self);
+	free(t->samples_total);
+	free(t->samples_self);
+	memset(t, 0, sizeof *t);
+}
+
+double pmf_tree_total(const struct pmf_tree *t, size_t event, uint32_t node)
+{
+	return t->total[event * t->nr_nodes + node];
+}
+
+double pmf_tree_self(const struct pmf_tree *t, size_t event, uint32_t node)
+{
+	return t->self[event * t->nr_nodes + node];
+}
+
+uint64_t pmf_tree_samples(const struct pmf_tree *t, size_t event, uint32_t node)
+{
+	return t->samples_total[event * t->nr_nodes + node];
+}
+
+uint64_t pmf_tree_samples_self(const struct pmf_tree *t, size_t event, uint32_t node)
+{
+	return t->samples_self[event * t->nr_nodes + node];
+}
+
+static int compare_costs(const void *va, const void *vb)
+{
+	const struct pmf_func_cost *a = va, *b = vb;
+
+	if (a->self != b->self)
+		return a->self < b->self ? 1 : -1;
+	return (a->func > b->func) - (a->func < b->func);
+}
+
+static bool is_code(enum pmf_frame_kind kind)
+{
+	return kind != PMF_FRAME_ROOT && kind != PMF_FRAME_PROCESS && kind != PMF_FRAME_SPECIAL;
+}
+
+size_t pmf_tree_top(const struct pmf_tree *t, size_t event, struct pmf_func_cost *out, size_t max)
+{
+	struct pmf_func_cost *costs = pmf_calloc(t->nr_funcs, sizeof *costs);
+	uint32_t *open = pmf_calloc(t->nr_funcs, sizeof *open); /* times on the current path */
+	uint32_t *path = pmf_calloc((size_t)t->max_depth + 1, sizeof *path);
+	size_t depth = 0, n = 0;
+
+	for (uint32_t i = 0; i < t->nr_nodes; i++) {
+		uint32_t func = t->nodes[i].func;
+
+		while (depth > t->nodes[i].depth)
+			open[path[--depth]]--;
+		path[depth++] = func;
+		if (open[func]++ == 0)
+			costs[func].total += pmf_tree_total(t, event, i);
+		costs[func].self += pmf_tree_self(t, event, i);
+		costs[func].samples_self += pmf_tree_samples_self(t, event, i);
+	}
+	for (uint32_t f = 0; f < t->nr_funcs; f++) {
+		costs[f].func = f;
+		if (costs[f].self > 0 && is_code(t->funcs[f].kind))
+			costs[n++] = costs[f];
+	}
+	qsort(costs, n, sizeof *costs, compare_costs);
+	n = PMF_MIN(n, max);
+	if (n)
+		memcpy(out, costs, n * sizeof *out);
+	free(costs);
+	free(open);
+	free(path);
+	return n;
+}

@@ -1,0 +1,297 @@
+#include "pmuflame/profile.h"
+#include "pmuflame/units.h"
+
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static uint32_t named(struct pmf_profile *p, uint32_t parent, const char *name)
+{
+	return pmf_profile_node(p, parent, pmf_profile_frame_named(p, PMF_FRAME_NATIVE, name));
+}
+
+static const char *func_name(const struct pmf_tree *t, uint32_t node)
+{
+	return pmf_strtab_get(&t->profile->strings, t->funcs[t->nodes[node].func].name);
+}
+
+static void frames_are_interned_by_address(void **state)
+{
+	struct pmf_profile p;
+	uint32_t lib, path, a;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	lib = pmf_strtab_addz(&p.strings, "libx.so");
+	path = pmf_strtab_addz(&p.strings, "/usr/lib/libx.so");
+	a = pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 3, lib, path, 0x1000);
+	assert_int_equal(pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 3, lib, path, 0x1000), a);
+	assert_int_not_equal(pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 3, lib, path, 0x1001), a);
+	assert_int_not_equal(pmf_profile_frame_at(&p, PMF_FRAME_KERNEL, 3, lib, path, 0x1000), a);
+	/* Two libraries of one name are two. */
+	assert_int_not_equal(pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 4, lib, path, 0x1000), a);
+	pmf_profile_name_frame(&p, a, "f", NULL, 0);
+	assert_int_equal(pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 3, lib, path, 0x1000), a);
+	a = pmf_profile_frame_named(&p, PMF_FRAME_PYTHON, "f");
+	assert_int_equal(pmf_profile_frame_named(&p, PMF_FRAME_PYTHON, "f"), a);
+	assert_int_not_equal(pmf_profile_frame_named(&p, PMF_FRAME_JIT, "f"), a);
+	pmf_profile_release(&p);
+}
+
+static void adding_samples_allocates_nothing_once_warm(void **state)
+{
+	struct pmf_profile p;
+	struct mallinfo2 before, after;
+	uint32_t node = 0;
+
+	(void)state;
+	pmf_profile_init(&p, 2);
+	for (int round = 0; round < 2; round++) {
+		before = mallinfo2();
+		for (int i = 0; i < 1000; i++) {
+			uint32_t frame = pmf_profile_frame_at(
+				&p, PMF_FRAME_NATIVE, 0, 0, 0, (uint64_t)(i % 500));
+
+			node = pmf_profile_node(&p, i % 100 ? node : 0, frame);
+			pmf_profile_add(&p, (size_t)i % 2, node, 10, 1);
+		}
+		after = mallinfo2();
+	}
+	assert_int_equal(after.uordblks, before.uordblks);
+	pmf_profile_release(&p);
+}
+
+static void inlined_callees_stand_below_their_function(void **state)
+{
+	struct pmf_profile p;
+	struct pmf_tree t;
+	uint32_t outer, other, node;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	outer = pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 0, 0, 0, 0x10);
+	other = pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 0, 0, 0, 0x20);
+	pmf_profile_name_frame(&p, outer, "outer", NULL, 0);
+	pmf_profile_name_frame(&p, other, "leaf", NULL, 0);
+	pmf_profile_add_inline(&p, outer, "mid", "a.h", 1);
+	pmf_profile_add_inline(&p, other, "leaf_inline", "a.h", 3);
+	pmf_profile_add_inline(&p, outer, "inner", "a.h", 2); /* no longer in one piece: moves */
+	node = pmf_profile_node(&p, 0, outer);
+	pmf_profile_add(&p, 0, node, 7, 1);
+	pmf_profile_add(&p, 0, pmf_profile_node(&p, node, other), 5, 1);
+	pmf_tree_build(&t, &p);
+	assert_int_equal(t.nr_nodes, 6);
+	assert_string_equal(func_name(&t, 0), "all");
+	assert_string_equal(func_name(&t, 1), "outer");
+	assert_string_equal(func_name(&t, 2), "mid");
+	assert_string_equal(func_name(&t, 3), "inner");
+	assert_string_equal(func_name(&t, 4), "leaf");
+	assert_string_equal(func_name(&t, 5), "leaf_inline");
+	assert_int_equal(t.funcs[t.nodes[2].func].kind, PMF_FRAME_INLINED);
+	assert_int_equal(t.nodes[5].depth, 5);
+	assert_true(pmf_tree_self(&t, 0, 3) == 7);
+	assert_true(pmf_tree_self(&t, 0, 1) == 0);
+	assert_true(pmf_tree_total(&t, 0, 1) == 12);
+	assert_int_equal(pmf_tree_samples(&t, 0, 1), 2);
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+}
+
+static void frames_of_one_function_merge_and_siblings_are_in_order(void **state)
+{
+	struct pmf_profile p;
+	struct pmf_tree t;
+	uint32_t f[3];
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	for (uint32_t i = 0; i < 3; i++) {
+		f[i] = pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 0, 0, 0, 0x10 + i);
+		pmf_profile_name_frame(&p, f[i], i == 1 ? "zeta" : "same", NULL, i);
+	}
+	pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, f[1]), 1, 1);
+	pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, f[0]), 2, 1);
+	pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, f[2]), 4, 1);
+	pmf_profile_add(&p, 0, named(&p, 0, "alpha"), 8, 1);
+	p.events[0].scale = 1.5;
+	pmf_tree_build(&t, &p);
+	assert_int_equal(t.nr_nodes, 4);
+	assert_string_equal(func_name(&t, 1), "alpha");
+	assert_string_equal(func_name(&t, 2), "same");
+	assert_string_equal(func_name(&t, 3), "zeta");
+	assert_int_equal(t.nodes[0].first_child, 1);
+	assert_int_equal(t.nodes[1].next_sibling, 2);
+	assert_int_equal(t.nodes[3].next_sibling, UINT32_MAX);
+	assert_true(pmf_tree_total(&t, 0, 2) == 9);
+	assert_true(pmf_tree_total(&t, 0, 0) == 22.5);
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+}
+
+static void top_counts_recursion_once_and_leaves_specials_out(void **state)
+{
+	struct pmf_profile p;
+	struct pmf_tree t;
+	struct pmf_func_cost top[4];
+	uint32_t a, b, special;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	a = named(&p, 0, "fib");
+	b = named(&p, a, "fib");
+	pmf_profile_add(&p, 0, named(&p, b, "leaf"), 30, 3);
+	pmf_profile_add(&p, 0, b, 20, 2);
+	special = pmf_profile_frame_named(&p, PMF_FRAME_SPECIAL, "[unsampled]");
+	pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, special), 500, 0);
+	pmf_tree_build(&t, &p);
+	assert_int_equal(pmf_tree_top(&t, 0, top, 4), 2);
+	assert_string_equal(pmf_strtab_get(&p.strings, t.funcs[top[0].func].name), "leaf");
+	assert_true(top[0].self == 30 && top[0].total == 30 && top[0].samples_self == 3);
+	assert_string_equal(pmf_strtab_get(&p.strings, t.funcs[top[1].func].name), "fib");
+	assert_true(top[1].self == 20 && top[1].total == 50);
+	assert_int_equal(pmf_tree_top(&t, 0, top, 1), 1);
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+}
+
+static void a_million_nodes_and_a_deep_stack_build(void **state)
+{
+	enum { WIDE = 1000, NODES = 1000 * 1000, DEEP = 100 * 1000 };
+	struct pmf_profile p;
+	struct pmf_tree t;
+	uint32_t at = 0;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	for (uint32_t i = 0; i < NODES; i++) {
+		uint32_t frame = pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 0, 0, 0, i % WIDE);
+		char name[32];
+
+		if (i < WIDE) {
+			snprintf(name, sizeof name, "f%u", i);
+			pmf_profile_name_frame(&p, frame, name, NULL, 0);
+		}
+		at = pmf_profile_node(&p, i < WIDE ? 0 : i / WIDE, frame);
+		pmf_profile_add(&p, 0, at, 1, 1);
+	}
+	for (int i = 0; i < DEEP; i++)
+		at = named(&p, at, "deep");
+	pmf_profile_add(&p, 0, at, 1, 1);
+	pmf_tree_build(&t, &p);
+	assert_true(pmf_tree_total(&t, 0, 0) == NODES + 1);
+	assert_true(t.max_depth > DEEP);
+	for (uint32_t i = 1; i < t.nr_nodes; i++)
+		assert_true(t.nodes[i].parent < i);
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+}
+
+static void fill_event(struct pmf_profile_event *ev)
+{
+	ev->spec = pmf_strdup("cycles:u");
+	ev->label = pmf_strdup("cpu-clock:u");
+	ev->unit = pmf_strdup("ns");
+	ev->fallback_reason = pmf_strdup("this machine has no PMU");
+	ev->freq_hz = 997;
+	ev->exclude_kernel = true;
+	ev->counted = 2000000000;
+	ev->unsampled = 20000000;
+	ev->weight = 1980000000;
+	ev->samples = 1980;
+	ev->rooted_stacks = 1960;
+	ev->cut_stacks = 15;
+	ev->broken_stacks = 5;
+	ev->frames = 19800;
+	ev->unresolved_frames = 99;
+	ev->running_ns = 1;
+}
+
+static void the_ledger_says_it_all(void **state)
+{
+	struct pmf_buf out = PMF_BUF_INIT;
+	struct pmf_profile p;
+
+	(void)state;
+	pmf_profile_init(&p, 2);
+	fill_event(&p.events[0]);
+	p.command = pmf_strdup("./backtest 'a\nb'");
+	p.host_note = pmf_strdup("x86_64, Linux 6.18, 2 CPUs");
+	p.start_unix_ns = 1790000000u * UINT64_C(1000000000);
+	p.duration_ns = 2100000000;
+	pmf_profile_note(&p, PMF_NOTE_WARN, 0, "kernel time is %s", "not permitted");
+	pmf_profile_note(&p, PMF_NOTE_WARN, 0, "kernel time is not permitted");
+	pmf_profile_note(&p, PMF_NOTE_INFO, 1, "of the other event");
+	pmf_profile_note(&p, PMF_NOTE_INFO, -1, "of the run");
+	assert_int_equal(p.nr_notes, 3);
+	pmf_profile_ledger(&p, 0, &out);
+	assert_string_equal(pmf_buf_str(&out),
+		"cpu-clock:u: 2.00 s counted · samples 1,980 cover 99.00% · lost 0\n"
+		"asked for cycles:u, counted cpu-clock:u: this machine has no PMU\n"
+		"rate 997 Hz · precise_ip 0 · user only\n"
+		"sampled weight 1.98 s · [unsampled] 20 ms (1.00%) · ran all the time, not scaled "
+		"· "
+		"throttled 0\n"
+		"stacks: rooted 1,960 (98.99%) · cut 15 (0.76%) · broken 5 (0.25%)\n"
+		"frames: 99 of 19,800 without a name (0.50%)\n"
+		"warning: kernel time is not permitted\n"
+		"note: of the run\n"
+		"run: ./backtest 'a b' · x86_64, Linux 6.18, 2 CPUs · 2026-09-21 14:13:20 UTC · "
+		"2.10 s\n");
+	pmf_buf_release(&out);
+	pmf_profile_release(&p);
+}
+
+static void the_ledger_names_scaling_and_unknown_loss(void **state)
+{
+	struct pmf_buf out = PMF_BUF_INIT;
+	struct pmf_profile p;
+	struct pmf_profile_event *ev;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	ev = &p.events[0];
+	ev->spec = pmf_strdup("cache-misses");
+	ev->label = pmf_strdup("cache-misses");
+	ev->unit = pmf_strdup("events");
+	ev->period = 10000;
+	ev->precise_ip = 2;
+	ev->counted = 1000000;
+	ev->weight = 1000000;
+	ev->samples = 100;
+	ev->scale = 2;
+	ev->lost_known = false;
+	p.lost_unattributed = 12;
+	pmf_profile_ledger(&p, 0, &out);
+	assert_string_equal(pmf_buf_str(&out),
+		"cache-misses: 2,000,000 events counted (scaled) · samples 100 cover 100.00% · "
+		"lost: not known per event before Linux 6.0\n"
+		"rate: 1 sample per 10,000 events · precise_ip 2 · user and kernel\n"
+		"sampled weight 2,000,000 · [unsampled] 0 (0.00%) · multiplexed: ran 50.00% of the "
+		"time, scaled by 2.000 · throttled 0\n"
+		"stacks: rooted 0 (0.00%) · cut 0 (0.00%) · broken 0 (0.00%)\n"
+		"warning: records lost, event unknown: 12\n");
+	pmf_buf_release(&out);
+	pmf_profile_release(&p);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frames_are_interned_by_address),
+		cmocka_unit_test(adding_samples_allocates_nothing_once_warm),
+		cmocka_unit_test(inlined_callees_stand_below_their_function),
+		cmocka_unit_test(frames_of_one_function_merge_and_siblings_are_in_order),
+		cmocka_unit_test(top_counts_recursion_once_and_leaves_specials_out),
+		cmocka_unit_test(a_million_nodes_and_a_deep_stack_build),
+		cmocka_unit_test(the_ledger_says_it_all),
+		cmocka_unit_test(the_ledger_names_scaling_and_unknown_loss),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
