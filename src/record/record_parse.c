@@ -366,7 +366,11 @@ static void take_body(struct cursor *c, const struct pmf_layout *l, struct pmf_r
 		out->ksymbol.flags = take_u16(c, "flags");
 		out->ksymbol.name = take_string(c, "name");
 		break;
-	default: /* THROTTLE, UNTHROTTLE and others: the trailer says all that is used */
+	case PERF_RECORD_THROTTLE:
+	case PERF_RECORD_UNTHROTTLE: /* time, id, stream_id: as in the trailer */
+		take(c, 24, "ids");
+		break;
+	default: /* the trailer says all that is used */
 		break;
 	}
 }
