@@ -17,8 +17,12 @@ struct pmf_layout {
 	uint32_t event; /* the caller's number of the event, PMF_NO_EVENT for sideband */
 	uint64_t sample_type;
 	uint64_t read_format;
-	uint64_t regs_user; /* attr.sample_regs_user */
-	uint64_t period;    /* weight of samples without PERF_SAMPLE_PERIOD */
+	uint64_t regs_user;   /* attr.sample_regs_user */
+	uint64_t period;      /* weight of samples without PERF_SAMPLE_PERIOD */
+	/* Only needed where sample_type has PERF_SAMPLE_BRANCH_STACK or PERF_SAMPLE_REGS_INTR: how long
+	 * those fields are. */
+	uint64_t branch_sample_type; /* attr.branch_sample_type */
+	uint64_t regs_intr;          /* attr.sample_regs_intr */
 };
 #define PMF_NO_EVENT UINT32_MAX
 
@@ -27,11 +31,16 @@ struct pmf_layout {
 struct pmf_layouts {
 	struct pmf_layout *items; /* sorted by id once sealed */
 	size_t n, cap;
+	/* The sample_id trailer that all layouts share, as sample_type bits; 0 if they differ. With it, a
+	 * sideband record of an unknown id can still be read (perf gives 0 to those it makes up). */
+	uint64_t common_trailer;
 };
 
+/* Zeroed memory is an empty set. Add all, seal once, then find; an id is added once. */
 void pmf_layouts_release(struct pmf_layouts *ls);
 void pmf_layouts_add(struct pmf_layouts *ls, const struct pmf_layout *l);
 void pmf_layouts_seal(struct pmf_layouts *ls);
+/* The layout of @id, or NULL; valid until the next add. */
 const struct pmf_layout *pmf_layouts_find(const struct pmf_layouts *ls, uint64_t id);
 
 struct pmf_sample {
@@ -49,7 +58,7 @@ struct pmf_sample {
 struct pmf_record {
 	uint32_t type; /* PERF_RECORD_… */
 	uint16_t misc;
-	/* From the record, or from its sample_id trailer. */
+	/* From the record, or from its sample_id trailer; 0 where the layout has no such field. */
 	uint64_t id, time_ns;
 	uint32_t pid, tid, cpu;
 	uint32_t event; /* of the layout; PMF_NO_EVENT for sideband */
@@ -57,10 +66,10 @@ struct pmf_record {
 		struct pmf_sample sample;
 		struct {
 			uint64_t start, len, pgoff;
-			uint64_t dev, ino;
+			uint64_t dev, ino; /* as in stat(2); 0 in the build-id form */
 			const uint8_t *build_id;
 			uint8_t build_id_len;
-			uint32_t prot;
+			uint32_t prot; /* PROT_…; PERF_RECORD_MMAP says only whether PROT_EXEC */
 			const char *path; /* NUL-terminated inside the record */
 		} mmap;
 		struct {
@@ -75,7 +84,7 @@ struct pmf_record {
 		} lost; /* LOST and LOST_SAMPLES */
 		struct {
 			uint64_t value, enabled_ns, running_ns, id, lost;
-		} read;
+		} read; /* of a group: the member that the record's id names, else its leader */
 		struct {
 			uint64_t addr;
 			uint32_t len;
@@ -85,13 +94,14 @@ struct pmf_record {
 	};
 };
 
-/* Parse the record at @data (8-byte aligned, @len bytes: header.size). What it points to lives as
- * long as the bytes. PMF_EFORMAT for anything that does not fit its own sizes; nothing outside
- * [data, data + len) is read. An unknown type gives its header and trailer only. */
+/* Parse the record at @data (8-byte aligned, @len bytes: header.size). What it points to lives as long
+ * as the bytes. PMF_EFORMAT for anything that does not fit its own sizes; nothing outside [data, data +
+ * len) is read. A type without a member in the union gives its header and trailer only. An unknown id is
+ * PMF_EFORMAT for SAMPLE and READ, and for the others where the layouts share no trailer. */
 int pmf_record_parse(const struct pmf_layouts *ls, const void *data, size_t len,
 	struct pmf_record *out, struct pmf_err *err);
 
-/* The time of the record at @data without parsing all of it; 0 if it has none. */
+/* The time of the record at @data without parsing all of it; 0 if it has none or makes no sense. */
 uint64_t pmf_record_time(const struct pmf_layouts *ls, const void *data, size_t len);
 
 /* ---- Rings: byte streams in, records in time order out ---- */
@@ -111,18 +121,25 @@ struct pmf_merge {
 	struct pmf_merge_entry *heap; /* rings with a record waiting, by its time */
 	size_t nr_heap;
 	const struct pmf_layouts *layouts; /* borrowed */
-	uint64_t last_ns;		   /* time of the newest record delivered */
-	uint64_t out_of_order;		   /* records older than one already delivered */
-	uint64_t malformed;		   /* skipped: their bytes made no sense */
+	uint64_t last_ns;       /* time of the newest record delivered */
+	/* Records older than one already delivered. An NMI inside the kernel's own writing makes a few;
+	 * records without a time are none of them and go out at once. */
+	uint64_t out_of_order;
+	/* Skipped: their bytes made no sense. A record whose size is impossible takes all bytes up to head
+	 * with it, for nothing behind it can be found again; it counts once. */
+	uint64_t malformed;
 };
 
+/* @rings are borrowed until the release, which also frees their wrap buffers. PMF_EFORMAT if a ring's
+ * size is no power of two, or its data or tail is not 8-byte aligned. */
 int pmf_merge_init(struct pmf_merge *m, const struct pmf_layouts *layouts, struct pmf_ring **rings,
 	size_t n, struct pmf_err *err);
 void pmf_merge_release(struct pmf_merge *m);
 
-/* Deliver all records older than @until_ns (UINT64_MAX: all there are) in time order. @cb must be
- * done with a record when it returns; its bytes are given back to the kernel (tail moves on) after
- * that. A negative return of @cb stops and is returned. */
+/* Deliver all records older than @until_ns (UINT64_MAX: all there are) in time order. @cb must be done
+ * with a record when it returns; its bytes are given back to the kernel (tail moves on) after that. A
+ * negative return of @cb stops and is returned; that record counts as delivered. The caller sets every
+ * ring's head before the call, and not during it. Does not allocate. */
 typedef int pmf_record_cb(void *ctx, const struct pmf_record *rec);
 int pmf_merge_drain(struct pmf_merge *m, uint64_t until_ns, pmf_record_cb *cb, void *ctx);
 
