@@ -1,4 +1,6 @@
 /* pmuflame [record] [options] [--] COMMAND [ARG...] */
+#include "config.h"
+
 #include "cli.h"
 #include "output.h"
 #include "target_name.h"

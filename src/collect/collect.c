@@ -213,6 +213,7 @@ static int run_command(struct run *r, struct pmf_collect_result *res, struct pmf
 	if (ret < 0)
 		return pmf_err_set(err, PMF_EIO, "cannot read the rest of the rings");
 	note_end(p, res);
+	pmf_dropped_note(p, r->opts->argv[0]);
 	return pmf_totals_end(&r->stacks, r->src, r->launch.pid, err);
 }
 

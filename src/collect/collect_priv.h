@@ -80,6 +80,11 @@ void pmf_totals_begin(struct pmf_profile *p, const struct pmf_event_list *list);
 int pmf_totals_end(
 	struct pmf_stacks *s, struct pmf_source *src, pid_t main_pid, struct pmf_err *err);
 
+/* ---- dropped.c: commands whose events end at exec ---- */
+
+/* The reason for an empty profile, if that is it. */
+void pmf_dropped_note(struct pmf_profile *p, const char *command);
+
 /* ---- naming.c: names for the frames ---- */
 
 void pmf_naming_run(struct pmf_stacks *s);

@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# What the bats files of live runs share.
+
+# The programs to profile.
+export PATH="${builddir:?}/tests/workloads:$PATH"
+
+# Where runs of this test leave their files.
+live_setup()
+{
+	cd "${BATS_TEST_TMPDIR:?}" || return
+	if ! "${PMUFLAME:?}" -q -e cpu-clock -o probe -- true 2>why; then
+		skip "no software event can be sampled here: $(head -n 1 why)"
+	fi
+}
+
+# profile [OPTIONS...] -- COMMAND...: a quiet run whose numbers land in s.json.
+profile()
+{
+	"$PMUFLAME" --summary s.json -o out/ --format svg,folded "$@"
+}
+
+# number JQ-EXPRESSION: from the summary.
+number()
+{
+	jq -r "$1" s.json
+}
+
+# share EVENT FUNCTION: the function's part of all that was sampled, self, in percent. A function
+# counts in every module and process.
+share()
+{
+	jq -r --arg e "$1" --arg f "$2" '.events[] | select(.event == $e) |
+		100 * ([.functions[] | select(.name == $f) | .self] | add // 0) /
+		(([.functions[].self] | add) // 1)' s.json
+}
+
+# folded_share FILE REGEX: what part of the weight has a stack that matches, in percent.
+folded_share()
+{
+	awk -v re="$2" '{ w = $NF; all += w; if ($0 ~ re) hit += w }
+		END { printf "%.3f\n", all ? 100 * hit / all : 0 }' "$1"
+}
+
+# within VALUE LOW HIGH
+within()
+{
+	awk -v v="$1" -v lo="$2" -v hi="$3" 'BEGIN { exit !(v + 0 == v && v >= lo && v <= hi) }' || {
+		echo "$1 is not within $2 to $3" >&2
+		return 1
+	}
+}

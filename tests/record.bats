@@ -1,0 +1,230 @@
+#!/usr/bin/env bats
+# Live runs: the right profile, the right numbers, whatever the command does.
+
+load live.bash
+
+setup()
+{
+	live_setup
+}
+
+@test "one SVG per event, named after target and event, with its ledger" {
+	profile -e cpu-clock,page-faults -- ratio --seconds 0.5
+	[ -s out/ratio.cpu-clock.svg ]
+	[ -s out/ratio.page-faults.svg ]
+	xmllint --noout out/ratio.*.svg
+	grep -q 'ratio: cpu-clock' out/ratio.cpu-clock.svg
+	grep -q 'cost_three' out/ratio.cpu-clock.svg
+}
+
+@test "cycles without a PMU are sampled as cpu-clock, and say so everywhere" {
+	if "$PMUFLAME" list --json '^cpu-cycles$' 2>/dev/null | jq -e '.[0].counts' >/dev/null; then
+		skip "this machine has a hardware PMU"
+	fi
+	profile --event cycles -- ratio --seconds 0.3 2>err
+	grep -q 'sampling cpu-clock instead of cycles' err
+	[ ! -e out/ratio.cycles.svg ]
+	grep -q 'ratio: cpu-clock' out/ratio.cpu-clock.svg
+	[ "$(number '.events[0].asked')" = cycles ]
+	[ "$(number '.events[0].event')" = cpu-clock ]
+	[ "$(number '.events[0].fallback_reason')" != null ]
+	run -125 "$PMUFLAME" --strict --event cycles -- ratio --seconds 0.1
+	run -125 "$PMUFLAME" --event cache-misses -- ratio --seconds 0.1
+	[ "$(wc -l <<<"$output")" -eq 1 ]
+	[[ $output == *cache-misses* && $output == *cpu-clock* ]]
+}
+
+@test "the 3:1 program is 3:1 within 2 points, and its weights add up" {
+	profile -F 9973 -e cpu-clock -- ratio --seconds 2.1
+	within "$(number '.events[0].samples')" 15000 30000
+	three=$(share cpu-clock cost_three)
+	one=$(share cpu-clock cost_one)
+	within "$(awk "BEGIN { print 100 * $three / ($three + $one) }")" 73 77
+	within "$(number '.events[0] | .weight / .counted')" 0.99 1.0001
+	within "$(number '.events[0] | (.weight + .unsampled) / .counted')" 0.999 1.001
+	[ "$(number '.events[0].scale')" = 1 ]
+	[ "$(number '.events[0].lost')" = 0 ]
+}
+
+@test "60 C++ frames without frame pointers reach the root" {
+	profile -e cpu-clock -F 1999 -- deep --seconds 1.5
+	within "$(number '.events[0] | 100 * .rooted_stacks / .samples')" 99 100
+	awk '{ sub(/ [0-9]+$/, ""); n = split($0, f, ";"); if (n > d) d = n } END { exit !(d > 55) }' \
+		out/deep.cpu-clock.folded
+	within "$(folded_share out/deep.cpu-clock.folded '^deep;_start;__libc_start_main.*;main;')" 98 100
+}
+
+@test "page faults are minor plus major, and point at the first touch" {
+	profile -e page-faults@1,minor-faults@1,major-faults@1 -- edge faults --mib 64
+	minor=$(number '.events[1].counted')
+	major=$(number '.events[2].counted')
+	[ "$(number '.events[0].counted')" = "$((minor + major))" ]
+	[ "$(number '.events[0].samples')" = "$(number '.events[0].counted')" ]
+	within "$(share page-faults touch_first)" 95 100
+}
+
+@test "page-faults@100 takes one sample in a hundred faults and says 100" {
+	profile -e page-faults@100 -- edge faults --mib 64
+	[ "$(number '.events[0].period')" = 100 ]
+	samples=$(number '.events[0].samples')
+	[ "$samples" = "$(number '.events[0].counted / 100 | floor')" ]
+	[ "$(number '.events[0].weight')" = "$((100 * samples))" ]
+	grep -q '100' out/edge.page-faults.svg
+}
+
+@test "context switches point at the code that waits" {
+	profile -e context-switches -- edge waits --times 300
+	within "$(folded_share out/edge.context-switches.folded ';wait_for_peer;')" 90 100
+	[ "$(number '.events[0].samples')" -ge 300 ]
+}
+
+@test "events of one run are kept apart" {
+	profile -e cpu-clock,page-faults@1 -- edge faults --mib 64
+	within "$(share page-faults touch_first)" 90 100
+	[ "$(number '[.events[].event] | join(" ")')" = "cpu-clock page-faults" ]
+	[ "$(awk '{ s += $NF } END { print s }' out/edge.page-faults.folded)" = \
+		"$(number '.events[1].counted')" ]
+}
+
+@test "64 threads" {
+	profile -e cpu-clock -- threads --threads 64 --seconds 1
+	within "$(number '.events[0] | (.weight + .unsampled) / .counted')" 0.999 1.001
+	within "$(number '.events[0] | .weight / .counted')" 0.9 1.001
+	within "$(number '.events[0] | 100 * .rooted_stacks / .samples')" 97 100
+	[ "$(number '.events[0].scale')" = 1 ]
+}
+
+@test "2,000 short-lived threads" {
+	profile -e cpu-clock -- threads --short-lived 2000
+	within "$(number '.events[0] | (.weight + .unsampled) / .counted')" 0.999 1.001
+	within "$(number '.events[0].unsampled')" 1 1e12
+}
+
+@test "a tree of forks and execs" {
+	profile -e cpu-clock -- tree --depth 3 --fanout 3 --micros 3000
+	within "$(number '.events[0] | (.weight + .unsampled) / .counted')" 0.999 1.001
+	[ "$(cut -d';' -f1 out/tree.cpu-clock.folded | sort -u)" = tree ]
+}
+
+@test "a storm of short children shows its share as [unsampled]" {
+	profile -e cpu-clock -- tree --storm 400 --micros 500
+	within "$(number '.events[0] | (.weight + .unsampled) / .counted')" 0.999 1.001
+	within "$(folded_share out/tree.cpu-clock.folded '^tree;\[unsampled\] ')" 50 100
+}
+
+@test "--inherit no leaves children out" {
+	profile --inherit no -e cpu-clock -- tree --depth 2 --fanout 4 --micros 30000
+	own=$(number '.events[0].counted')
+	profile -e cpu-clock -- tree --depth 2 --fanout 4 --micros 30000
+	within "$(awk "BEGIN { print $(number '.events[0].counted') / $own }")" 3 1000
+}
+
+@test "a program that execs itself is two processes by name, both with their functions" {
+	profile -e cpu-clock -- edge exec-self --seconds 0.4
+	grep -q '^edge;.*burn_before_exec' out/edge.cpu-clock.folded
+	grep -q '^exe;.*burn_after_exec\|^edge[^;]*;.*burn_after_exec' out/edge.cpu-clock.folded
+	! grep -q 'unknown\|+0x' <(grep burn_ out/edge.cpu-clock.folded)
+}
+
+@test "functions of a library that comes and goes keep their names" {
+	profile -e cpu-clock -F 4999 -- edge dlopen --times 200 --seconds 0.8
+	within "$(folded_share out/edge.cpu-clock.folded 'plugin')" 40 100
+	within "$(number '.events[0] | 100 * .unresolved_frames / .frames')" 0 2
+}
+
+@test "a program that ends within 5 ms" {
+	profile -e cpu-clock -- edge quick-exit
+	[ -s out/edge.cpu-clock.svg ]
+	xmllint --noout out/edge.cpu-clock.svg
+	within "$(number '.events[0].counted')" 1 50000000
+}
+
+@test "a program that samples nothing says why" {
+	profile -e cpu-clock@1000000000 -- edge quick-exit
+	[ "$(number '.events[0].samples')" = 0 ]
+	grep -qi 'no samples' out/edge.cpu-clock.svg
+}
+
+@test "killed by SIGKILL, by SIGSEGV: the profile is written, the status told" {
+	run -137 profile -e cpu-clock -- edge self-kill --seconds 0.3
+	within "$(folded_share out/edge.cpu-clock.folded 'wl_burn')" 90 100
+	run -139 profile -e cpu-clock -- edge segv --seconds 0.3
+	within "$(folded_share out/edge.cpu-clock.folded 'wl_burn')" 90 100
+}
+
+@test "a binary that is deleted while it runs keeps its names" {
+	cp "$(command -v edge)" ./copy
+	profile -e cpu-clock -- ./copy delete-self --seconds 0.4
+	[ ! -e copy ]
+	within "$(folded_share out/copy.cpu-clock.folded 'wl_burn')" 90 100
+}
+
+@test "a descendant that outlives the command is mentioned" {
+	profile -e cpu-clock -- edge daemonise --seconds 0.5 2>err
+	grep -q '1 descendant outlived the command' err
+	number '.notes[].text' | grep -q 'outlived'
+	sleep 0.7 # the daemon is this test's own: let it go
+}
+
+@test "--duration ends the command, status 0; what ignores SIGTERM is killed" {
+	run -0 profile --duration 0.3 -e cpu-clock -- ratio --seconds 60
+	within "$(number '.duration_ns / 1e9')" 0.29 3
+	run -0 profile --duration 0.3 -e cpu-clock -- edge sigterm-ignore --seconds 60
+	within "$(number '.duration_ns / 1e9')" 5 9
+}
+
+@test "SIGINT and SIGTERM to the recorder end the command, and the profile is written" {
+	for pair in INT:130 TERM:143; do
+		rm -rf out
+		profile -e cpu-clock -- ratio --seconds 60 &
+		sleep 0.7
+		kill -s "${pair%:*}" "$(pgrep -P $! -x pmuflame || echo $!)"
+		status=0
+		wait $! || status=$?
+		[ "$status" = "${pair#*:}" ]
+		[ -s out/ratio.cpu-clock.svg ]
+	done
+}
+
+@test "stdout and stdin belong to the command, its status is passed on" {
+	run -0 --separate-stderr profile -e cpu-clock -- edge output --times 3
+	[ "${#lines[@]}" -eq 3 ]
+	run -3 profile -q -e cpu-clock -- sh -c 'read x; test "$x" = hello && exit 3' <<<hello
+	run -0 --separate-stderr "$PMUFLAME" -q -o o -e cpu-clock -- sh -c 'exit 0'
+	[ -z "$stderr" ]
+}
+
+@test "cut stacks are counted and drawn as such, and a larger dump mends them" {
+	profile --stack-bytes 8192 -e cpu-clock -- edge big-stack --seconds 0.4
+	within "$(number '.events[0] | 100 * .cut_stacks / .samples')" 80 100
+	grep -q '^edge;\[truncated stack\];' out/edge.cpu-clock.folded
+}
+
+@test "signal handlers on a stack of their own are unwound up to the signal frame" {
+	profile -e cpu-clock -- edge altstack --times 40 --seconds 0.8
+	within "$(folded_share out/edge.cpu-clock.folded 'restore_rt|sigreturn')" 50 100
+}
+
+@test "call graphs: none has the leaf, fp and dwarf have stacks" {
+	profile --call-graph none -e cpu-clock -- ratio --seconds 0.3
+	awk '{ sub(/ [0-9]+$/, ""); if (split($0, f, ";") > 2) exit 1 }' out/ratio.cpu-clock.folded
+	within "$(share cpu-clock cost_three)" 60 80
+	profile --call-graph dwarf -e cpu-clock -- ratio --seconds 0.3
+	within "$(folded_share out/ratio.cpu-clock.folded '^ratio;_start;.*;main;')" 95 100
+	profile --call-graph fp -e cpu-clock -- ratio --seconds 0.3
+	within "$(share cpu-clock cost_three)" 60 80
+}
+
+@test "every SPEC of one run opens: kernel aliases, raw pmu terms, modifiers" {
+	profile -e 'cpu-clock:u,software/config=0x1/,task-clock@1000000,cs' -- ratio --seconds 0.2
+	[ "$(number '.events | length')" = 4 ]
+	[ -s out/ratio.cpu-clock_u.svg ]
+	[ -s out/ratio.software_config_0x1_.svg ]
+	[ "$(number '.events[2].period')" = 1000000 ]
+}
+
+@test "a group runs together" {
+	profile -e '{cpu-clock,page-faults}' -- ratio --seconds 0.2
+	[ "$(number '.events | length')" = 2 ]
+	within "$(number '.events[0].samples')" 50 1000
+}

@@ -1,0 +1,73 @@
+/* What runs are called. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../../src/cli/target_name.h"
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void check(const char *want, const char *command)
+{
+	char *argv[32] = {NULL}, *copy = strdup(command), *save = NULL, *got;
+	size_t n = 0;
+
+	for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		argv[n++] = w;
+	got = pmf_target_name(argv);
+	assert_string_equal(got, want);
+	free(got);
+	free(copy);
+}
+
+static void test_commands(void **state)
+{
+	(void)state;
+	check("backtest", "./build/backtest --bars 10");
+	check("backtest", "backtest");
+	check("a_b_c", "a:b=c x");
+	check("_hidden", "/x/.hidden");
+	check("python-config", "python-config --libs");
+}
+
+static void test_interpreters(void **state)
+{
+	(void)state;
+	check("strategy", "python3 strategy.py --fast");
+	check("strategy", "/usr/bin/python3.11 -X dev -u -W ignore bin/strategy.py");
+	check("pkg.mod", "python -m pkg.mod arg");
+	check("python3", "python3 -c pass");
+	check("python3", "python3");
+	check("server", "node --require ./a.js dist/server.mjs");
+	check("app", "java -Xmx2g -cp lib/x.jar -jar target/app.jar run");
+	check("com.acme.Main", "java -cp lib com.acme.Main");
+	check("build", "bash -e scripts/build.sh all");
+	check("bash", "bash -c true");
+}
+
+static void test_runners(void **state)
+{
+	(void)state;
+	check("x", "env A=1 B=2 node x.js");
+	check("x", "env -u HOME python3 x.py");
+	check("job", "poetry run python job.py");
+	check("poetry", "poetry install");
+	check("job", "uv run --with pandas job.py");
+	check("test_x", "pytest -q tests/test_x.py");
+	check("test_x", "python3 -m pytest -k fast tests/test_x.py");
+	check("pytest", "python3 -m pytest");
+	check("env", "env");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_interpreters),
+		cmocka_unit_test(test_runners),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
