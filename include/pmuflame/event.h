@@ -104,6 +104,10 @@ struct pmf_event_info {
 typedef int pmf_event_walk_cb(void *ctx, const struct pmf_event_info *info);
 int pmf_event_walk(pmf_event_walk_cb *cb, void *ctx, struct pmf_err *err);
 
+/* 0 if this user can look tracepoints up; PMF_ENOTFOUND where tracefs is not mounted, PMF_EPERM where
+ * it may not be read. The sentence has the command that helps. */
+int pmf_event_tracefs_check(struct pmf_err *err);
+
 /* The presets: "@default", … and what they stand for. NULL-terminated. */
 struct pmf_event_preset {
 	const char *name;
