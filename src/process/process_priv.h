@@ -7,4 +7,18 @@
 /* Close and free one image; for pmf_process_table_release. */
 void pmf_image_free(struct pmf_image *im);
 
+/* A mapping of @im, with the bias that its segments give. */
+struct pmf_map pmf_map_make(struct pmf_image *im, uint64_t start, uint64_t end, uint64_t pgoff);
+/* Put @m into the address space; what it overlaps is cut. */
+void pmf_maps_insert(struct pmf_process *p, const struct pmf_map *m);
+void pmf_maps_clear(struct pmf_process *p);
+
+struct pmf_maps_line {
+	uint64_t start, end, pgoff, dev, ino;
+	bool exec;
+	char *path; /* inside the line, "" if the mapping has none */
+};
+/* Parse one line of /proc/PID/maps (without its newline); false if it is none. */
+bool pmf_maps_parse_line(char *line, struct pmf_maps_line *out);
+
 #endif
