@@ -1,0 +1,149 @@
+/* The symbolizer: one table per image, filled from every provider that the image has. */
+#include "symbol_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct image_table {
+	const struct pmf_image *image;
+	struct pmf_symtab tab;
+};
+
+struct pmf_symbolizer {
+	struct image_table **tables;
+	size_t n, cap;
+	struct pmf_index by_image;
+	const char *debug_root;
+	struct pmf_symtab kernel;
+	bool kernel_read;
+	struct pmf_err kernel_err; /* status PMF_OK if it was read */
+};
+
+struct pmf_symbolizer *pmf_symbolizer_new(void)
+{
+	struct pmf_symbolizer *s = pmf_zalloc(sizeof *s);
+
+	elf_version(EV_CURRENT);
+	pmf_index_init(&s->by_image);
+	pmf_symtab_init(&s->kernel);
+	s->debug_root = "/usr/lib/debug";
+	return s;
+}
+
+void pmf_symbolizer_free(struct pmf_symbolizer *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n; i++) {
+		pmf_symtab_release(&s->tables[i]->tab);
+		free(s->tables[i]);
+	}
+	free(s->tables);
+	pmf_index_release(&s->by_image);
+	pmf_symtab_release(&s->kernel);
+	free(s);
+}
+
+void pmf_symbolizer_set_debug_root(struct pmf_symbolizer *s, const char *root)
+{
+	s->debug_root = root;
+}
+
+/* Symbols from another file that belongs to the image. False if it had no table. */
+static bool add_other(struct pmf_symtab *t, struct pmf_elf_src *src)
+{
+	bool got;
+
+	if (!t->nr_code)
+		pmf_elf_add_code(t, src);
+	got = pmf_elf_add_symbols(t, src, SHT_SYMTAB) >= 0;
+	pmf_elf_src_release(src);
+	return got;
+}
+
+static void read_image(struct pmf_symtab *t, const struct pmf_image *im, const char *debug_root)
+{
+	struct pmf_elf_src src = {
+		.elf = im->elf, .fd = im->fd, .mem = im->vdso, .bytes = im->file_bytes};
+	struct pmf_elf_src other;
+	int dynstr;
+	bool full;
+
+	if (!pmf_elf_src_check(&src))
+		return;
+	pmf_elf_add_code(t, &src);
+	full = pmf_elf_add_symbols(t, &src, SHT_SYMTAB) >= 0;
+	if (!full && im->kind == PMF_IMAGE_FILE && pmf_debug_file_open(&other, im, debug_root))
+		full = add_other(t, &other);
+	dynstr = pmf_elf_add_symbols(t, &src, SHT_DYNSYM);
+	if (!full && pmf_debug_data_open(&other, im))
+		add_other(t, &other);
+	/* Nothing says what is code: then nothing is. */
+	if (!t->nr_code)
+		t->n = 0;
+	pmf_symtab_seal(t);
+	if (pmf_plt_add(t, &src, dynstr))
+		pmf_symtab_seal(t);
+}
+
+static bool table_eq(const void *ctx, uint32_t value, const void *key)
+{
+	const struct pmf_symbolizer *s = ctx;
+
+	return s->tables[value]->image == key;
+}
+
+static struct pmf_symtab *table_of(struct pmf_symbolizer *s, const struct pmf_image *im)
+{
+	uint64_t hash = pmf_hash_u64((uintptr_t)im);
+	uint32_t i = pmf_index_find(&s->by_image, hash, table_eq, s, im);
+	struct image_table *it;
+
+	if (i != UINT32_MAX)
+		return &s->tables[i]->tab;
+	it = pmf_zalloc(sizeof *it);
+	it->image = im;
+	pmf_symtab_init(&it->tab);
+	read_image(&it->tab, im, s->debug_root);
+	pmf_index_add(&s->by_image, hash, (uint32_t)s->n);
+	PMF_PUSH(s->tables, s->n, s->cap) = it;
+	return &it->tab;
+}
+
+static struct pmf_symtab *kernel_table(struct pmf_symbolizer *s)
+{
+	if (!s->kernel_read)
+		pmf_kallsyms_read(&s->kernel, "/proc/kallsyms", &s->kernel_err);
+	s->kernel_read = true;
+	return &s->kernel;
+}
+
+bool pmf_symbol_find(
+	struct pmf_symbolizer *s, const struct pmf_image *im, uint64_t rva, struct pmf_symbol *out)
+{
+	struct pmf_symtab *t;
+	const struct pmf_sym *sym;
+
+	if (im->kind == PMF_IMAGE_KERNEL)
+		t = kernel_table(s);
+	else if (im->elf)
+		t = table_of(s, im);
+	else
+		return false;
+	sym = pmf_symtab_find(t, rva);
+	if (!sym)
+		return false;
+	out->name = pmf_symtab_name(t, sym);
+	out->module = sym->module ? pmf_strtab_get(&t->modules, sym->module) : NULL;
+	out->start = sym->start;
+	out->size = sym->size;
+	return true;
+}
+
+int pmf_symbol_kernel_status(struct pmf_symbolizer *s, struct pmf_err *err)
+{
+	kernel_table(s);
+	if (s->kernel_err.status != PMF_OK && err)
+		*err = s->kernel_err;
+	return s->kernel_err.status;
+}

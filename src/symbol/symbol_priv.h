@@ -1,0 +1,126 @@
+/* What the files of src/symbol share with each other. */
+#ifndef PMF_SYMBOL_PRIV_H
+#define PMF_SYMBOL_PRIV_H
+
+#include "pmuflame/buf.h"
+#include "pmuflame/symbol.h"
+#include <gelf.h>
+
+/* ---- symtab.c: a sorted table of functions ---- */
+
+enum {
+	PMF_SYM_MAX_BLOBS = 8,
+	PMF_SYM_PLT = 0x80, /* in blob: a stub that jumps to the function of that name */
+};
+
+/* The best of several names at one address is the one with the lowest rank (pmf_sym_rank). */
+enum {
+	PMF_SYM_NO_FUNCTION = 0x80,
+	PMF_SYM_WEAK = 0x20,
+	PMF_SYM_LOCAL = 0x40,
+	PMF_SYM_WORST = 0xff
+};
+
+struct pmf_sym {
+	uint64_t start;
+	uint32_t size;
+	uint32_t name;	/* offset into the blob of names */
+	uint32_t outer; /* the symbol that this one lies in, or UINT32_MAX */
+	uint8_t blob;	/* index of the blob, and PMF_SYM_PLT */
+	uint8_t rank;
+	uint16_t module; /* string id in modules, 0 for none */
+};
+
+struct pmf_sym_range {
+	uint64_t start, end;
+};
+
+struct pmf_sym_name {
+	uint32_t sym;
+	char *text;
+};
+
+struct pmf_symtab {
+	struct pmf_sym *syms;
+	size_t n, cap;
+	char *blobs[PMF_SYM_MAX_BLOBS]; /* NUL-terminated string tables */
+	size_t blob_bytes[PMF_SYM_MAX_BLOBS];
+	size_t nr_blobs;
+	struct pmf_sym_range *code; /* executable sections, sorted; symbols elsewhere are dropped */
+	size_t nr_code, cap_code;
+	struct pmf_strtab modules;
+	struct pmf_sym_name *names; /* demangled so far */
+	size_t nr_names, cap_names;
+	struct pmf_index name_index;
+};
+
+void pmf_symtab_init(struct pmf_symtab *t);
+void pmf_symtab_release(struct pmf_symtab *t);
+/* Take over @bytes (from malloc; bytes[len] is 0). Returns the blob's number, negative if full. */
+int pmf_symtab_add_blob(struct pmf_symtab *t, char *bytes, size_t len);
+uint8_t pmf_sym_rank(const char *name, unsigned base, uint64_t size);
+/* Sort, choose among names of one address, give sizes to those that have none. May be called again
+ * after more was added. Afterwards @t->syms has no two symbols with one start. */
+void pmf_symtab_seal(struct pmf_symtab *t);
+const struct pmf_sym *pmf_symtab_find(const struct pmf_symtab *t, uint64_t addr);
+const char *pmf_symtab_raw_name(const struct pmf_symtab *t, const struct pmf_sym *sym);
+/* Demangled, "@plt" added, the symbol version removed; lives as long as the table. */
+const char *pmf_symtab_name(struct pmf_symtab *t, const struct pmf_sym *sym);
+
+/* ---- elf_symbols.c: ELF files as bytes and headers that nobody has checked ---- */
+
+struct pmf_elf_src {
+	Elf *elf;
+	int fd;
+	uint8_t *mem; /* the file's bytes where there is no descriptor */
+	uint64_t bytes;
+	bool elf32;
+	uint16_t machine;
+	bool owned; /* close fd, free mem and end elf on release */
+};
+
+/* Fill in the rest once elf and bytes stand; false if symbols of such a file cannot be read. */
+bool pmf_elf_src_check(struct pmf_elf_src *src);
+void pmf_elf_src_release(struct pmf_elf_src *src);
+bool pmf_elf_src_read(const struct pmf_elf_src *src, uint64_t off, void *out, size_t len);
+/* The next section header whose bytes lie inside the file (NOBITS passes). */
+Elf_Scn *pmf_elf_src_next(const struct pmf_elf_src *src, Elf_Scn *scn, GElf_Shdr *sh);
+/* Add @src's executable sections to @t's code ranges. */
+void pmf_elf_add_code(struct pmf_symtab *t, const struct pmf_elf_src *src);
+/* Add the functions of the first section of type @sh_type (SHT_SYMTAB, SHT_DYNSYM); returns the
+ * number of the blob with its names, or negative if there is no such table. */
+int pmf_elf_add_symbols(struct pmf_symtab *t, const struct pmf_elf_src *src, uint32_t sh_type);
+
+/* ---- plt.c ---- */
+
+/* How an architecture's linkers write stubs; rows in plt.c, one file plt_NAME.c each. */
+struct pmf_plt_arch {
+	uint16_t elf_machine;
+	uint32_t jump_slot, glob_dat, irelative; /* relocation types */
+	/* The GOT slot through which the stub in code[0..len), which stands at @addr, jumps. */
+	bool (*slot)(const uint8_t *code, size_t len, uint64_t addr, uint64_t *slot);
+};
+extern const struct pmf_plt_arch pmf_plt_x86_64;
+
+/* Name the PLT stubs of @src in the sealed table @t; @dynstr is the blob of .dynsym's names or
+ * negative. If true, there were some, and @t must be sealed again. */
+bool pmf_plt_add(struct pmf_symtab *t, const struct pmf_elf_src *src, int dynstr);
+
+/* ---- debug_file.c ---- */
+
+/* The separate debug file of @im below @root ("/usr/lib/debug"), checked to belong to it. */
+bool pmf_debug_file_open(struct pmf_elf_src *src, const struct pmf_image *im, const char *root);
+/* The ELF file within .gnu_debugdata. */
+bool pmf_debug_data_open(struct pmf_elf_src *src, const struct pmf_image *im);
+
+/* ---- kallsyms.c ---- */
+
+/* Fill @t (initialized) from @path (proc(5), /proc/kallsyms) and seal it. */
+int pmf_kallsyms_read(struct pmf_symtab *t, const char *path, struct pmf_err *err);
+
+/* ---- symbol.c ---- */
+
+/* Look for debug files below @root instead of /usr/lib/debug; borrowed. For tests. */
+void pmf_symbolizer_set_debug_root(struct pmf_symbolizer *s, const char *root);
+
+#endif
