@@ -30,7 +30,7 @@ libc6-dev       /usr/include/stdio.h
 linux-libc-dev  /usr/include/linux/perf_event.h
 pkg-config      pkg-config
 libpfm4-dev     /usr/include/perfmon/pfmlib_perf_event.h
-libunwind-dev   /usr/include/libunwind.h
+libunwind-dev   /usr/include/*/libunwind.h
 libelf-dev      /usr/include/libelf.h
 liblzma-dev     /usr/include/lzma.h
 zlib1g-dev      /usr/include/zlib.h

@@ -71,7 +71,7 @@ _pmuflame_join_words()
 
 _pmuflame()
 {
-	local cur prev words=() starts=() cword i=1 first=yes
+	local cur prev words=() starts=() cword i=1
 	local record_options='--event -F -c -o --duration --call-graph --stack-bytes --inherit
 		--format --strict --summary --no-command -q -v --help --version'
 	_pmuflame_join_words
@@ -87,10 +87,7 @@ _pmuflame()
 			return
 		fi
 		;;
-	record)
-		[ "$cword" -eq 1 ] || i=2
-		first=no
-		;;
+	record) [ "$cword" -eq 1 ] || i=2 ;;
 	esac
 
 	# Is the word that is typed still ours, or the command's?
@@ -105,7 +102,6 @@ _pmuflame()
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac
-		first=no
 	done
 	if [ "$i" -lt "$cword" ]; then
 		_command_offset "${starts[i]}"
@@ -117,13 +113,13 @@ _pmuflame()
 		_pmuflame_complete_value "${words[0]}" "$option"
 		return
 	fi
-	[ "$i" -le "$cword" ] || ! _pmuflame_complete_value "${words[0]}" "$prev" || return
-
-	if [[ $cur == -* ]]; then
+	if [ "$i" -gt "$cword" ]; then
+		_pmuflame_complete_value "${words[0]}" "$prev"
+	elif [[ $cur == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$record_options" -- "$cur")
 	else
 		_command_offset "${starts[i]}"
-		[ "$first" = no ] || [ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
+		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
 			< <(compgen -W 'record list doctor' -- "$cur")
 	fi
 }
