@@ -21,6 +21,8 @@ struct pmf_perf_limits {
 	long long kptr_restrict;
 	bool cap_perfmon; /* CAP_PERFMON or CAP_SYS_ADMIN is effective */
 	bool cap_ipc_lock;
+	bool user_namespace;    /* capabilities held here do not count for perf events */
+	bool seccomp_filter;    /* a filter (container, sandbox) decides about system calls */
 	int cpus_online;
 };
 void pmf_perf_limits_read(struct pmf_perf_limits *l);
@@ -40,6 +42,7 @@ int pmf_perf_features_probe(struct pmf_perf_features *f, struct pmf_err *err);
 /* How far an event gets on this machine, by trying it on this thread. */
 struct pmf_perf_try {
 	bool opens, counts, samples;
+	bool exercised; /* the trial made it happen; else counts means little, samples: it opens so */
 	bool user_only; /* it only opens with exclude_kernel */
 	int precise_ip; /* the highest that opens, if it samples */
 	char why[400];	/* what stopped it: a sentence, "" if nothing did */

@@ -291,6 +291,18 @@ static size_t trimmed(const char *s, const char *end)
 	return (size_t)(end - s);
 }
 
+/* "SPEC: reason", and SPEC only once where the reason starts with it. */
+static char *dropped_text(const char *spec, const char *reason)
+{
+	char *named = pmf_asprintf("cannot open '%s': ", spec), *text;
+	size_t len = strlen(named);
+
+	text = pmf_asprintf(
+		"%s: %s", spec, strncmp(reason, named, len) == 0 ? reason + len : reason);
+	free(named);
+	return text;
+}
+
 /* Try each of a preset's members; what cannot open is named in the list. The first reason is left
  * in
  * @why. */
@@ -312,7 +324,7 @@ static int add_members(const struct parse *p, const char *specs, const struct ta
 			++*kept;
 		} else {
 			PMF_PUSH(list->dropped, list->nr_dropped, list->cap_dropped) =
-				pmf_asprintf("%s: %s", ev.spec, reason.text);
+				dropped_text(ev.spec, reason.text);
 			if (why->status == PMF_OK)
 				*why = reason;
 			pmf_event_release(&ev);

@@ -11,9 +11,9 @@ int pmf_perf_sys_open(
 	struct perf_event_attr *attr, pid_t pid, int cpu, int group_fd, unsigned long flags);
 
 /* Turn a failed open of @ev into one sentence with its remedy, by @errnum (positive), @attr as it
- * was opened last, and @l. Returns the status: PMF_EPERM for what a permission lifts, PMF_EUNSUP
- * for what this machine or kernel does not have, PMF_ELIMIT for what is used up, else PMF_EUSAGE.
- */
+ * was opened last, and @l. @ev and @attr may be NULL: any event. Returns the status: PMF_EPERM for
+ * what a permission lifts, PMF_EUNSUP for what this machine or kernel does not have, PMF_ELIMIT for
+ * what is used up, PMF_EUSAGE for what the event's terms or modifiers cause, else PMF_EIO. */
 int pmf_perf_explain(const struct pmf_event *ev, int errnum, const struct perf_event_attr *attr,
 	const struct pmf_perf_limits *l, struct pmf_err *err);
 
