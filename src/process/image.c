@@ -240,17 +240,17 @@ static enum attempt try_proc(struct pmf_image *im, const struct want *w, const c
 
 	how = try_open(im, w, p);
 	free(p);
-	if (how == OPENED || !w->end)
-		return how;
-	p = pmf_asprintf("/proc/%d/map_files/%llx-%llx", (int)w->pid, (unsigned long long)w->start,
-		(unsigned long long)w->end);
-	how = try_open(im, w, p);
-	free(p);
-	if (how == OPENED || !(w->ino || w->build_id_len))
-		return how;
-	p = pmf_asprintf("/proc/%d/exe", (int)w->pid);
-	how = try_open(im, w, p);
-	free(p);
+	if (how != OPENED && w->end) {
+		p = pmf_asprintf("/proc/%d/map_files/%llx-%llx", (int)w->pid,
+			(unsigned long long)w->start, (unsigned long long)w->end);
+		how = try_open(im, w, p);
+		free(p);
+	}
+	if (how != OPENED && (w->ino || w->build_id_len)) {
+		p = pmf_asprintf("/proc/%d/exe", (int)w->pid);
+		how = try_open(im, w, p);
+		free(p);
+	}
 	return how;
 }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_RELAS = 1024, STUB_BYTES = 16, SHORT_STUB_BYTES = 8 };
+enum { CHUNK_RELAS = 1024, STUB_ALIGN = 8 };
 #define MAX_BYTES (UINT64_C(512) << 20) /* of relocations and stubs */
 
 /* A GOT slot and who it will point to. */
@@ -93,20 +93,19 @@ static void add_stubs(struct stubs *stubs, const struct pmf_symtab *t,
 	const struct pmf_elf_src *src, const GElf_Shdr *sh, const GElf_Shdr *dynsym, int dynstr,
 	const struct fills *f, const struct pmf_plt_arch *arch)
 {
-	size_t step = sh->sh_entsize == SHORT_STUB_BYTES ? SHORT_STUB_BYTES : STUB_BYTES;
 	uint8_t *code = pmf_malloc(sh->sh_size);
 
 	if (!pmf_elf_src_read(src, sh->sh_offset, code, sh->sh_size)) {
 		free(code);
 		return;
 	}
-	for (uint64_t at = 0; at < sh->sh_size; at += step) {
-		struct pmf_sym sym = {
-			.start = sh->sh_addr + at, .size = (uint32_t)step, .rank = PMF_SYM_WORST};
-		size_t len = PMF_MIN(step, sh->sh_size - at);
+	/* Stubs have 8 or 16 bytes, which sh_entsize does not always tell. Code that is no stub's
+	 * start does not lead to a slot that is filled. Each reaches to the next. */
+	for (uint64_t at = 0; at < sh->sh_size; at += STUB_ALIGN) {
+		struct pmf_sym sym = {.start = sh->sh_addr + at, .rank = PMF_SYM_WORST};
 		struct fill key = {0}, *fill = NULL;
 
-		if (arch->slot(code + at, len, sym.start, &key.slot))
+		if (arch->slot(code + at, sh->sh_size - at, sym.start, &key.slot))
 			fill = bsearch(&key, f->items, f->n, sizeof *f->items, by_slot);
 		if (fill && fill_name(t, src, dynsym, dynstr, fill, &sym))
 			PMF_PUSH(stubs->items, stubs->n, stubs->cap) = sym;
