@@ -1,0 +1,50 @@
+/* What the renderers of src/render share: text made safe, names made short, colours. */
+#ifndef PMF_RENDER_PRIV_H
+#define PMF_RENDER_PRIV_H
+
+#include "pmuflame/buf.h"
+#include "pmuflame/profile.h"
+#include "pmuflame/render.h"
+
+extern const struct pmf_renderer pmf_renderer_svg;
+extern const struct pmf_renderer pmf_renderer_folded;
+
+/* ---- render_text.c ---- */
+
+/* Decode one character of @s (@len > 0 bytes) into @cp; returns its bytes. What is not UTF-8 (RFC
+ * 3629) is one byte long and U+FFFD. */
+size_t pmf_text_decode(const char *s, size_t len, uint32_t *cp);
+
+enum pmf_text_form {
+	PMF_TEXT_PLAIN,
+	PMF_TEXT_XML,  /* safe in elements and in quoted attributes */
+	PMF_TEXT_JSON, /* the inside of a JSON string, safe in XML and in HTML's <script> too */
+};
+/* Append @s. Control characters, invalid UTF-8 and what XML 1.0 does not allow ("Char",
+ * section 2.2) become U+FFFD. */
+void pmf_text_add(struct pmf_buf *out, const char *s, size_t len, enum pmf_text_form form);
+
+/* Columns that @s takes in a fixed-width font; wide characters (CJK, emoji) count two. */
+size_t pmf_text_columns(const char *s);
+
+/* Append @name, made short so that it takes at most @columns: template arguments go first, then
+ * parameters, then leading namespaces, then the end, each leaving "…" where something went. Adds
+ * nothing when not even three columns are there. svg.js has the same rules. */
+void pmf_text_shorten(struct pmf_buf *out, const char *name, size_t columns);
+
+/* The name to show for a function: its own, or "[unknown]". */
+const char *pmf_render_func_name(const struct pmf_tree *t, uint32_t func);
+
+/* ---- render_colour.c ---- */
+
+enum { PMF_COLOUR_STEPS = 4, PMF_COLOURS_PER_KIND = PMF_COLOUR_STEPS * PMF_COLOUR_STEPS };
+
+/* The colour's number of a function: kind × PMF_COLOURS_PER_KIND + a shade by module and name, the
+ * same in every run. */
+unsigned pmf_colour_of(enum pmf_frame_kind kind, const char *module, const char *name);
+/* Its 0xrrggbb, for a light or a dark page. */
+unsigned pmf_colour_rgb(unsigned colour, bool dark);
+/* The colour that stands for the whole kind, in a legend. */
+unsigned pmf_colour_of_kind(enum pmf_frame_kind kind);
+
+#endif

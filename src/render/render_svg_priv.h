@@ -1,0 +1,39 @@
+/* The SVG flame graph in two files: render_svg.c draws what everyone sees, render_svg_data.c writes
+ * what only the page's script reads. */
+#ifndef PMF_RENDER_SVG_PRIV_H
+#define PMF_RENDER_SVG_PRIV_H
+
+#include "render_priv.h"
+
+/* A frame that is drawn: wide enough, and so is its caller. In preorder, as the tree's nodes. */
+struct svg_frame {
+	uint32_t node;
+	uint32_t parent; /* place in svg.frames */
+	double x, width; /* px, in the chart's own picture */
+	double next_x;	 /* where the next callee goes */
+};
+
+struct svg {
+	const struct pmf_tree *t;
+	size_t event;
+	const struct pmf_profile_event *ev;
+	char *title;
+	double width;
+	struct svg_frame *frames;
+	size_t n, cap;
+	uint32_t depth;	      /* of the deepest drawn frame */
+	double total;	      /* weight of everything */
+	size_t pruned;	      /* nodes left out */
+	double pruned_weight; /* what the topmost of them hold */
+	unsigned *colour_of_func;
+	/* Colours in use, in the order of their first frame; a frame's CSS class is the place. */
+	unsigned *colours;
+	size_t nr_colours, cap_colours;
+	uint32_t *class_of_colour; /* UINT32_MAX if not in use */
+	struct pmf_buf ledger;	   /* lines of text, the pruning included */
+};
+
+/* Append the JSON object that svg.js reads: the frames' numbers as columns, names as a table. */
+void pmf_svg_add_data(struct pmf_buf *out, const struct svg *s);
+
+#endif

@@ -1,0 +1,10 @@
+/* Made-up profiles that show every kind of frame, shared by the golden tests and svg_sample. */
+#ifndef SAMPLE_PROFILE_H
+#define SAMPLE_PROFILE_H
+
+#include "pmuflame/profile.h"
+
+/* Fill @p with the profile called @kind; false if there is none of that name. */
+bool sample_profile(struct pmf_profile *p, const char *kind);
+
+#endif
