@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A slot's value is kept plus one, so that zeroed memory is an empty index; a removed slot keeps its
- * place in the probe chain as a tombstone. */
+/* A slot's value is kept plus one, so that zeroed memory is an empty index; a removed slot keeps
+ * its place in the probe chain as a tombstone. */
 struct pmf_index_slot {
 	uint32_t hash;
 	uint32_t value_plus_1;
@@ -78,8 +78,8 @@ static void rehash(struct pmf_index *ix)
 	free(old);
 }
 
-uint32_t pmf_index_find(
-	const struct pmf_index *ix, uint64_t hash, pmf_index_eq *eq, const void *ctx, const void *key)
+uint32_t pmf_index_find(const struct pmf_index *ix, uint64_t hash, pmf_index_eq *eq,
+	const void *ctx, const void *key)
 {
 	uint32_t h = (uint32_t)hash;
 
@@ -88,7 +88,8 @@ uint32_t pmf_index_find(
 	for (size_t i = h & ix->mask; ix->slots[i].value_plus_1; i = (i + 1) & ix->mask) {
 		const struct pmf_index_slot *s = &ix->slots[i];
 
-		if (s->hash == h && s->value_plus_1 != TOMBSTONE && eq(ctx, s->value_plus_1 - 1, key))
+		if (s->hash == h && s->value_plus_1 != TOMBSTONE &&
+			eq(ctx, s->value_plus_1 - 1, key))
 			return s->value_plus_1 - 1;
 	}
 	return UINT32_MAX;
