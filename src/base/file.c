@@ -58,7 +58,7 @@ int pmf_file_read_s64(const char *path, long long *out, struct pmf_err *err)
 		return ret;
 	errno = 0;
 	*out = strtoll(line, &end, 10);
-	if (end == line || errno)
+	if (end == line || errno || end[strspn(end, " \t")])
 		return pmf_err_set(err, PMF_EFORMAT, "'%s' holds no number", path);
 	return 0;
 }
@@ -87,8 +87,11 @@ int pmf_outfile_open(struct pmf_outfile *of, const char *path, struct pmf_err *e
 			give_to_caller(fd);
 		of->f = fdopen(fd, "w");
 		if (!of->f) {
+			int saved = errno;
+
 			unlink(of->tmp_path);
 			close(fd);
+			errno = saved;
 		}
 	}
 	if (!of->f) {
@@ -114,10 +117,14 @@ int pmf_outfile_commit(struct pmf_outfile *of, struct pmf_err *err)
 {
 	int ret = 0, failed = ferror(of->f);
 
-	if (fclose(of->f) != 0 || failed || rename(of->tmp_path, of->path) != 0) {
+	if (fclose(of->f) != 0 || (!failed && rename(of->tmp_path, of->path) != 0))
 		ret = pmf_err_errno(err, PMF_EIO, errno, "cannot write '%s'", of->path);
+	else if (failed) /* errno was that of an earlier write, and is gone */
+		ret = pmf_err_set(err, PMF_EIO,
+			"cannot write '%s': not all of it could be written; is the disk full?",
+			of->path);
+	if (ret)
 		unlink(of->tmp_path);
-	}
 	outfile_free(of);
 	return ret;
 }

@@ -32,9 +32,15 @@ void pmf_log(enum pmf_log_level level, const char *fmt, ...)
 	va_end(ap);
 	len = strlen(line);
 	/* Names of files and symbols are hostile: no escape sequence reaches the terminal. */
-	for (size_t i = start; i < len; i++)
-		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+	for (size_t i = start; i < len; i++) {
+		unsigned char c = (unsigned char)line[i], before = (unsigned char)line[i - 1];
+
+		if (c < 0x20 || c == 0x7f)
 			line[i] = '?';
+		/* U+0080 to U+009F in UTF-8: CSI is U+009B. */
+		if (before == 0xc2 && c >= 0x80 && c < 0xa0)
+			line[i - 1] = line[i] = '?';
+	}
 	line[len++] = '\n';
 	if (write(STDERR_FILENO, line, len) < 0)
 		return; /* nobody is left to tell */

@@ -111,6 +111,8 @@ void *pmf_arena_alloc(struct pmf_arena *a, size_t size)
 
 	if (size > SIZE_MAX / 2)
 		out_of_memory();
+	if (size == 0)
+		size = 1;
 	size = (size + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
 	if (size > a->left) {
 		size_t room = PMF_MAX(size, (size_t)ARENA_BLOCK);

@@ -1,5 +1,6 @@
 #include "pmuflame/units.h"
 
+#include "pmuflame/mem.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -50,7 +51,7 @@ char *pmf_format_bytes(char *out, uint64_t bytes)
 	double n = (double)bytes;
 	size_t i = 0;
 
-	while (n >= 1024 && i + 1 < sizeof unit / sizeof unit[0]) {
+	while (n >= 1023.95 && i + 1 < sizeof unit / sizeof unit[0]) {
 		n /= 1024;
 		i++;
 	}
@@ -64,9 +65,9 @@ char *pmf_format_ns(char *out, uint64_t ns)
 
 	if (ns < 1000)
 		snprintf(out, PMF_UNITS_MAX, "%" PRIu64 " ns", ns);
-	else if (n < 1e6)
+	else if (n < 999.5e3) /* more would round to "1e+03" */
 		snprintf(out, PMF_UNITS_MAX, "%.3g µs", n / 1e3);
-	else if (n < 1e9)
+	else if (n < 999.5e6)
 		snprintf(out, PMF_UNITS_MAX, "%.3g ms", n / 1e6);
 	else
 		snprintf(out, PMF_UNITS_MAX, "%.2f s", n / 1e9);
@@ -99,7 +100,7 @@ int pmf_parse_u64(const char *s, size_t len, uint64_t *out, const char *what, st
 bad:
 	return pmf_err_set(err, PMF_EUSAGE,
 		"%s '%.*s' is not a whole number that fits (such as 1000, 10k, 0x1f)", what,
-		(int)PMF_UNITS_MAX < (int)len ? PMF_UNITS_MAX : (int)len, s);
+		(int)PMF_MIN(len, (size_t)PMF_UNITS_MAX), s);
 }
 
 int pmf_parse_seconds(const char *s, uint64_t *out_ns, const char *what, struct pmf_err *err)
@@ -111,7 +112,8 @@ int pmf_parse_seconds(const char *s, uint64_t *out_ns, const char *what, struct 
 	char *end;
 	double n;
 
-	if ((*s < '0' || *s > '9') && *s != '.')
+	/* strtod(3) also takes signs, names and hexadecimal. */
+	if (((*s < '0' || *s > '9') && *s != '.') || s[1] == 'x' || s[1] == 'X')
 		goto bad;
 	n = strtod(s, &end);
 	for (size_t i = 0; end != s && i < sizeof units / sizeof units[0]; i++) {

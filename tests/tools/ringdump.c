@@ -46,7 +46,7 @@ struct cpu_ring {
  * PMU. */
 static const char *const event_names[NR_EVENTS] = {"page-faults", "cpu-clock"};
 
-static void die(const char *what)
+__attribute__((noreturn)) static void die(const char *what)
 {
 	fprintf(stderr, "ringdump: %s: %s\n", what, strerror(errno));
 	exit(1);
@@ -186,7 +186,7 @@ static pid_t start(const struct options *o, int *go_fd)
 
 static void record(const struct options *o, FILE *f)
 {
-	int cpus = (int)sysconf(_SC_NPROCESSORS_ONLN), go_fd, status;
+	int cpus = (int)sysconf(_SC_NPROCESSORS_ONLN), go_fd, status = 0;
 	struct cpu_ring *rings = pmf_calloc((size_t)cpus, sizeof *rings);
 	pid_t pid = start(o, &go_fd);
 

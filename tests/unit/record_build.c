@@ -28,6 +28,12 @@ void build_u64(struct build *b, uint64_t v)
 	build_bytes(b, &v, sizeof v);
 }
 
+void build_words(struct build *b, uint64_t n, uint64_t first)
+{
+	for (uint64_t i = 0; i < n; i++)
+		build_u64(b, first + i);
+}
+
 void build_str(struct build *b, const char *s)
 {
 	static const uint8_t zeroes[8];

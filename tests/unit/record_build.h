@@ -14,6 +14,8 @@ void build_bytes(struct build *b, const void *data, size_t len);
 void build_u16(struct build *b, uint16_t v);
 void build_u32(struct build *b, uint32_t v);
 void build_u64(struct build *b, uint64_t v);
+/* @n words: @first, @first + 1, … */
+void build_words(struct build *b, uint64_t n, uint64_t first);
 /* With its NUL, padded to a multiple of eight bytes as the kernel does. */
 void build_str(struct build *b, const char *s);
 

@@ -420,7 +420,9 @@ static void test_impossible_heads(void **state)
 	assert_int_equal(drain(w, UINT64_MAX), 0);
 	assert_int_equal(w->merge.malformed, 0);
 	assert_int_equal(w->rings[0].tail, 0);
-	/* More than the ring holds: it was overwritten. */
+	/* More than the ring holds: it was overwritten, however well the bytes at the tail look. */
+	w->rings[0].head = 0;
+	put_comm(w, 0, SIDE_ID, 9);
 	w->rings[0].head = 8192;
 	assert_int_equal(drain(w, UINT64_MAX), 0);
 	assert_int_equal(w->merge.malformed, 1);

@@ -1,0 +1,283 @@
+/* The base module's dealings with the world: files in and out, messages. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "pmuflame/buf.h"
+#include "pmuflame/file.h"
+#include "pmuflame/log.h"
+#include "pmuflame/mem.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A fresh folder that the test's files live in; gone again after it. */
+static int folder_setup(void **state)
+{
+	char *dir = pmf_strdup("/tmp/pmuflame-test.XXXXXX");
+
+	*state = mkdtemp(dir);
+	return *state ? 0 : -1;
+}
+
+static size_t count_files(const char *dir)
+{
+	DIR *d = opendir(dir);
+	size_t n = 0;
+
+	assert_non_null(d);
+	for (struct dirent *e; (e = readdir(d));)
+		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+	closedir(d);
+	return n;
+}
+
+static int folder_teardown(void **state)
+{
+	char *dir = *state;
+	DIR *d = opendir(dir);
+
+	for (struct dirent *e; d && (e = readdir(d));)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+	rmdir(dir);
+	free(dir);
+	return 0;
+}
+
+static void write_text(const char *path, const void *text, size_t len)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, 1, len, f), len);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void assert_text(const char *path, const char *want)
+{
+	struct pmf_buf b = PMF_BUF_INIT;
+	struct pmf_err err = PMF_ERR_INIT;
+
+	assert_int_equal(pmf_file_read(path, 4096, &b, &err), 0);
+	assert_string_equal(pmf_buf_str(&b), want);
+	pmf_buf_release(&b);
+}
+
+/* ---- file ---- */
+
+static void test_file_read(void **state)
+{
+	char *path = pmf_asprintf("%s/text", (char *)*state);
+	struct pmf_buf b = PMF_BUF_INIT;
+	struct pmf_err err = PMF_ERR_INIT;
+	char line[8];
+	long long n;
+
+	write_text(path, "first line\nsecond", 17);
+	assert_int_equal(pmf_file_read(path, 17, &b, &err), 0);
+	assert_string_equal(pmf_buf_str(&b), "first line\nsecond");
+	assert_int_equal(pmf_file_read(path, 16, &b, &err), PMF_ELIMIT);
+	assert_int_equal(pmf_file_read_line(path, line, sizeof line, &err), 0);
+	assert_string_equal(line, "first l");
+	assert_int_equal(pmf_file_read_s64(path, &n, &err), PMF_EFORMAT);
+
+	write_text(path, "-1\n", 3);
+	assert_int_equal(pmf_file_read_s64(path, &n, &err), 0);
+	assert_int_equal(n, -1);
+	write_text(path, "0-7\n", 4);
+	assert_int_equal(pmf_file_read_s64(path, &n, &err), PMF_EFORMAT);
+	write_text(path, "99999999999999999999\n", 21);
+	assert_int_equal(pmf_file_read_s64(path, &n, &err), PMF_EFORMAT);
+	write_text(path, "", 0);
+	assert_int_equal(pmf_file_read_s64(path, &n, &err), PMF_EFORMAT);
+
+	unlink(path);
+	assert_int_equal(pmf_file_read(path, 100, &b, &err), PMF_ENOTFOUND);
+	assert_non_null(strstr(err.text, path));
+	assert_int_equal(pmf_file_read(*state, 100, &b, &err), PMF_EIO); /* a folder */
+	pmf_buf_release(&b);
+	free(path);
+}
+
+static void test_outfile(void **state)
+{
+	char *path = pmf_asprintf("%s/out.svg", (char *)*state);
+	struct pmf_outfile of;
+	struct pmf_err err = PMF_ERR_INIT;
+	struct stat st;
+	mode_t mask = umask(027);
+
+	write_text(path, "old", 3);
+	assert_int_equal(pmf_outfile_open(&of, path, &err), 0);
+	fputs("new", of.f);
+	assert_text(path, "old"); /* until it is whole */
+	assert_int_equal(pmf_outfile_commit(&of, &err), 0);
+	umask(mask);
+	assert_text(path, "new");
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+	assert_int_equal(count_files(*state), 1);
+
+	assert_int_equal(pmf_outfile_open(&of, path, &err), 0);
+	fputs("never", of.f);
+	pmf_outfile_abort(&of);
+	pmf_outfile_abort(&of); /* once is enough, twice does no harm */
+	assert_text(path, "new");
+	assert_int_equal(count_files(*state), 1);
+	free(path);
+}
+
+static void test_outfile_replaces_symlink(void **state)
+{
+	char *path = pmf_asprintf("%s/out.svg", (char *)*state);
+	char *victim = pmf_asprintf("%s/victim", (char *)*state);
+	struct pmf_outfile of;
+	struct pmf_err err = PMF_ERR_INIT;
+	struct stat st;
+
+	write_text(victim, "precious", 8);
+	assert_int_equal(symlink(victim, path), 0);
+	assert_int_equal(pmf_outfile_probe(path, &err), 0);
+	assert_int_equal(pmf_outfile_open(&of, path, &err), 0);
+	fputs("graph", of.f);
+	assert_int_equal(pmf_outfile_commit(&of, &err), 0);
+	assert_text(victim, "precious");
+	assert_text(path, "graph");
+	assert_int_equal(lstat(path, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	free(path);
+	free(victim);
+}
+
+static void test_outfile_failures_leave_nothing(void **state)
+{
+	char *path = pmf_asprintf("%s/out.svg", (char *)*state);
+	char *missing = pmf_asprintf("%s/missing/out.svg", (char *)*state);
+	struct pmf_outfile of;
+	struct pmf_err err = PMF_ERR_INIT;
+	int full;
+
+	assert_int_equal(pmf_outfile_open(&of, missing, &err), PMF_ENOTFOUND);
+	assert_non_null(strstr(err.text, missing));
+	assert_int_equal(pmf_outfile_probe(missing, &err), PMF_ENOTFOUND);
+	assert_int_equal(pmf_outfile_probe(*state, &err), PMF_EUSAGE);
+	assert_non_null(strstr(err.text, "folder"));
+	assert_int_equal(pmf_outfile_probe(path, &err), 0);
+	assert_int_equal(count_files(*state), 0);
+
+	/* A folder comes to stand in the file's place: the rename fails. */
+	assert_int_equal(pmf_outfile_open(&of, path, &err), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(pmf_outfile_commit(&of, &err), PMF_EIO);
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(count_files(*state), 0);
+
+	/* The disk is full: /dev/full in the place of the temporary file's descriptor. */
+	for (int flushed = 0; flushed < 2; flushed++) {
+		assert_int_equal(pmf_outfile_open(&of, path, &err), 0);
+		full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+		assert_true(full >= 0);
+		assert_int_equal(dup2(full, fileno(of.f)), fileno(of.f));
+		close(full);
+		fputs("graph", of.f);
+		if (flushed) /* the write fails before the commit, which must remember it */
+			assert_int_equal(fflush(of.f), EOF);
+		assert_int_equal(pmf_outfile_commit(&of, &err), PMF_EIO);
+		assert_null(strstr(err.text, "Success"));
+		assert_int_equal(count_files(*state), 0);
+	}
+	free(path);
+	free(missing);
+}
+
+/* ---- log ---- */
+
+/* What pmf_log writes to stderr for @text at @level. */
+static char *logged(const char *dir, enum pmf_log_level level, const char *text)
+{
+	char *path = pmf_asprintf("%s/log", dir);
+	int fd = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600), saved = dup(2);
+	struct pmf_buf b = PMF_BUF_INIT;
+	struct pmf_err err = PMF_ERR_INIT;
+
+	assert_true(fd >= 0 && saved >= 0);
+	assert_int_equal(dup2(fd, 2), 2);
+	pmf_log(level, "%s", text);
+	assert_int_equal(dup2(saved, 2), 2);
+	close(saved);
+	close(fd);
+	assert_int_equal(pmf_file_read(path, 4096, &b, &err), 0);
+	free(path);
+	return pmf_buf_detach(&b);
+}
+
+static void assert_logged(
+	const char *dir, enum pmf_log_level level, const char *text, const char *want)
+{
+	char *got = logged(dir, level, text);
+
+	assert_string_equal(got, want);
+	free(got);
+}
+
+static void test_log(void **state)
+{
+	const char *dir = *state;
+	char long_text[3000], *got;
+
+	assert_logged(dir, PMF_LOG_WARN, "plain", "pmuflame: plain\n");
+	assert_logged(dir, PMF_LOG_INFO, "not at this level", "");
+	assert_logged(dir, PMF_LOG_WARN, "a\033[31mb\nc\td\177e\r", "pmuflame: a?[31mb?c?d?e?\n");
+	/* C1 control characters in UTF-8; other letters stay. */
+	assert_logged(dir, PMF_LOG_WARN,
+		"\xc2\x9b"
+		"31m µ é",
+		"pmuflame: ??31m µ é\n");
+	pmf_log_set_level(PMF_LOG_QUIET);
+	assert_logged(dir, PMF_LOG_WARN, "quiet", "");
+	pmf_log_set_level(PMF_LOG_DEBUG);
+	assert_int_equal(pmf_log_level(), PMF_LOG_DEBUG);
+	assert_logged(dir, PMF_LOG_INFO, "now", "pmuflame: now\n");
+	pmf_log_set_level(PMF_LOG_WARN);
+
+	memset(long_text, 'x', sizeof long_text);
+	long_text[sizeof long_text - 1] = '\0';
+	got = logged(dir, PMF_LOG_WARN, long_text);
+	assert_in_range(strlen(got), 1000, 1200);
+	assert_int_equal(got[strlen(got) - 1], '\n');
+	free(got);
+}
+
+static void test_stop(void **state)
+{
+	(void)state;
+	assert_int_equal(pmf_stop_requested(), 0);
+	pmf_stop_request(2);
+	assert_int_equal(pmf_stop_requested(), 2);
+	pmf_stop_request(0);
+}
+
+#define FOLDER_TEST(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FOLDER_TEST(test_file_read),
+		FOLDER_TEST(test_outfile),
+		FOLDER_TEST(test_outfile_replaces_symlink),
+		FOLDER_TEST(test_outfile_failures_leave_nothing),
+		FOLDER_TEST(test_log),
+		cmocka_unit_test(test_stop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
