@@ -233,6 +233,26 @@ static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
 	return 0;
 }
 
+/* One event that is not inherited. A task's events and its child's clone of them can stand in another
+ * order, and the kernel, which swaps whole contexts instead of events between such tasks, then hands
+ * counts to the wrong event (__perf_event_sync_stat in its core.c pairs them by place); it also lets the
+ * command's own events exit with a child, unread. With this one nothing is a clone of the command's
+ * context, and all descendants' contexts have one order. docs/adr/0002 has the measurements. */
+static int open_swap_guard(struct pmf_perf_session *s, struct pmf_err *err)
+{
+	struct perf_event_attr a = {.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_DUMMY};
+
+	if (!s->opts.inherit)
+		return 0;
+	a.disabled = 1;
+	a.exclude_kernel = !s->kernel_permitted;
+	a.exclude_hv = !s->kernel_permitted;
+	s->guard_fd = pmf_perf_sys_open(&a, s->opts.pid, -1, -1, 0);
+	if (s->guard_fd < 0)
+		return pmf_perf_explain(NULL, -s->guard_fd, &a, &s->limits, err);
+	return 0;
+}
+
 static void list_cpus(struct pmf_perf_session *s)
 {
 	char online[4096];
@@ -277,6 +297,7 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 	int ret;
 
 	s->list = list;
+	s->guard_fd = -1;
 	s->opts = *opts;
 	pmf_perf_limits_read(&s->limits);
 	s->kernel_permitted = pmf_perf_kernel_permitted(&s->limits);
@@ -284,6 +305,8 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 	ret = pmf_perf_features_probe(&s->features, err);
 	if (ret == 0)
 		list_cpus(s);
+	if (ret == 0)
+		ret = open_swap_guard(s, err);
 	if (ret == 0)
 		ret = open_rings(s, err);
 	for (size_t e = 0; e < list->n && ret == 0; e++)
@@ -304,6 +327,8 @@ void pmf_perf_close(struct pmf_perf_session *s)
 		return;
 	for (size_t i = 0; i < s->nr_fds; i++)
 		close(s->fds[i].fd);
+	if (s->guard_fd >= 0)
+		close(s->guard_fd);
 	pmf_merge_release(&s->merge);
 	close_sideband(s);
 	for (size_t i = 0; i < s->nr_cpus; i++)
