@@ -1,0 +1,127 @@
+# bash completion for pmuflame(1)
+
+# Set $_pmuflame_events to the names that --event takes. `pmuflame list` tries every event, so ask
+# once a shell.
+_pmuflame_load_events()
+{
+	[ -z "${_pmuflame_events+set}" ] || return
+	_pmuflame_events=$("$1" list --json 2>/dev/null </dev/null |
+		grep -o '"name": *"[^"\\]*"' | cut -d '"' -f 4)
+	_pmuflame_events+=$'\n@default\n@cache\n@branch\n@tlb\n@software'
+}
+
+# Complete the last of the events in $cur; what stands before it is kept.
+_pmuflame_complete_event()
+{
+	local word=$cur before=
+	_pmuflame_load_events "$1"
+	case $word in
+	*[,\{]*)
+		before=${word%"${word##*[,\{]}"}
+		word=${word##*[,\{]}
+		;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -P "$before" -W "$_pmuflame_events" -- "$word")
+	# More events may follow.
+	compopt -o nospace
+	# readline replaces only what stands behind the last of its word breaks.
+	before=${cur%"${cur##*[:=@]}"}
+	COMPREPLY=("${COMPREPLY[@]#"$before"}")
+}
+
+_pmuflame_complete_formats()
+{
+	local before=
+	[[ $cur != *,* ]] || before=${cur%"${cur##*,}"}
+	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg folded' -- "${cur##*,}")
+}
+
+# The value of option $2, if it takes one. False for an option that stands alone.
+_pmuflame_complete_value()
+{
+	case $2 in
+	-e | --event) _pmuflame_complete_event "$1" ;;
+	-o | --summary) _filedir ;;
+	--call-graph) mapfile -t COMPREPLY < <(compgen -W 'auto dwarf fp none' -- "$cur") ;;
+	--inherit) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur") ;;
+	--format) _pmuflame_complete_formats ;;
+	-F | -c | --duration | --stack-bytes) COMPREPLY=() ;;
+	*) return 1 ;;
+	esac
+}
+
+# Fill words, starts (where each begins in COMP_WORDS), cword, cur and prev: readline splits words at
+# colons, = and @ too, of which event names are full.
+_pmuflame_join_words()
+{
+	local line=$COMP_LINE raw
+	for ((raw = 0; raw <= COMP_CWORD; raw++)); do
+		if [ "$raw" -eq 0 ] || [[ $line == [[:blank:]]* ]]; then
+			words+=('')
+			starts+=("$raw")
+			line=${line#"${line%%[![:blank:]]*}"}
+		fi
+		words[-1]+=${COMP_WORDS[raw]}
+		line=${line#"${COMP_WORDS[raw]}"}
+	done
+	cword=$((${#words[@]} - 1))
+	cur=${words[cword]}
+	prev=${words[cword - 1]}
+}
+
+_pmuflame()
+{
+	local cur prev words=() starts=() cword i=1
+	local record_options='--event -F -c -o --duration --call-graph --stack-bytes --inherit
+		--format --strict --summary --no-command -q -v --help --version'
+	_pmuflame_join_words
+	COMPREPLY=()
+
+	case ${words[1]-} in
+	list | doctor)
+		if [ "$cword" -gt 1 ]; then
+			case $cur in
+			-*) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$cur") ;;
+			*) [ "${words[1]}" = doctor ] || _pmuflame_complete_event "${words[0]}" ;;
+			esac
+			return
+		fi
+		;;
+	record) [ "$cword" -eq 1 ] || i=2 ;;
+	esac
+
+	# Is the word that is typed still ours, or the command's?
+	while [ "$i" -lt "$cword" ]; do
+		case ${words[i]} in
+		--)
+			i=$((i + 1))
+			break
+			;;
+		-e | -F | -c | -o | --event | --duration | --call-graph | --stack-bytes | --inherit | \
+			--format | --summary) i=$((i + 2)) ;;
+		-*) i=$((i + 1)) ;;
+		*) break ;;
+		esac
+	done
+	if [ "$i" -lt "$cword" ]; then
+		_command_offset "${starts[i]}"
+		return
+	fi
+	if [[ $cur == --*=* ]]; then
+		local option=${cur%%=*}
+		cur=${cur#*=}
+		_pmuflame_complete_value "${words[0]}" "$option"
+		return
+	fi
+	if [ "$i" -gt "$cword" ]; then
+		_pmuflame_complete_value "${words[0]}" "$prev"
+	elif [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$record_options" -- "$cur")
+	else
+		_command_offset "${starts[i]}"
+		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
+			< <(compgen -W 'record list doctor' -- "$cur")
+	fi
+}
+
+complete -F _pmuflame pmuflame

@@ -1,0 +1,94 @@
+/* A columnar frame (as pandas and Arrow hold it) summed along both axes: the same additions, once
+ * in the order of memory and once across it. */
+#include "workload.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct frame {
+	size_t rows, cols;
+	double *data; /* column after column */
+};
+
+static void *allocate(size_t n, size_t size)
+{
+	void *p = calloc(n, size);
+	if (!p)
+		wl_die(1, "cannot allocate %zu numbers; ask for fewer --rows or --cols", n);
+	return p;
+}
+
+/* Small whole numbers: their sums are exact in a double, whatever the order. */
+static WL_FRAME void fill_frame(struct frame *f)
+{
+	uint64_t x = 1;
+	for (size_t i = 0; i < f->rows * f->cols; i++) {
+		x = x * UINT64_C(6364136223846793005) + 1;
+		f->data[i] = (double)(x >> 56);
+	}
+}
+
+static WL_FRAME void sum_by_columns(const struct frame *f, double *sums)
+{
+	for (size_t c = 0; c < f->cols; c++) {
+		double sum = 0;
+		for (size_t r = 0; r < f->rows; r++)
+			sum += f->data[c * f->rows + r];
+		sums[c] = sum;
+	}
+}
+
+static WL_FRAME void sum_by_rows(const struct frame *f, double *sums)
+{
+	for (size_t r = 0; r < f->rows; r++) {
+		double sum = 0;
+		for (size_t c = 0; c < f->cols; c++)
+			sum += f->data[c * f->rows + r];
+		sums[r] = sum;
+	}
+}
+
+static double add_up(const double *values, size_t n)
+{
+	double sum = 0;
+	for (size_t i = 0; i < n; i++)
+		sum += values[i];
+	return sum;
+}
+
+int main(int argc, char **argv)
+{
+	/* 2,000 minutes of 10,000 instruments: 160 MB. */
+	uint64_t rows = 2000, cols = 10000, passes = 5;
+	const struct wl_option options[] = {
+		{"--rows", &rows, NULL, 1, 1 << 24, "length of a column"},
+		{"--cols", &cols, NULL, 1, 1 << 24, "number of columns"},
+		{"--passes", &passes, NULL, 1, 1000000, "times that each sum is made"},
+		{NULL, NULL, NULL, 0, 0, NULL},
+	};
+	wl_parse(argc, argv, options);
+
+	struct frame f = {rows, cols, allocate(rows * cols, sizeof(double))};
+	double *row_sums = allocate(rows, sizeof *row_sums);
+	double *col_sums = allocate(cols, sizeof *col_sums);
+	fill_frame(&f);
+	double row_time = 0, col_time = 0;
+	for (uint64_t p = 0; p < passes; p++) {
+		double start = wl_now();
+		sum_by_columns(&f, col_sums);
+		double middle = wl_now();
+		sum_by_rows(&f, row_sums);
+		row_time += wl_now() - middle;
+		col_time += middle - start;
+	}
+	double by_columns = add_up(col_sums, cols), by_rows = add_up(row_sums, rows);
+	free(col_sums);
+	free(row_sums);
+	free(f.data);
+
+	printf("by columns  %.0f in %.3f s\n", by_columns, col_time);
+	printf("by rows     %.0f in %.3f s\n", by_rows, row_time);
+	if (by_columns != by_rows)
+		wl_die(1, "the two sums differ");
+	return 0;
+}
