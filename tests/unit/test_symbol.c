@@ -80,8 +80,12 @@ static struct truth *read_truth(const char *name, size_t *n)
 
 	*n = 0;
 	while (f && fgets(line, sizeof line, f)) {
+		/* lld does not mark the file as one with GNU's symbol types. */
+		char *os = strstr(line, "<OS specific>: 10");
 		unsigned long long value;
 
+		if (os)
+			memcpy(os, "IFUNC            ", strlen("<OS specific>: 10"));
 		if (strncmp(line, "Symbol table", 12) == 0)
 			in_symtab = strstr(line, ".symtab") != NULL;
 		if (!in_symtab || sscanf(line, " %*u: %llx %31s %15s %15s %15s %15s %255s", &value,
