@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # The command line: names, files, refusals.
 
+bats_require_minimum_version 1.5.0
 load live.bash
 
 setup()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # What an ordinary user gets with kernel.perf_event_paranoid 2, and who is refused altogether.
 
+bats_require_minimum_version 1.5.0
 load live.bash
 
 setup()

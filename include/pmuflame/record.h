@@ -45,6 +45,8 @@ const struct pmf_layout *pmf_layouts_find(const struct pmf_layouts *ls, uint64_t
 
 struct pmf_sample {
 	uint64_t ip, weight;
+	uint64_t count; /* of the event so far, in this task on this CPU; if has_count */
+	bool has_count; /* PERF_SAMPLE_READ of a single event */
 	const uint64_t *callchain; /* unaligned is not possible: records are 8-byte aligned */
 	size_t nr_callchain;
 	uint64_t regs_abi; /* 0: no user registers (PERF_SAMPLE_REGS_ABI_NONE) */

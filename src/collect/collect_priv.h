@@ -28,6 +28,27 @@ void pmf_launch_signals(struct pmf_launch *l);
 /* Restore the signals; a child that was never let go is ended. */
 void pmf_launch_end(struct pmf_launch *l);
 
+/* ---- weights.c: how many events a sample stands for ---- */
+
+/* The counts that samples with PERF_SAMPLE_READ carried last, per task and event id. */
+struct pmf_weights {
+	struct pmf_weight_last {
+		uint64_t id, count;
+		uint32_t tid;
+	} *lasts;
+	size_t n, cap;
+	struct pmf_index index; /* by tid and id */
+	uint64_t *ids;          /* that were ever seen with a count */
+	size_t nr_ids, cap_ids;
+};
+
+void pmf_weights_release(struct pmf_weights *w);
+/* The weight of the sample @rec: what its event counted in its task since that task's last sample, if
+ * the sample says, else its period. */
+uint64_t pmf_weights_of(struct pmf_weights *w, const struct pmf_record *rec);
+/* Task @tid has exited. */
+void pmf_weights_forget(struct pmf_weights *w, uint32_t tid);
+
 /* ---- stacks.c: records into the profile ---- */
 
 /* What the run knows of a process beside its maps. Hangs on pmf_process.user. */
@@ -55,6 +76,7 @@ struct pmf_stacks {
 	uint32_t ids[PMF_UNWIND_MAX_FRAMES + 256]; /* frames of one stack, innermost first */
 	uint32_t truncated_frame, broken_frame;
 	uint32_t *unsampled_frames; /* per event */
+	struct pmf_weights weights;
 	uint64_t lost_records;
 	uint64_t swept_ns;
 	uint64_t now_ns;

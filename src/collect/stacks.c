@@ -49,6 +49,7 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	/* The address spaces' caches belong to the unwinder: they go first. */
 	pmf_process_table_release(&s->table);
 	pmf_unwinder_free(s->unwinder);
+	pmf_weights_release(&s->weights);
 	free(s->image_strings);
 	free(s->unsampled_frames);
 	free(s->read_elsewhere);
@@ -259,6 +260,7 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 		      smp->regs_abi != PERF_SAMPLE_REGS_ABI_NONE;
 	size_t n, nr_user = 0;
 	uint32_t node = cost->node;
+	uint64_t weight;
 
 	if (proc->maps_incomplete) {
 		proc->maps_incomplete = false;
@@ -283,10 +285,11 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 	}
 	while (n > 0)
 		node = pmf_profile_node(s->profile, node, s->ids[--n]);
-	pmf_profile_add(s->profile, rec->event, node, smp->weight, 1);
+	weight = pmf_weights_of(&s->weights, rec);
+	pmf_profile_add(s->profile, rec->event, node, weight, 1);
 	pe->samples++;
-	pe->weight += smp->weight;
-	cost->counted[s->list->n + rec->event] += smp->weight;
+	pe->weight += weight;
+	cost->counted[s->list->n + rec->event] += weight;
 }
 
 static void on_lost(struct pmf_stacks *s, const struct pmf_record *rec)
@@ -320,6 +323,10 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 	case PERF_RECORD_THROTTLE:
 		if (rec->event < s->list->n)
 			s->profile->events[rec->event].throttled++;
+		break;
+	case PERF_RECORD_EXIT:
+		pmf_weights_forget(&s->weights, rec->tid);
+		pmf_process_apply(&s->table, rec);
 		break;
 	case PERF_RECORD_LOST:
 	case PERF_RECORD_LOST_SAMPLES:

@@ -80,6 +80,21 @@ static void note_counts(struct pmf_profile *p, size_t e, const struct pmf_perf_t
 			pe->label);
 }
 
+/* Before Linux 6.12 samples of software events in frequency mode carry no count of their own, and the
+ * period that they carry overstates bursts: the samples then share what was counted. */
+static void tame_periods(struct pmf_profile *p, size_t e)
+{
+	struct pmf_profile_event *pe = &p->events[e];
+	char a[PMF_UNITS_MAX];
+
+	if (!pe->freq_hz || pe->weight <= pe->counted + pe->counted / 100)
+		return;
+	pe->scale = (double)pe->counted / (double)pe->weight;
+	pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
+		"'%s': the kernel's periods added up to %s of the count; all were scaled down alike",
+		pe->label, pmf_format_percent(a, (double)pe->weight, (double)pe->counted));
+}
+
 /* The tasks that were not inherited by anybody, the command's first thread above all, tell nothing
  * when they exit: theirs is what remains of the total. */
 static void share_remainder(
@@ -208,6 +223,8 @@ int pmf_totals_end(
 	}
 	note_survivors(s, main);
 	settle_all(s);
+	for (size_t e = 0; e < s->list->n; e++)
+		tame_periods(p, e);
 	note_quality(s, src);
 	return 0;
 }

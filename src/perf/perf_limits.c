@@ -112,6 +112,13 @@ static void with_ksymbol(struct perf_event_attr *attr)
 	attr->ksymbol = 1;
 }
 
+static void with_inherited_read(struct perf_event_attr *attr)
+{
+	attr->inherit = 1;
+	attr->sample_period = 1;
+	attr->sample_type = PERF_SAMPLE_READ | PERF_SAMPLE_TID;
+}
+
 int pmf_perf_features_probe(struct pmf_perf_features *f, struct pmf_err *err)
 {
 	struct pmf_perf_limits l;
@@ -125,5 +132,6 @@ int pmf_perf_features_probe(struct pmf_perf_features *f, struct pmf_err *err)
 	f->build_id = probe(with_build_id) == 0;
 	f->format_lost = probe(with_lost) == 0;
 	f->ksymbol = probe(with_ksymbol) == 0;
+	f->inherited_read = probe(with_inherited_read) == 0;
 	return 0;
 }

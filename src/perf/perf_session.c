@@ -139,6 +139,12 @@ static void sampling_attr(
 		a->freq = 1;
 		a->sample_freq = ev->freq_hz;
 		a->sample_type |= PERF_SAMPLE_PERIOD;
+		/* The period that a software event reports is one that was set after the events
+		 * that it stands for: on short bursts it is off by orders of magnitude. Its own
+		 * count is exact (docs/adr/0003). */
+		if (ev->cls != PMF_EVENT_HARDWARE && ev->cls != PMF_EVENT_CLOCK &&
+			(s->features.inherited_read || !s->opts.inherit))
+			a->sample_type |= PERF_SAMPLE_READ;
 	} else {
 		/* With PERF_SAMPLE_PERIOD a software event of fixed period would sample every event
 		 * (perf_swevent_event in the kernel's core.c); its weight is the period anyway. */

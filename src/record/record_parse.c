@@ -141,20 +141,23 @@ static void take_read(struct cursor *c, uint64_t format, struct pmf_record *out)
 	}
 }
 
-static void skip_read(struct cursor *c, uint64_t format)
+/* The count that a sample carries; that of a group belongs to several events and is passed over. */
+static void take_sample_read(struct cursor *c, uint64_t format, struct pmf_sample *s)
 {
-	uint64_t nr = 1;
+	uint64_t nr = 1, one = format & (PERF_FORMAT_ID | PERF_FORMAT_LOST);
+	uint64_t times = format & (PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING);
+	size_t member_bytes = 8 * (size_t)__builtin_popcountll(one);
 
-	if (format & PERF_FORMAT_GROUP)
+	if (format & PERF_FORMAT_GROUP) {
 		nr = take_u64(c, "group of counters");
-	take(c,
-		8 * (uint64_t)__builtin_popcountll(
-			    format &
-			    (PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING)),
-		"counter times");
-	take_array(c, nr,
-		8 + 8 * (size_t)__builtin_popcountll(format & (PERF_FORMAT_ID | PERF_FORMAT_LOST)),
-		"counter values");
+		member_bytes += 8;
+	} else {
+		s->count = take_u64(c, "count");
+		s->has_count = true;
+	}
+	take(c, 8 * (uint64_t)__builtin_popcountll(times), "counter times");
+	if (member_bytes)
+		take_array(c, nr, member_bytes, "counter values");
 }
 
 static const uint64_t *take_regs(struct cursor *c, uint64_t mask, uint64_t *abi)
@@ -193,7 +196,7 @@ static void take_sample_head(struct cursor *c, const struct pmf_layout *l, struc
 	}
 	s->weight = st & PERF_SAMPLE_PERIOD ? take_u64(c, "period") : l->period;
 	if (st & PERF_SAMPLE_READ)
-		skip_read(c, l->read_format);
+		take_sample_read(c, l->read_format, s);
 	if (st & PERF_SAMPLE_CALLCHAIN) {
 		uint64_t nr = take_u64(c, "callchain");
 
