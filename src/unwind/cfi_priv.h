@@ -1,0 +1,72 @@
+/* Call frame information of one image: which FDE covers an address.
+ *
+ * Sources, in order: .eh_frame through .eh_frame_hdr's table, .eh_frame through a table built once
+ * (static programs have no .eh_frame_hdr), .debug_frame (Go, and C without asynchronous tables).
+ * The formats: LSB Core "Exception Frames", DWARF 5 section 6.4.
+ *
+ * Everything handed out is checked: instructions that libunwind would follow outside its own
+ * arrays, or forever, do not count as a rule. */
+#ifndef PMF_CFI_PRIV_H
+#define PMF_CFI_PRIV_H
+
+#include "pmuflame/arch.h"
+#include "pmuflame/process.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes of a section in .eh_frame format, and where they are to be found in the image. */
+struct pmf_cfi_section {
+	const uint8_t *data;
+	size_t size;
+	uint64_t rva;
+	struct pmf_cfi_entry *table; /* sorted by address; NULL where .eh_frame_hdr does */
+	size_t nr_table;
+};
+
+struct pmf_cfi {
+	struct pmf_cfi_section eh, debug;
+	const uint8_t *hdr_table; /* pairs of int32: address, FDE, both relative to hdr_rva */
+	size_t nr_hdr;
+	uint64_t hdr_rva;
+	uint8_t *converted; /* owns debug.data */
+	uint64_t entry_rva; /* where the program starts; 0 if the image says nothing */
+	uint8_t dwarf_ra;
+};
+
+struct pmf_cfi_fde {
+	const struct pmf_cfi_section *section;
+	uint64_t start, end; /* the rvas that it covers */
+	uint64_t rva;	     /* of the FDE itself */
+	bool signal_frame;
+};
+
+/* The CFI of @im, read at the first call and kept in im->unwind_priv; NULL if there is none that
+ * @arch could use. */
+const struct pmf_cfi *pmf_cfi_of(struct pmf_image *im, const struct pmf_arch *arch);
+bool pmf_cfi_find(const struct pmf_cfi *cfi, uint64_t rva, struct pmf_cfi_fde *out);
+
+/* ---- Between the files of this folder ---- */
+
+/* A place in bytes from outside: a read past the end gives 0 and sets bad. */
+struct pmf_cfi_cursor {
+	const uint8_t *p, *end;
+	bool bad;
+};
+uint64_t pmf_cfi_uint(struct pmf_cfi_cursor *c, size_t bytes);
+uint64_t pmf_cfi_uleb(struct pmf_cfi_cursor *c);
+int64_t pmf_cfi_sleb(struct pmf_cfi_cursor *c);
+void pmf_cfi_skip(struct pmf_cfi_cursor *c, uint64_t bytes);
+
+/* May libunwind run these instructions? @pointer_bytes: size of DW_CFA_set_loc's operand. */
+bool pmf_cfi_program_ok(const uint8_t *p, size_t len, size_t pointer_bytes);
+
+/* Fill s->table with the FDEs of the section. */
+void pmf_cfi_build_table(struct pmf_cfi_section *s, uint8_t dwarf_ra);
+
+/* Rewrite a .debug_frame section as .eh_frame, as if it stood at @rva; returns NULL if nothing is
+ * in it. The caller frees. */
+uint8_t *pmf_cfi_convert_debug_frame(const uint8_t *data, size_t size, const struct pmf_arch *arch,
+	uint64_t rva, size_t *out_size);
+
+#endif

@@ -1,0 +1,228 @@
+/* The walk: from frame to frame until there is no caller, no rule, no more of the dump, or no room.
+ */
+#include "pmuflame/unwind.h"
+
+#include "cfi_priv.h"
+#include "pmuflame/mem.h"
+#include "unwind_priv.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	ENTRY_CODE_BYTES = 128,		    /* what a start routine without CFI may be long */
+	MAX_STACK_BYTES = 64 * 1024 * 1024, /* an address this far above sp is on no stack */
+};
+
+/* How each mode takes a step, and whether code without a rule is stepped through by frame pointer.
+ */
+static const struct pmf_unwind_mode_row {
+	const struct pmf_unwinder_ops *ops;
+	bool fp_without_rule;
+} modes[] = {
+	[PMF_UNWIND_AUTO] = {&pmf_unwind_libunwind, true},
+	[PMF_UNWIND_DWARF] = {&pmf_unwind_libunwind, false},
+	[PMF_UNWIND_FP] = {&pmf_unwind_fp, false},
+	[PMF_UNWIND_NONE] = {NULL, false},
+};
+
+struct pmf_unwinder *pmf_unwinder_new(
+	enum pmf_unwind_mode mode, const struct pmf_arch *arch, struct pmf_err *err)
+{
+	struct pmf_unwinder *u;
+
+	if (modes[mode].ops == &pmf_unwind_libunwind && !pmf_unwind_libunwind_can(arch)) {
+		if (mode == PMF_UNWIND_DWARF) {
+			pmf_err_set(err, PMF_EUNSUP,
+				"stacks of %s cannot be unwound by DWARF on this machine: use "
+				"--call-graph fp, or a machine of that architecture",
+				arch->name);
+			return NULL;
+		}
+		mode = PMF_UNWIND_FP;
+	}
+	u = pmf_zalloc(sizeof *u);
+	u->mode = &modes[mode];
+	u->arch = arch;
+	if (u->mode->ops && u->mode->ops->new_priv)
+		u->priv = u->mode->ops->new_priv(arch);
+	return u;
+}
+
+void pmf_unwinder_free(struct pmf_unwinder *u)
+{
+	if (!u)
+		return;
+	if (u->mode->ops && u->mode->ops->free_priv)
+		u->mode->ops->free_priv(u->priv);
+	free(u);
+}
+
+bool pmf_walk_try_read(const struct pmf_walk *w, uint64_t va, uint64_t *out)
+{
+	const struct pmf_unwind_in *in = w->in;
+	uint64_t off = va - in->regs[in->arch->reg_sp];
+	size_t bytes = in->arch->word_bytes;
+
+	if (in->stack_bytes < bytes || off > in->stack_bytes - bytes)
+		return false;
+	*out = 0;
+	memcpy(out, in->stack + off, bytes);
+	return true;
+}
+
+void pmf_walk_note_miss(struct pmf_walk *w, uint64_t va)
+{
+	const struct pmf_unwind_in *in = w->in;
+
+	/* A dump that was not filled ends where the stack does. */
+	if (in->stack_bytes >= in->stack_asked && va - in->regs[in->arch->reg_sp] < MAX_STACK_BYTES)
+		w->cut = true;
+}
+
+bool pmf_walk_read(struct pmf_walk *w, uint64_t va, uint64_t *out)
+{
+	if (pmf_walk_try_read(w, va, out))
+		return true;
+	pmf_walk_note_miss(w, va);
+	return false;
+}
+
+static void walk_init(struct pmf_walk *w, const struct pmf_unwind_in *in,
+	struct pmf_unwind_out *out, bool may_reread)
+{
+	const struct pmf_arch *arch = in->arch;
+
+	w->in = in;
+	w->out = out;
+	w->known = 0;
+	for (unsigned i = 0; i < PMF_ARCH_MAX_REGS; i++) {
+		uint8_t dwarf = arch->perf_to_dwarf[i];
+
+		if ((arch->user_regs >> i & 1) && dwarf < PMF_ARCH_MAX_REGS) {
+			w->regs[dwarf] = in->regs[i];
+			w->known |= UINT64_C(1) << dwarf;
+		}
+	}
+	w->dwarf_sp = arch->perf_to_dwarf[arch->reg_sp];
+	w->dwarf_fp = arch->perf_to_dwarf[arch->reg_fp];
+	w->pc = in->regs[arch->reg_ip];
+	w->exact = true;
+	w->stack_may_jump = false;
+	w->may_reread = may_reread;
+	w->cut = false;
+	out->n = 0;
+	out->end = PMF_END_BROKEN;
+}
+
+/* Add the current frame. False if it can be none: a return address outside all code. */
+static bool push_frame(struct pmf_walk *w)
+{
+	const struct pmf_unwind_in *in = w->in;
+	uint64_t va = pmf_walk_lookup_va(w);
+
+	if (!w->map || va < w->map->start || va >= w->map->end)
+		w->map = w->may_reread
+				 ? pmf_process_map_or_reread(in->table, in->process, va, in->now_ns)
+				 : pmf_process_map(in->process, va);
+	if (!w->map && w->out->n > 0)
+		return false;
+	w->out->frames[w->out->n++] = (struct pmf_unwind_frame){
+		.va = va, .map = w->map, .rva = w->map ? va - w->map->bias : va};
+	return true;
+}
+
+/* Code at a program's entry point that has no CFI has no caller: ld.so's _dl_start_user, and the
+ * start routines of libcs that do not mark theirs. */
+static bool is_entry_code(const struct pmf_walk *w)
+{
+	const struct pmf_cfi *cfi = w->map && w->map->image->kind == PMF_IMAGE_FILE
+					    ? pmf_cfi_of(w->map->image, w->in->arch)
+					    : NULL;
+
+	return cfi && cfi->entry_rva &&
+	       pmf_walk_lookup_va(w) - w->map->bias - cfi->entry_rva < ENTRY_CODE_BYTES;
+}
+
+/* Static IFUNC stubs, _init, hand-written leaves: right after a call the return address is on top
+ * of the stack. A JIT's code and code that calls on keep a frame pointer, or cannot be left. */
+static enum pmf_step step_without_rule(struct pmf_walk *w, bool fp)
+{
+	bool jit = !w->map || w->map->image->kind == PMF_IMAGE_ANON;
+	enum pmf_step ret = PMF_STEP_FAILED;
+
+	if (is_entry_code(w))
+		return PMF_STEP_ROOT;
+	if (w->exact && !jit)
+		ret = pmf_step_leaf(w);
+	if (ret == PMF_STEP_FAILED && fp)
+		ret = pmf_step_fp(w);
+	if (ret == PMF_STEP_FAILED && w->exact && jit)
+		ret = pmf_step_leaf(w);
+	return ret;
+}
+
+static enum pmf_step step(struct pmf_unwinder *u, struct pmf_walk *w)
+{
+	uint64_t sp = w->regs[w->dwarf_sp];
+	enum pmf_step ret;
+
+	w->stack_may_jump = false;
+	ret = u->mode->ops->step(u->priv, w);
+	if (ret == PMF_STEP_NO_RULE)
+		ret = step_without_rule(w, u->mode->fp_without_rule);
+	if (ret != PMF_STEP_OK)
+		return ret;
+	w->pc &= u->arch->ip_mask;
+	if (w->pc == 0)
+		return PMF_STEP_ROOT;
+	/* A caller's frame lies further out; anything else is a loop. */
+	if (w->regs[w->dwarf_sp] <= sp && !w->stack_may_jump &&
+		!(w->regs[w->dwarf_sp] == sp && u->arch->reg_ra != PMF_REG_NONE))
+		return PMF_STEP_FAILED;
+	return PMF_STEP_OK;
+}
+
+static void walk(struct pmf_unwinder *u, struct pmf_walk *w)
+{
+	uint64_t generation = w->in->process->maps_generation;
+	enum pmf_step ret;
+
+	w->map = NULL;
+	if (u->mode->ops && u->mode->ops->begin)
+		u->mode->ops->begin(u->priv, w);
+	for (;;) {
+		if (w->out->n == w->out->cap) {
+			w->out->end = PMF_END_FULL;
+			return;
+		}
+		if (!push_frame(w) || w->in->process->maps_generation != generation)
+			return;
+		if (!u->mode->ops) {
+			/* Nobody asked for callers, so none are missing. */
+			w->out->end = PMF_END_ROOT;
+			return;
+		}
+		ret = step(u, w);
+		if (ret == PMF_STEP_ROOT)
+			w->out->end = PMF_END_ROOT;
+		else if (ret != PMF_STEP_OK && w->cut)
+			w->out->end = PMF_END_TRUNCATED;
+		if (ret != PMF_STEP_OK)
+			return;
+	}
+}
+
+void pmf_unwind(struct pmf_unwinder *u, const struct pmf_unwind_in *in, struct pmf_unwind_out *out)
+{
+	uint64_t generation;
+
+	/* New mappings move the old ones in memory and change the rules: once more, from the start.
+	 */
+	for (bool first = true;; first = false) {
+		generation = in->process->maps_generation;
+		walk_init(&u->walk, in, out, first && in->table);
+		walk(u, &u->walk);
+		if (in->process->maps_generation == generation)
+			return;
+	}
+}

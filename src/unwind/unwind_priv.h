@@ -1,0 +1,70 @@
+/* One walk up a stack, and the table of ways to take a step. */
+#ifndef PMF_UNWIND_PRIV_H
+#define PMF_UNWIND_PRIV_H
+
+#include "pmuflame/unwind.h"
+#include <stdbool.h>
+
+enum pmf_step {
+	PMF_STEP_OK,	  /* walk->pc and its registers are the caller's now */
+	PMF_STEP_ROOT,	  /* there is no caller */
+	PMF_STEP_NO_RULE, /* nothing is known about this code; the registers are as they were */
+	PMF_STEP_FAILED,  /* memory or a rule made no sense; walk->cut says if the dump ended */
+};
+
+struct pmf_walk {
+	const struct pmf_unwind_in *in;
+	struct pmf_unwind_out *out;
+	/* Registers of the current frame by DWARF number; bit n of known: regs[n] has a value. The
+	 * program counter stands in pc only. */
+	uint64_t regs[PMF_ARCH_MAX_REGS];
+	uint64_t known;
+	uint8_t dwarf_sp, dwarf_fp;
+	uint64_t pc;
+	bool exact; /* pc is where the code was stopped, not where a call returns to */
+	/* Out of a signal frame the stack may continue anywhere; else it only grows outwards. */
+	bool stack_may_jump;
+	const struct pmf_map *map; /* of the current pc, NULL if none */
+	bool may_reread;	   /* /proc may be asked about code outside every mapping */
+	bool cut;		   /* a read went past a dump that was filled to the brim */
+};
+
+/* A word of the dumped stack; a miss is noted. */
+bool pmf_walk_read(struct pmf_walk *w, uint64_t va, uint64_t *out);
+/* The same in two parts, for a reader that has other memory to look into. */
+bool pmf_walk_try_read(const struct pmf_walk *w, uint64_t va, uint64_t *out);
+void pmf_walk_note_miss(struct pmf_walk *w, uint64_t va);
+/* The address to look the current frame's code up by. */
+static inline uint64_t pmf_walk_lookup_va(const struct pmf_walk *w)
+{
+	return w->exact ? w->pc : w->pc - 1;
+}
+
+/* A way to find the caller. begin (may be NULL) is called before the first step of a walk. */
+struct pmf_unwinder_ops {
+	void *(*new_priv)(const struct pmf_arch *arch);
+	void (*free_priv)(void *priv);
+	void (*begin)(void *priv, struct pmf_walk *w);
+	enum pmf_step (*step)(void *priv, struct pmf_walk *w);
+};
+extern const struct pmf_unwinder_ops pmf_unwind_libunwind;
+extern const struct pmf_unwinder_ops pmf_unwind_fp;
+
+struct pmf_unwinder {
+	const struct pmf_unwind_mode_row *mode;
+	const struct pmf_arch *arch;
+	void *priv;
+	struct pmf_walk walk;
+};
+
+/* Is libunwind here able to unwind code of @arch? */
+bool pmf_unwind_libunwind_can(const struct pmf_arch *arch);
+/* Evaluate every rule anew: what cached unwinding is checked against. Before the first use only. */
+void pmf_unwind_libunwind_uncache(void *priv);
+/* Make the caller's frame current by frame pointer. */
+enum pmf_step pmf_step_fp(struct pmf_walk *w);
+/* Make the caller's frame current as right after a call: the return address is in the link register
+ * or on top of the stack. */
+enum pmf_step pmf_step_leaf(struct pmf_walk *w);
+
+#endif
