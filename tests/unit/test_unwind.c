@@ -1,0 +1,656 @@
+/* Walks of real stacks (this process's own), and of stacks made by hand. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "pmuflame/unwind.h"
+#include "unwind_priv.h"
+#include <execinfo.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+enum { MAX_DUMP = 32768, MAX_BT = 64, DEPTH = 12, MAX_SHOTS = 1500, SHOT_EVERY = 7 };
+
+/* A moment of this process: what perf would have recorded, and what libgcc's unwinder says. */
+struct shot {
+	uint64_t regs[PMF_ARCH_MAX_REGS];
+	uint8_t *stack;
+	size_t stack_bytes;
+	void *bt[MAX_BT];
+	int nr_bt;
+};
+
+static struct pmf_process_table table;
+static struct pmf_process *self;
+static uint64_t stack_top;
+static struct pmf_unwind_frame frames[PMF_UNWIND_MAX_FRAMES];
+
+static int setup(void **state)
+{
+	pthread_attr_t attr;
+	void *low, *bt[2];
+	size_t size;
+
+	(void)state;
+	pmf_process_table_init(&table, true);
+	self = pmf_process_get(&table, getpid());
+	pthread_getattr_np(pthread_self(), &attr);
+	pthread_attr_getstack(&attr, &low, &size);
+	pthread_attr_destroy(&attr);
+	stack_top = (uint64_t)(uintptr_t)low + size;
+	backtrace(bt, 2); /* loads libgcc now, not in a signal handler */
+	return pmf_process_reread(&table, self, NULL);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pmf_process_table_release(&table);
+	return 0;
+}
+
+static struct pmf_unwinder *unwinder(enum pmf_unwind_mode mode)
+{
+	struct pmf_err err = PMF_ERR_INIT;
+	struct pmf_unwinder *u = pmf_unwinder_new(mode, pmf_arch_native(), &err);
+
+	assert_non_null(u);
+	return u;
+}
+
+/* Sanitizers watch memcpy, and a dump takes in what they fence off. */
+static void copy_stack(struct shot *s, uint64_t sp, size_t max)
+{
+	const volatile uint64_t *from = (const volatile uint64_t *)(uintptr_t)sp;
+	void *to = s->stack;
+	size_t words = PMF_MIN(max, (size_t)(stack_top - sp)) / 8;
+
+	s->stack_bytes = words * 8;
+	__asm__ volatile("rep movsq" : "+S"(from), "+D"(to), "+c"(words) : : "memory");
+}
+
+static void take_regs(struct shot *s, const ucontext_t *uc)
+{
+	static const int greg[] = {REG_RAX, REG_RBX, REG_RCX, REG_RDX, REG_RSI, REG_RDI, REG_RBP,
+		REG_RSP, REG_RIP, REG_EFL};
+	static const int high[] = {
+		REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(greg); i++)
+		s->regs[i] = (uint64_t)uc->uc_mcontext.gregs[greg[i]];
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(high); i++)
+		s->regs[16 + i] = (uint64_t)uc->uc_mcontext.gregs[high[i]];
+}
+
+static struct pmf_unwind_out unwind(
+	struct pmf_unwinder *u, const struct shot *s, size_t bytes, size_t asked, size_t cap)
+{
+	struct pmf_unwind_in in = {.arch = pmf_arch_native(),
+		.stack = s->stack,
+		.stack_bytes = bytes,
+		.stack_asked = asked,
+		.process = self,
+		.table = &table,
+		.now_ns = 1};
+	struct pmf_unwind_out out = {.frames = frames, .cap = cap};
+
+	memcpy(in.regs, s->regs, sizeof in.regs);
+	pmf_unwind(u, &in, &out);
+	return out;
+}
+
+/* ---- A call chain ---- */
+
+static struct shot chain_shot;
+
+/* What libgcc says, from the frame of the function that returns to @ra on: a sanitizer's own
+ * backtrace adds frames in front. */
+static void take_backtrace(struct shot *s, const void *ra)
+{
+	int skip = 1;
+
+	s->nr_bt = backtrace(s->bt, MAX_BT);
+	while (skip < s->nr_bt && s->bt[skip] != ra)
+		skip++;
+	s->nr_bt -= skip - 1;
+	memmove(s->bt, s->bt + skip - 1, (size_t)s->nr_bt * sizeof *s->bt);
+}
+
+static __attribute__((noinline)) void capture(struct shot *s)
+{
+	ucontext_t uc;
+
+	getcontext(&uc);
+	take_regs(s, &uc);
+	copy_stack(s, s->regs[7], MAX_DUMP);
+	take_backtrace(s, __builtin_return_address(0));
+}
+
+static __attribute__((noinline)) int chain(struct shot *s, int depth, int salt)
+{
+	int r;
+
+	/* Two ways to call, so that frames differ in size and in saved registers. */
+	if (depth == 0) {
+		capture(s);
+		return salt;
+	}
+	if (depth & 1) {
+		char room[24 * 8];
+
+		snprintf(room, sizeof room, "%d %d", depth, salt);
+		r = chain(s, depth - 1, salt + room[0]);
+		return r + room[1];
+	}
+	r = chain(s, depth - 1, salt * 3);
+	__asm__ volatile("" : "+r"(r));
+	return r + depth;
+}
+
+static int setup_chain(void **state)
+{
+	int ret = setup(state);
+
+	chain_shot.stack = malloc(MAX_DUMP);
+	chain(&chain_shot, DEPTH, 1);
+	return ret;
+}
+
+static int teardown_chain(void **state)
+{
+	free(chain_shot.stack);
+	memset(&chain_shot, 0, sizeof chain_shot);
+	return teardown(state);
+}
+
+static void a_call_chain_is_walked_to_the_root(void **state)
+{
+	struct pmf_unwinder *u = unwinder(PMF_UNWIND_AUTO);
+	const struct shot *s = &chain_shot;
+	struct pmf_unwind_out out = unwind(u, s, s->stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
+
+	(void)state;
+	assert_int_equal(out.end, PMF_END_ROOT);
+	assert_true(s->nr_bt > DEPTH + 3);
+	assert_int_equal(out.n, s->nr_bt);
+	assert_int_equal(frames[0].va, s->regs[8]);
+	for (int i = 1; i < s->nr_bt; i++)
+		assert_int_equal(frames[i].va + 1, (uint64_t)(uintptr_t)s->bt[i]);
+	for (size_t i = 0; i < out.n; i++) {
+		assert_non_null(frames[i].map);
+		assert_int_equal(frames[i].rva, frames[i].va - frames[i].map->bias);
+		assert_ptr_equal(frames[i].map, pmf_process_map(self, frames[i].va));
+	}
+	pmf_unwinder_free(u);
+}
+
+static void a_short_dump_gives_a_prefix(void **state)
+{
+	static struct pmf_unwind_frame whole[PMF_UNWIND_MAX_FRAMES];
+	struct pmf_unwinder *u = unwinder(PMF_UNWIND_AUTO);
+	const struct shot *s = &chain_shot;
+	struct pmf_unwind_out out = unwind(u, s, s->stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
+	size_t n = out.n, nr_truncated = 0, last = 0;
+
+	(void)state;
+	memcpy(whole, frames, n * sizeof *whole);
+	for (size_t bytes = 0; bytes <= s->stack_bytes; bytes += 8) {
+		out = unwind(u, s, bytes, bytes, PMF_UNWIND_MAX_FRAMES);
+		assert_in_range(out.n, PMF_MAX(last, (size_t)1), n);
+		assert_memory_equal(frames, whole, out.n * sizeof *whole);
+		if (out.end == PMF_END_ROOT)
+			assert_int_equal(out.n, n);
+		else
+			assert_int_equal(out.end, PMF_END_TRUNCATED);
+		nr_truncated += out.end == PMF_END_TRUNCATED;
+		last = out.n;
+	}
+	assert_true(nr_truncated > 50);
+	/* A dump that had room left holds all there is: the stack itself is broken then. */
+	out = unwind(u, s, 64, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
+	assert_int_equal(out.end, PMF_END_BROKEN);
+	/* And too few places for the frames are neither. */
+	out = unwind(u, s, s->stack_bytes, MAX_DUMP, 5);
+	assert_int_equal(out.end, PMF_END_FULL);
+	assert_int_equal(out.n, 5);
+	assert_memory_equal(frames, whole, 5 * sizeof *whole);
+	pmf_unwinder_free(u);
+}
+
+static void no_call_graph_is_the_leaf(void **state)
+{
+	struct pmf_unwinder *u = unwinder(PMF_UNWIND_NONE);
+	const struct shot *s = &chain_shot;
+	struct pmf_unwind_out out = unwind(u, s, s->stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
+
+	(void)state;
+	assert_int_equal(out.n, 1);
+	assert_int_equal(out.end, PMF_END_ROOT);
+	assert_int_equal(frames[0].va, s->regs[8]);
+	pmf_unwinder_free(u);
+}
+
+static void mappings_found_late_restart_the_walk(void **state)
+{
+	struct pmf_unwinder *u = unwinder(PMF_UNWIND_AUTO);
+	const struct shot *s = &chain_shot;
+	struct pmf_unwind_out out;
+
+	(void)state;
+	/* Only the test program itself is known: the C library's frames need /proc. */
+	self->maps[0] = *pmf_process_map(self, s->regs[8]);
+	self->nr_maps = 1;
+	self->maps_generation++;
+	self->reread_ns = 0;
+	out = unwind(u, s, s->stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
+	assert_int_equal(out.end, PMF_END_ROOT);
+	assert_int_equal(out.n, s->nr_bt);
+	assert_true(self->nr_maps > 1);
+	for (size_t i = 0; i < out.n; i++)
+		assert_ptr_equal(frames[i].map, pmf_process_map(self, frames[i].va));
+	pmf_unwinder_free(u);
+}
+
+/* ---- Every instruction: single steps through the C library ---- */
+
+static struct shot shots[MAX_SHOTS];
+static size_t nr_shots;
+static unsigned long nr_traps;
+
+static void on_trap(int signo, siginfo_t *info, void *context)
+{
+	const ucontext_t *uc = context;
+	struct shot *s = &shots[nr_shots];
+
+	(void)signo;
+	(void)info;
+	if (nr_traps++ % SHOT_EVERY || nr_shots == MAX_SHOTS)
+		return;
+	nr_shots++;
+	take_regs(s, uc);
+	copy_stack(s, s->regs[7], MAX_DUMP / 2);
+	take_backtrace(s, __builtin_return_address(0));
+}
+
+static int by_value(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static __attribute__((noinline)) void work(void)
+{
+	int v[40];
+	char text[100];
+
+	for (int i = 0; i < 40; i++)
+		v[i] = i * 7919 % 41;
+	qsort(v, 40, sizeof *v, by_value);
+	for (int i = 0; i < 8; i++) {
+		snprintf(text, sizeof text, "%d %s %g", v[i], "text", i / 3.0);
+		free(strdup(text));
+	}
+}
+
+static void single_step(void (*fn)(void))
+{
+	struct sigaction sa = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO}, old;
+
+	sigaction(SIGTRAP, &sa, &old);
+	/* The trap flag: Intel SDM volume 3, "Single-Stepping on Branches, Exceptions…". */
+	__asm__ volatile("pushfq\n\torq $0x100, (%%rsp)\n\tpopfq" : : : "memory", "cc");
+	fn();
+	__asm__ volatile("pushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq" : : : "memory", "cc");
+	sigaction(SIGTRAP, &old, NULL);
+}
+
+/* Does the walk say what libgcc said? libgcc's frames are the handler, the trampoline, the stopped
+ * code, and then return addresses. */
+static bool agrees(const struct shot *s, const struct pmf_unwind_out *out)
+{
+	if (s->nr_bt < 4 || out->n != (size_t)s->nr_bt - 2 || out->end != PMF_END_ROOT ||
+		frames[0].va != s->regs[8])
+		return false;
+	for (int i = 3; i < s->nr_bt; i++)
+		if (frames[i - 2].va + 1 != (uint64_t)(uintptr_t)s->bt[i])
+			return false;
+	return true;
+}
+
+static int setup_steps(void **state)
+{
+	nr_shots = nr_traps = 0;
+	shots[0].stack = malloc((size_t)MAX_SHOTS * (MAX_DUMP / 2));
+	for (size_t i = 1; i < MAX_SHOTS; i++)
+		shots[i].stack = shots[i - 1].stack + MAX_DUMP / 2;
+	work(); /* resolves what is bound lazily */
+	single_step(work);
+	return setup(state);
+}
+
+static int teardown_steps(void **state)
+{
+	free(shots[0].stack);
+	return teardown(state);
+}
+
+static void every_instruction_is_walked_as_libgcc_does(void **state)
+{
+	struct pmf_unwinder *u, *plain;
+	size_t wrong = 0, differs = 0;
+
+	(void)state;
+	if (nr_shots < 100)
+		skip(); /* under valgrind the trap flag does nothing */
+	u = unwinder(PMF_UNWIND_AUTO);
+	plain = unwinder(PMF_UNWIND_AUTO);
+	for (size_t i = 0; i < nr_shots; i++) {
+		struct pmf_unwind_out out =
+			unwind(u, &shots[i], shots[i].stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
+
+		if (!agrees(&shots[i], &out) && wrong++ < 5)
+			print_message("pc %llx: %zu frames, end %d, libgcc %d frames\n",
+				(unsigned long long)shots[i].regs[8], out.n, out.end,
+				shots[i].nr_bt - 2);
+	}
+	assert_int_equal(wrong, 0);
+
+	/* Once more from the filled cache, and without any. */
+	pmf_unwind_libunwind_uncache(plain->priv);
+	for (size_t i = 0; i < nr_shots; i++) {
+		struct pmf_unwind_out out =
+			unwind(u, &shots[i], shots[i].stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
+
+		differs += !agrees(&shots[i], &out);
+	}
+	self->unwind_free(self->unwind_priv);
+	self->unwind_priv = NULL;
+	for (size_t i = 0; i < nr_shots; i++) {
+		struct pmf_unwind_out out = unwind(
+			plain, &shots[i], shots[i].stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
+
+		differs += !agrees(&shots[i], &out);
+	}
+	assert_int_equal(differs, 0);
+	pmf_unwinder_free(plain);
+	pmf_unwinder_free(u);
+}
+
+/* ---- Signal frames ---- */
+
+static struct shot handler_shot;
+static uint64_t stopped_pc;
+
+static void on_stop(int signo, siginfo_t *info, void *context)
+{
+	(void)signo;
+	(void)info;
+	stopped_pc = (uint64_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+	capture(&handler_shot);
+	__asm__ volatile(""); /* so that the call above is no jump */
+}
+
+static void a_signal_frame_leads_to_the_stopped_code(void **state)
+{
+	struct sigaction sa = {.sa_sigaction = on_stop, .sa_flags = SA_SIGINFO}, old;
+	struct pmf_unwinder *u = unwinder(PMF_UNWIND_AUTO);
+	struct pmf_unwind_out out;
+	size_t at = 0;
+
+	(void)state;
+	handler_shot.stack = malloc(MAX_DUMP);
+	sigaction(SIGTRAP, &sa, &old);
+	__asm__ volatile("int3");
+	sigaction(SIGTRAP, &old, NULL);
+	out = unwind(u, &handler_shot, handler_shot.stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
+	assert_int_equal(out.end, PMF_END_ROOT);
+	assert_int_equal(out.n, handler_shot.nr_bt);
+	while (at < out.n && frames[at].va != stopped_pc)
+		at++;
+	/* capture, handler, trampoline, and the exact place that the signal stopped. */
+	assert_int_equal(at, 3);
+	assert_int_equal(frames[at - 1].va, (uint64_t)(uintptr_t)handler_shot.bt[at - 1]);
+	assert_int_equal(frames[at + 1].va + 1, (uint64_t)(uintptr_t)handler_shot.bt[at + 1]);
+	free(handler_shot.stack);
+	pmf_unwinder_free(u);
+}
+
+/* ---- Stacks made by hand ---- */
+
+static uint64_t made_stack[64];
+static struct shot made = {.stack = (uint8_t *)made_stack};
+#define SP UINT64_C(0x7ffd00001000)
+#define CODE UINT64_C(0x10000000)
+
+static int setup_made(void **state)
+{
+	struct pmf_record rec = {.type = PERF_RECORD_MMAP2,
+		.misc = PERF_RECORD_MISC_USER,
+		.pid = 77,
+		.mmap = {.start = CODE, .len = 0x10000, .prot = PROT_EXEC, .path = "//anon"}};
+
+	(void)state;
+	pmf_process_table_init(&table, false);
+	pmf_process_apply(&table, &rec);
+	self = pmf_process_find(&table, 77);
+	memset(made_stack, 0, sizeof made_stack);
+	memset(made.regs, 0, sizeof made.regs);
+	made.regs[7] = SP;
+	made.regs[8] = CODE + 0x10;
+	made.regs[6] = SP + 16;
+	/* Three frames with frame pointers, at words 2, 6 and 12. */
+	made_stack[2] = SP + 6 * 8;
+	made_stack[3] = CODE + 0x100;
+	made_stack[6] = SP + 12 * 8;
+	made_stack[7] = CODE + 0x200;
+	made_stack[12] = 0;
+	made_stack[13] = CODE + 0x300;
+	return 0;
+}
+
+static void frame_pointers_lead_to_the_root(void **state)
+{
+	static const enum pmf_unwind_mode modes[] = {PMF_UNWIND_FP, PMF_UNWIND_AUTO};
+
+	(void)state;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(modes); i++) {
+		struct pmf_unwinder *u = unwinder(modes[i]);
+		struct pmf_unwind_out out =
+			unwind(u, &made, sizeof made_stack, 8192, PMF_UNWIND_MAX_FRAMES);
+
+		assert_int_equal(out.end, PMF_END_ROOT);
+		assert_int_equal(out.n, 4);
+		assert_int_equal(frames[0].va, CODE + 0x10);
+		assert_int_equal(frames[1].va, CODE + 0xff);
+		assert_int_equal(frames[2].va, CODE + 0x1ff);
+		assert_int_equal(frames[3].va, CODE + 0x2ff);
+		assert_int_equal(frames[3].rva, frames[3].va);
+
+		out = unwind(u, &made, 12 * 8, 12 * 8, PMF_UNWIND_MAX_FRAMES);
+		assert_int_equal(out.end, PMF_END_TRUNCATED);
+		assert_int_equal(out.n, 3);
+		pmf_unwinder_free(u);
+	}
+}
+
+static void dwarf_alone_does_not_guess(void **state)
+{
+	struct pmf_unwinder *u = unwinder(PMF_UNWIND_DWARF);
+	struct pmf_unwind_out out =
+		unwind(u, &made, sizeof made_stack, 8192, PMF_UNWIND_MAX_FRAMES);
+
+	(void)state;
+	assert_int_equal(out.n, 1);
+	assert_int_equal(out.end, PMF_END_BROKEN);
+	pmf_unwinder_free(u);
+}
+
+static void chains_that_lead_nowhere_are_broken(void **state)
+{
+	struct pmf_unwinder *u = unwinder(PMF_UNWIND_AUTO);
+	struct pmf_unwind_out out;
+
+	(void)state;
+	/* A loop: the last frame points back to the first. */
+	made_stack[12] = SP + 16;
+	out = unwind(u, &made, sizeof made_stack, 8192, PMF_UNWIND_MAX_FRAMES);
+	assert_int_equal(out.end, PMF_END_BROKEN);
+	assert_int_equal(out.n, 4);
+	/* A return address that is no code is not shown. */
+	made_stack[7] = 0x1234;
+	out = unwind(u, &made, sizeof made_stack, 8192, PMF_UNWIND_MAX_FRAMES);
+	assert_int_equal(out.end, PMF_END_BROKEN);
+	assert_int_equal(out.n, 2);
+	/* Registers that hold no frame pointer, and a pc outside all code: the leaf stays. */
+	made.regs[6] = 3;
+	made.regs[8] = 0xdead;
+	out = unwind(u, &made, sizeof made_stack, 8192, PMF_UNWIND_MAX_FRAMES);
+	assert_int_equal(out.end, PMF_END_BROKEN);
+	assert_int_equal(out.n, 1);
+	assert_null(frames[0].map);
+	assert_int_equal(frames[0].rva, 0xdead);
+	out = unwind(u, &made, 0, 8192, PMF_UNWIND_MAX_FRAMES);
+	assert_int_equal(out.n, 1);
+	pmf_unwinder_free(u);
+}
+
+static void jit_code_is_crossed_between_compiled_frames(void **state)
+{
+	/* chain_shot's frames, called back from anonymous code that keeps a frame pointer: put in
+	 * front of the real stack, as a leaf that stands in the JIT. */
+	struct pmf_unwinder *u = unwinder(PMF_UNWIND_AUTO);
+	uint8_t *jit = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct shot s = chain_shot;
+	uint64_t fp_frame[2] = {chain_shot.regs[6], chain_shot.regs[8]};
+	struct pmf_unwind_out out;
+
+	(void)state;
+	assert_ptr_not_equal(jit, MAP_FAILED);
+	assert_int_equal(pmf_process_reread(&table, self, NULL), 0);
+	s.stack = malloc(s.stack_bytes + sizeof fp_frame);
+	memcpy(s.stack, fp_frame, sizeof fp_frame);
+	memcpy(s.stack + sizeof fp_frame, chain_shot.stack, s.stack_bytes);
+	s.stack_bytes += sizeof fp_frame;
+	s.regs[7] -= sizeof fp_frame;
+	s.regs[6] = s.regs[7];
+	s.regs[8] = (uint64_t)(uintptr_t)jit + 100;
+	out = unwind(u, &s, s.stack_bytes, s.stack_bytes + 8, PMF_UNWIND_MAX_FRAMES);
+	assert_int_equal(out.end, PMF_END_ROOT);
+	assert_int_equal(out.n, chain_shot.nr_bt + 1);
+	assert_int_equal(frames[0].map->image->kind, PMF_IMAGE_ANON);
+	assert_int_equal(frames[1].va + 1, chain_shot.regs[8]);
+	for (int i = 1; i < chain_shot.nr_bt; i++)
+		assert_int_equal(frames[i + 1].va + 1, (uint64_t)(uintptr_t)chain_shot.bt[i]);
+	free(s.stack);
+	munmap(jit, 4096);
+	pmf_unwinder_free(u);
+}
+
+/* ---- Nonsense ---- */
+
+static uint64_t random_u64(uint64_t *seed)
+{
+	*seed += 0x9e3779b97f4a7c15u;
+	return pmf_hash_u64(*seed);
+}
+
+static void nonsense_is_bounded(void **state)
+{
+	static const enum pmf_unwind_mode modes[] = {
+		PMF_UNWIND_AUTO, PMF_UNWIND_DWARF, PMF_UNWIND_FP};
+	uint64_t seed = 1, words[128];
+	size_t ends[4] = {0};
+
+	(void)state;
+	for (size_t m = 0; m < PMF_ARRAY_SIZE(modes); m++) {
+		struct pmf_unwinder *u = unwinder(modes[m]);
+		struct shot s = {.stack = (uint8_t *)words};
+
+		for (unsigned i = 0; i < 10000; i++) {
+			uint64_t sp = random_u64(&seed) & 0x7ffffffffff8;
+
+			for (size_t j = 0; j < PMF_ARRAY_SIZE(words) + 24; j++) {
+				uint64_t r = random_u64(&seed), v;
+				const struct pmf_map *map = &self->maps[r % self->nr_maps];
+
+				switch (r >> 60 & 3) {
+				case 0:
+					v = map->start + (r >> 8) % (map->end - map->start);
+					break;
+				case 1:
+					v = sp + ((r >> 8) & 0x7f8);
+					break;
+				default:
+					v = r >> (r & 63);
+				}
+				*(j < 24 ? &s.regs[j] : &words[j - 24]) = v;
+			}
+			s.regs[7] = sp;
+			if (i & 1) {
+				const struct pmf_map *map = &self->maps[i % self->nr_maps];
+
+				s.regs[8] = map->start + seed % (map->end - map->start);
+			}
+			struct pmf_unwind_out out =
+				unwind(u, &s, (i & 63) * 16, (i & 64) * 16 + 8, 100);
+			assert_in_range(out.n, 1, 100);
+			assert_in_range(out.end, PMF_END_ROOT, PMF_END_FULL);
+			ends[out.end]++;
+		}
+		pmf_unwinder_free(u);
+	}
+	assert_true(ends[PMF_END_BROKEN] > 0 && ends[PMF_END_TRUNCATED] > 0);
+}
+
+static void another_architecture_is_refused_in_words(void **state)
+{
+	struct pmf_arch other = *pmf_arch_native();
+	struct pmf_err err = PMF_ERR_INIT;
+	struct pmf_unwinder *u;
+
+	(void)state;
+	other.name = "riscv64";
+	assert_null(pmf_unwinder_new(PMF_UNWIND_DWARF, &other, &err));
+	assert_int_equal(err.status, PMF_EUNSUP);
+	assert_non_null(strstr(err.text, "riscv64"));
+	u = pmf_unwinder_new(PMF_UNWIND_AUTO, &other, &err);
+	assert_non_null(u);
+	pmf_unwinder_free(u);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_call_chain_is_walked_to_the_root, setup_chain, teardown_chain),
+		cmocka_unit_test_setup_teardown(
+			a_short_dump_gives_a_prefix, setup_chain, teardown_chain),
+		cmocka_unit_test_setup_teardown(
+			no_call_graph_is_the_leaf, setup_chain, teardown_chain),
+		cmocka_unit_test_setup_teardown(
+			mappings_found_late_restart_the_walk, setup_chain, teardown_chain),
+		cmocka_unit_test_setup_teardown(
+			jit_code_is_crossed_between_compiled_frames, setup_chain, teardown_chain),
+		cmocka_unit_test_setup_teardown(
+			every_instruction_is_walked_as_libgcc_does, setup_steps, teardown_steps),
+		cmocka_unit_test_setup_teardown(
+			a_signal_frame_leads_to_the_stopped_code, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			frame_pointers_lead_to_the_root, setup_made, teardown),
+		cmocka_unit_test_setup_teardown(dwarf_alone_does_not_guess, setup_made, teardown),
+		cmocka_unit_test_setup_teardown(
+			chains_that_lead_nowhere_are_broken, setup_made, teardown),
+		cmocka_unit_test_setup_teardown(nonsense_is_bounded, setup, teardown),
+		cmocka_unit_test(another_architecture_is_refused_in_words),
+	};
+
+	return cmocka_run_group_tests_name("unwind", tests, NULL, NULL);
+}
