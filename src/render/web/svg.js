@@ -8,7 +8,7 @@
 const SVG_NS = "http://www.w3.org/2000/svg";
 const HTML_NS = "http://www.w3.org/1999/xhtml";
 // As in render_svg.c.
-const PAD = 10, ROW = 18, STATUS = 30, FOOT_LINE = 16, HEAD = 78;
+const PAD = 10, ROW = 18, STATUS = 30, FOOT_LINE = 16;
 const NARROW = 760, TOOLBAR = 34, TOOLBAR_WIDTH = 500, LEGEND_ROW = 18;
 // Narrower frames are not drawn again; so is what falls into a pixel that its row has filled already.
 const THINNEST = 0.15, FILLED = 0.3;
@@ -123,12 +123,17 @@ function columns(text) {
 	return count;
 }
 
+function mayFold(text, i) {
+	if (i === 0 || text.slice(Math.max(i - 8, 0), i) === "operator")
+		return false;
+	return text[i] === "<" ? /[A-Za-z0-9_]/.test(text[i - 1]) : !/[ :,]/.test(text[i - 1]);
+}
+
 function foldBrackets(text, open, close) {
 	let out = "", level = 0;
 	for (let i = 0; i < text.length; i++) {
 		const c = text[i];
-		if (c === open && (level || (/[A-Za-z0-9_]/.test(text[i - 1] || "") &&
-				text.slice(Math.max(i - 8, 0), i) !== "operator"))) {
+		if (c === open && (level || mayFold(text, i))) {
 			if (level++ === 0)
 				out += open + "\u2026";
 		} else if (c === close && level && text[i - 1] !== "-") {
@@ -199,8 +204,8 @@ svg.insertBefore(head, null);
 
 const view = {
 	zoom: 0, focus: 0, showFocus: false, hover: -1, icicle: false,
-	pattern: "", matches: null, matchedFrames: 0,
-	width: 0, headHeight: HEAD, deepest: 0, footLines: 0, em: 7.3, footEm: 6.7,
+	pattern: "", matches: null,
+	width: 0, headHeight: 78, deepest: 0, em: 7.3, footEm: 6.7,
 };
 
 const chartWidth = () => view.width - 2 * PAD;
@@ -295,12 +300,13 @@ function drawMarks() {
 	mark(hoverRect, view.hover);
 	mark(focusRect, view.showFocus ? view.focus : -1);
 	const i = view.hover >= 0 ? view.hover : view.focus;
-	const facts = formatWeight(event, total[i]) + (event.unit === "ns" ? "" : " " + event.label) + ", " +
+	const facts = " \u00b7 " + formatWeight(event, total[i]) +
+		(event.unit === "ns" ? "" : " " + event.label) + " \u00b7 " +
 		percent(total[i], total[0]) + errorOf(total[i] / total[0], event.samples[0]) +
-		", self " + percent(self[i], total[0]);
+		" \u00b7 self " + percent(self[i], total[0]);
 	const room = Math.floor(chartWidth() / view.em);
-	const name = cut(nameOf(i), Math.max(room - facts.length - 3, 12));
-	const text = cut(name + "   " + facts, room);
+	const name = cut(nameOf(i), Math.max(room - facts.length, 12));
+	const text = cut(name + facts, room);
 	if (status.textContent !== text)
 		status.textContent = text;
 	status.setAttribute("y", chartBottom() + 18);
@@ -309,7 +315,7 @@ function drawMarks() {
 // ---- Layout ----
 
 function measure(className) {
-	const probe = make(className === "fo" ? foot : labels, "text", {class: className, visibility: "hidden"},
+	const probe = make(className ? foot : labels, "text", {class: className, visibility: "hidden"},
 		"0".repeat(100));
 	const width = probe.getComputedTextLength() / 100;
 	probe.remove();
@@ -331,7 +337,7 @@ function wrap(line, room) {
 
 function layOutLegend(y) {
 	let x = PAD, row = 0;
-	for (let swatch = legend.firstElementChild; swatch; swatch = swatch.nextElementSibling.nextElementSibling) {
+	for (const swatch of legend.querySelectorAll("rect")) {
 		const text = swatch.nextElementSibling, width = 30 + text.getComputedTextLength();
 		if (x > PAD && x + width > view.width) {
 			x = PAD;
@@ -349,7 +355,8 @@ function layOutHead() {
 	const titleRoom = (chartWidth() - (narrow ? 0 : barWidth + 20)) / 10.5;
 	title.textContent = cut(data.title, Math.max(Math.floor(titleRoom), 8));
 	subtitle.textContent = cut(data.ledger[0], Math.floor(chartWidth() / 6.6));
-	set(toolbar.parentNode, {x: view.width - PAD - barWidth, y: narrow ? 54 : 8, width: barWidth, height: 30});
+	set(toolbar.parentNode,
+		{x: view.width - PAD - barWidth, y: narrow ? 54 : 8, width: barWidth, height: 30});
 	toolbar.classList.toggle("left", narrow);
 	view.headHeight = layOutLegend(57 + (narrow ? TOOLBAR : 0));
 	headPage.setAttribute("height", view.headHeight - 4);
@@ -404,7 +411,7 @@ function search(pattern) {
 	view.matches = null;
 	try {
 		const source = pattern.replace(/^@/, "");
-		re = source ? new RegExp(source, /[A-Z]/.test(source) ? "u" : "iu") : null;
+		re = source ? new RegExp(source, /[A-Z]/.test(source) ? "" : "i") : null;
 	} catch (err) {
 		input.classList.add("bad");
 		output.textContent = "not a regular expression";
@@ -417,7 +424,8 @@ function search(pattern) {
 		const fields = pattern[0] === "@" ? [2, 3, 4] : [0];
 		view.matches = new Uint8Array(data.funcs.length / FUNC_FIELDS);
 		for (let f = 0; f < view.matches.length; f++)
-			view.matches[f] = fields.some((k) => re.test(data.strings[data.funcs[f * FUNC_FIELDS + k]]));
+			view.matches[f] = fields.some((k) =>
+				re.test(data.strings[data.funcs[f * FUNC_FIELDS + k]]));
 	}
 	showMatched();
 	draw();
@@ -571,7 +579,8 @@ function onKey(e) {
 function frameAt(e) {
 	const rect = svg.getBoundingClientRect();
 	const x = e.clientX - rect.left, y = e.clientY - rect.top;
-	if (toolbar.contains(e.target) || helpBox.contains(e.target) || e.clientY < Math.max(rect.top, 0) + view.headHeight)
+	const headBottom = Math.max(rect.top, 0) + view.headHeight;
+	if (toolbar.contains(e.target) || helpBox.contains(e.target) || e.clientY < headBottom)
 		return -1;
 	const line = Math.floor((y - chartTop()) / ROW), d = view.icicle ? line : view.deepest - line;
 	if (d < 0 || d > view.deepest || x < PAD || x > PAD + chartWidth())
@@ -675,8 +684,8 @@ function updateButtons() {
 
 const toolbar = makeHtml(head, "bar");
 const output = make(toolbar, "output", {"aria-live": "polite"});
-const input = make(toolbar, "input",
-	{type: "search", placeholder: "Search (regexp)", "aria-label": "Search by regular expression", spellcheck: "false"});
+const input = make(toolbar, "input", {type: "search", placeholder: "Search (regexp)",
+	"aria-label": "Search by regular expression", spellcheck: "false"});
 const resetButton = makeButton("Reset", "Zoom out and clear the search (Esc)", resetAll);
 const flipButton = makeButton("Icicle", "Callers below or above (i)", flip);
 makeButton("?", "Keys (?)", () => toggleHelp());
