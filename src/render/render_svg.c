@@ -372,9 +372,9 @@ static void draw(struct pmf_buf *out, const struct svg *s)
 	add_foot(out, s, foot + 12);
 	pmf_buf_addstr(out, "</g>\n<script type=\"application/json\" id=\"pmf-data\">\n");
 	pmf_svg_add_data(out, s);
-	pmf_buf_addstr(out, "\n</script>\n<script><![CDATA[\n");
+	pmf_buf_addstr(out, "\n</script>\n<script><![CDATA[\n(function () {\n");
 	pmf_buf_addstr(out, (const char *)pmf_web_svg_js);
-	pmf_buf_addstr(out, "]]></script>\n</svg>\n");
+	pmf_buf_addstr(out, "})();\n]]></script>\n</svg>\n");
 }
 
 static int render(FILE *f, const struct pmf_tree *t, size_t event,
