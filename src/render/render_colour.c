@@ -18,9 +18,9 @@ struct hue {
 static const struct hue hues[] = {
 	[PMF_FRAME_ROOT] = {80, 0, 0.008f, 0.900f, 0.330f},
 	[PMF_FRAME_PROCESS] = {80, 0, 0.016f, 0.860f, 0.390f},
-	[PMF_FRAME_KERNEL] = {342, 9, 0.098f, 0.780f, 0.480f},
-	[PMF_FRAME_NATIVE] = {48, 11, 0.128f, 0.815f, 0.520f},
-	[PMF_FRAME_INLINED] = {96, 5, 0.105f, 0.905f, 0.560f},
+	[PMF_FRAME_KERNEL] = {318, 8, 0.098f, 0.775f, 0.480f},
+	[PMF_FRAME_NATIVE] = {50, 10, 0.124f, 0.820f, 0.530f},
+	[PMF_FRAME_INLINED] = {93, 4, 0.105f, 0.910f, 0.560f},
 	[PMF_FRAME_PYTHON] = {236, 9, 0.092f, 0.790f, 0.490f},
 	[PMF_FRAME_JIT] = {160, 9, 0.092f, 0.820f, 0.500f},
 	[PMF_FRAME_SPECIAL] = {80, 0, 0.005f, 0.860f, 0.400f},

@@ -15,7 +15,8 @@
 /* The sources in web/, embedded by scripts/embed. */
 extern const unsigned char pmf_web_svg_css[], pmf_web_svg_js[];
 
-/* Pixels; svg.js has the same. Fixed-width fonts are 0.6 em wide (DejaVu, Menlo, Consolas: 0.55).
+/* Pixels; svg.js has the same. The chart begins below HEAD, unless the script finds less room.
+ * Fixed-width fonts are 0.6 em wide (DejaVu, Menlo, Consolas: 0.55).
  */
 enum { PAD = 10, ROW = 18, HEAD = 78, STATUS = 30, FOOT_LINE = 16, EMPTY_HEIGHT = 90 };
 #define DEFAULT_WIDTH 1200.0
@@ -139,6 +140,7 @@ static void add_start(struct pmf_buf *out, const struct svg *s, double height)
 		out, pmf_buf_str(&s->ledger), strcspn(pmf_buf_str(&s->ledger), "\n"), PMF_TEXT_XML);
 	pmf_buf_addstr(out, "</desc>\n<style><![CDATA[\n");
 	pmf_buf_addstr(out, (const char *)pmf_web_svg_css);
+	pmf_buf_addstr(out, "/* palette */\n");
 	add_palette(out, s, false);
 	pmf_buf_addstr(out, "@media (prefers-color-scheme:dark){\n");
 	add_palette(out, s, true);
@@ -370,9 +372,9 @@ static void draw(struct pmf_buf *out, const struct svg *s)
 	add_foot(out, s, foot + 12);
 	pmf_buf_addstr(out, "</g>\n<script type=\"application/json\" id=\"pmf-data\">\n");
 	pmf_svg_add_data(out, s);
-	pmf_buf_addstr(out, "\n</script>\n<script><![CDATA[\n");
+	pmf_buf_addstr(out, "\n</script>\n<script><![CDATA[\n(function () {\n");
 	pmf_buf_addstr(out, (const char *)pmf_web_svg_js);
-	pmf_buf_addstr(out, "]]></script>\n</svg>\n");
+	pmf_buf_addstr(out, "})();\n]]></script>\n</svg>\n");
 }
 
 static int render(FILE *f, const struct pmf_tree *t, size_t event,

@@ -99,11 +99,12 @@ static void add_funcs(
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < funcs->n; i++) {
 		const struct pmf_func *f = &s->t->funcs[funcs->items[i]];
+		uint32_t name = table_add(strings, f->name), module = table_add(strings, f->module);
+		uint32_t path = table_add(strings, f->path), file = table_add(strings, f->file);
 
 		add_comma(out, i);
 		pmf_buf_printf(out, "%" PRIu32 ",%d,%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%" PRIu32,
-			table_add(strings, f->name), (int)f->kind, table_add(strings, f->module),
-			table_add(strings, f->path), table_add(strings, f->file),
+			name, (int)f->kind, module, path, file,
 			s->class_of_colour[s->colour_of_func[funcs->items[i]]]);
 	}
 	pmf_buf_addch(out, ']');

@@ -103,10 +103,21 @@ size_t pmf_text_columns(const char *s)
 	return columns_up_to(s, strlen(s), SIZE_MAX);
 }
 
-/* Replace what stands between an outermost @open and its @close by "…", where the bracket follows a
- * word (so "<lambda>", "(anonymous namespace)" and Rust's "<T as U>" stay) that is not "operator".
- * Returns false, @out untouched, when brackets do not match. */
-static bool fold_brackets(struct pmf_buf *out, const char *s, char open, char close)
+/* Whether the bracket at @p, of the name that begins at @s, holds what a reader can do without: a
+ * word's template arguments or parameters, but not "<lambda>", "(anonymous namespace)", Rust's "<T
+ * as U>" or the name of an operator. */
+static bool may_fold(const char *s, const char *p)
+{
+	if (p == s || (p - s >= 8 && memcmp(p - 8, "operator", 8) == 0))
+		return false;
+	if (*p == '<')
+		return isalnum((unsigned char)p[-1]) || p[-1] == '_';
+	return !strchr(" :,", p[-1]);
+}
+
+/* Replace what stands between an outermost @open and its @close by "…"; @out stays as it is when
+ * the brackets do not match. */
+static void fold_brackets(struct pmf_buf *out, const char *s, char open, char close)
 {
 	struct pmf_buf b = PMF_BUF_INIT;
 	size_t depth = 0;
@@ -114,9 +125,7 @@ static bool fold_brackets(struct pmf_buf *out, const char *s, char open, char cl
 	for (const char *p = s; *p; p++) {
 		bool arrow = p > s && p[-1] == '-';
 
-		if (*p == open &&
-			(depth || (p > s && (isalnum((unsigned char)p[-1]) || p[-1] == '_') &&
-					  !(p - s >= 8 && memcmp(p - 8, "operator", 8) == 0)))) {
+		if (*p == open && (depth || may_fold(s, p))) {
 			if (depth++ == 0)
 				pmf_buf_printf(&b, "%c" ELLIPSIS, open);
 		} else if (*p == close && depth && !arrow) {
@@ -130,7 +139,6 @@ static bool fold_brackets(struct pmf_buf *out, const char *s, char open, char cl
 		pmf_buf_add(out, b.data, b.len);
 	}
 	pmf_buf_release(&b);
-	return depth == 0;
 }
 
 /* The name behind its first "::" that stands outside brackets, or NULL. */

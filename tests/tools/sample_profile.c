@@ -135,10 +135,10 @@ static void add_lines(struct pmf_profile *p, const struct line *lines, size_t n)
 static void finish(struct pmf_profile *p)
 {
 	struct pmf_profile_event *ev = &p->events[0];
-	uint64_t weight = 0, samples = 0;
+	uint64_t weight = 0, unsampled = 0, samples = 0;
 
 	for (size_t i = 0; i < p->nr_nodes; i++) {
-		weight += p->weights[0][i];
+		*(p->samples[0][i] ? &weight : &unsampled) += p->weights[0][i];
 		samples += p->samples[0][i];
 	}
 	ev->spec = pmf_strdup("cycles");
@@ -147,8 +147,8 @@ static void finish(struct pmf_profile *p)
 	ev->fallback_reason = pmf_strdup(
 		"this machine's processor offers no cycles counter to programs (ENOENT)");
 	ev->freq_hz = 997;
-	ev->counted = weight + weight / 100;
-	ev->unsampled = weight / 100;
+	ev->counted = weight + unsampled;
+	ev->unsampled = unsampled;
 	ev->weight = weight;
 	ev->samples = samples;
 	ev->rooted_stacks = samples - samples / 50;
@@ -170,24 +170,30 @@ static void finish(struct pmf_profile *p)
 	p->duration_ns = 11234567890;
 }
 
-/* Few functions, many stacks: what a big program's profile looks like. */
-static void fill_big(struct pmf_profile *p, unsigned nodes)
+/* Few functions and @stacks deep stacks, each of which leaves the one before it somewhere: what a
+ * big program's profile looks like, hardly a frame of which is too narrow to draw. */
+static void fill_big(struct pmf_profile *p, unsigned stacks)
 {
-	uint32_t seed = 1, path[40] = {0}, depth = 0;
+	enum { DEPTH = 110 };
+	uint32_t seed = 1, path[DEPTH] = {0};
 
-	for (unsigned i = 0; i < nodes; i++) {
-		char name[96];
-		int len;
+	for (unsigned i = 0; i < stacks; i++) {
+		unsigned from = i ? 1 + (seed >> 16) % 12 : 1;
 
-		seed = seed * 1664525 + 1013904223;
-		depth = (seed >> 24) % 3 ? PMF_MIN(depth + 1, 39) : (seed >> 16) % (depth + 1);
-		len = snprintf(name, sizeof name,
-			"library::component<%u>::function_%u(std::string const&)", (seed >> 12) % 7,
-			(seed >> 8) % 3000);
-		path[depth] = pmf_profile_node(p, depth ? path[depth - 1] : 0,
-			frame(p, seed & 0x8000 ? PMF_FRAME_NATIVE : PMF_FRAME_JIT, "big.so", 6,
-				name, (size_t)len));
-		pmf_profile_add(p, 0, path[depth], 100000 + seed % 1000000, 1 + seed % 3);
+		for (unsigned d = from; d < DEPTH; d++) {
+			enum pmf_frame_kind kind = d > 100 ? PMF_FRAME_KERNEL : PMF_FRAME_NATIVE;
+			char name[96], module[16];
+			int len;
+
+			seed = seed * 1664525 + 1013904223;
+			snprintf(module, sizeof module, "lib%u.so", (seed >> 9) % 9);
+			len = snprintf(name, sizeof name,
+				"library::component<%u>::function_%u(std::string const&)",
+				(seed >> 12) % 7, (seed >> 8) % 3000);
+			path[d] = pmf_profile_node(p, path[d - 1],
+				frame(p, kind, module, strlen(module), name, (size_t)len));
+		}
+		pmf_profile_add(p, 0, path[DEPTH - 1], 1000000 + seed % 1000000, 1);
 	}
 }
 
@@ -219,7 +225,7 @@ bool sample_profile(struct pmf_profile *p, const char *kind)
 	if (strcmp(kind, "normal") == 0) {
 		fill_normal(p);
 	} else if (strcmp(kind, "hostile") == 0) {
-		char longest[20001];
+		char longest[3001];
 
 		add_lines(p, hostile, PMF_ARRAY_SIZE(hostile));
 		memset(longest, 'x', sizeof longest - 1);
@@ -234,7 +240,7 @@ bool sample_profile(struct pmf_profile *p, const char *kind)
 	} else if (strcmp(kind, "deep") == 0) {
 		fill_deep(p, 5000);
 	} else if (strcmp(kind, "big") == 0) {
-		fill_big(p, 100000);
+		fill_big(p, 1000);
 	} else {
 		pmf_profile_release(p);
 		return false;

@@ -2,13 +2,10 @@
 // this draws again what a view needs: a zoom costs what it shows, not what the file holds. There is one
 // path per colour and no element per frame: the frame under the pointer is found by arithmetic. Names
 // come from the profiled program and are hostile: they only ever become textContent.
-(function () {
-"use strict";
-
 const SVG_NS = "http://www.w3.org/2000/svg";
 const HTML_NS = "http://www.w3.org/1999/xhtml";
 // As in render_svg.c.
-const PAD = 10, ROW = 18, STATUS = 30, FOOT_LINE = 16, HEAD = 78;
+const PAD = 10, ROW = 18, STATUS = 30, FOOT_LINE = 16;
 const NARROW = 760, TOOLBAR = 34, TOOLBAR_WIDTH = 500, LEGEND_ROW = 18;
 // Narrower frames are not drawn again; so is what falls into a pixel that its row has filled already.
 const THINNEST = 0.15, FILLED = 0.3;
@@ -79,110 +76,6 @@ function widestChild(i) {
 	return best;
 }
 
-// ---- Numbers as text, as base/units.c writes them ----
-
-function formatTime(ns) {
-	const digits = (x) => String(Number(x.toPrecision(3)));
-	if (ns < 1e3)
-		return Math.round(ns) + " ns";
-	if (ns < 1e6)
-		return digits(ns / 1e3) + " \u00b5s";
-	return ns < 1e9 ? digits(ns / 1e6) + " ms" : (ns / 1e9).toFixed(2) + " s";
-}
-
-function formatCount(x) {
-	return Math.round(x).toLocaleString("en-US");
-}
-
-function formatWeight(ev, x) {
-	return ev.unit === "ns" ? formatTime(x) : formatCount(x);
-}
-
-function percent(part_, whole) {
-	return whole > 0 ? (100 * part_ / whole).toFixed(2) + "%" : "-";
-}
-
-// Half of the 95 % interval of a share that is known from so many samples.
-function errorOf(share, samples) {
-	if (!(samples > 0))
-		return "";
-	const p = Math.min(Math.max(share, 0), 1);
-	return " \u00b1 " + (196 * Math.sqrt(p * (1 - p) / samples)).toFixed(2);
-}
-
-// ---- Names made short, as render_text.c does ----
-
-function columns(text) {
-	let count = 0;
-	for (const c of text) {
-		const cp = c.codePointAt(0);
-		count += cp >= 0x1100 && (cp <= 0x115f || cp >= 0x1f000 || (cp >= 0x2e80 && cp <= 0xa4cf) ||
-			(cp >= 0xac00 && cp <= 0xd7a3) || (cp >= 0xf900 && cp <= 0xfaff) ||
-			(cp >= 0xfe30 && cp <= 0xfe6f) || (cp >= 0xff00 && cp <= 0xff60)) ? 2 : 1;
-	}
-	return count;
-}
-
-function foldBrackets(text, open, close) {
-	let out = "", level = 0;
-	for (let i = 0; i < text.length; i++) {
-		const c = text[i];
-		if (c === open && (level || (/[A-Za-z0-9_]/.test(text[i - 1] || "") &&
-				text.slice(Math.max(i - 8, 0), i) !== "operator"))) {
-			if (level++ === 0)
-				out += open + "\u2026";
-		} else if (c === close && level && text[i - 1] !== "-") {
-			level--;
-		}
-		if (level === 0)
-			out += c;
-	}
-	return level === 0 ? out : text;
-}
-
-function withoutNamespace(text) {
-	let level = 0;
-	for (let i = 0; i < text.length; i++) {
-		const c = text[i];
-		if (c === "<" || c === "(" || c === "{")
-			level++;
-		else if (c === ">" || c === ")" || c === "}")
-			level--;
-		else if (level === 0 && c === " ")
-			return "";
-		else if (level === 0 && c === ":" && text[i + 1] === ":")
-			return text.slice(i + 2);
-	}
-	return "";
-}
-
-function cut(text, room) {
-	if (columns(text) <= room)
-		return text;
-	let out = "", used = 0;
-	for (const c of text) {
-		used += columns(c);
-		if (used > room - 1)
-			break;
-		out += c;
-	}
-	return out + "\u2026";
-}
-
-function shorten(name, room) {
-	if (room < 3)
-		return "";
-	// Most names fit or are short; the longest are cut before anything looks at them.
-	let text = name.length > 4096 ? name.slice(0, 4096) : name, rest;
-	if (columns(text) > room)
-		text = foldBrackets(text, "<", ">");
-	if (columns(text) > room)
-		text = foldBrackets(text, "(", ")");
-	while (columns(text) > room && (rest = withoutNamespace(text)))
-		text = rest;
-	return cut(text, room);
-}
-
 // ---- The view ----
 
 const frames = part("frames"), labels = part("labels"), head = part("head"), foot = part("foot");
@@ -199,8 +92,8 @@ svg.insertBefore(head, null);
 
 const view = {
 	zoom: 0, focus: 0, showFocus: false, hover: -1, icicle: false,
-	pattern: "", matches: null, matchedFrames: 0,
-	width: 0, headHeight: HEAD, deepest: 0, footLines: 0, em: 7.3, footEm: 6.7,
+	pattern: "", matches: null,
+	width: 0, headHeight: 78, deepest: 0, em: 7.3, footEm: 6.7,
 };
 
 const chartWidth = () => view.width - 2 * PAD;
@@ -295,12 +188,13 @@ function drawMarks() {
 	mark(hoverRect, view.hover);
 	mark(focusRect, view.showFocus ? view.focus : -1);
 	const i = view.hover >= 0 ? view.hover : view.focus;
-	const facts = formatWeight(event, total[i]) + (event.unit === "ns" ? "" : " " + event.label) + ", " +
+	const facts = " \u00b7 " + formatWeight(event, total[i]) +
+		(event.unit === "ns" ? "" : " " + event.label) + " \u00b7 " +
 		percent(total[i], total[0]) + errorOf(total[i] / total[0], event.samples[0]) +
-		", self " + percent(self[i], total[0]);
+		" \u00b7 self " + percent(self[i], total[0]);
 	const room = Math.floor(chartWidth() / view.em);
-	const name = cut(nameOf(i), Math.max(room - facts.length - 3, 12));
-	const text = cut(name + "   " + facts, room);
+	const name = cut(nameOf(i), Math.max(room - facts.length, 12));
+	const text = cut(name + facts, room);
 	if (status.textContent !== text)
 		status.textContent = text;
 	status.setAttribute("y", chartBottom() + 18);
@@ -309,7 +203,7 @@ function drawMarks() {
 // ---- Layout ----
 
 function measure(className) {
-	const probe = make(className === "fo" ? foot : labels, "text", {class: className, visibility: "hidden"},
+	const probe = make(className ? foot : labels, "text", {class: className, visibility: "hidden"},
 		"0".repeat(100));
 	const width = probe.getComputedTextLength() / 100;
 	probe.remove();
@@ -331,7 +225,7 @@ function wrap(line, room) {
 
 function layOutLegend(y) {
 	let x = PAD, row = 0;
-	for (let swatch = legend.firstElementChild; swatch; swatch = swatch.nextElementSibling.nextElementSibling) {
+	for (const swatch of legend.querySelectorAll("rect")) {
 		const text = swatch.nextElementSibling, width = 30 + text.getComputedTextLength();
 		if (x > PAD && x + width > view.width) {
 			x = PAD;
@@ -349,7 +243,8 @@ function layOutHead() {
 	const titleRoom = (chartWidth() - (narrow ? 0 : barWidth + 20)) / 10.5;
 	title.textContent = cut(data.title, Math.max(Math.floor(titleRoom), 8));
 	subtitle.textContent = cut(data.ledger[0], Math.floor(chartWidth() / 6.6));
-	set(toolbar.parentNode, {x: view.width - PAD - barWidth, y: narrow ? 54 : 8, width: barWidth, height: 30});
+	set(toolbar.parentNode,
+		{x: view.width - PAD - barWidth, y: narrow ? 54 : 8, width: barWidth, height: 30});
 	toolbar.classList.toggle("left", narrow);
 	view.headHeight = layOutLegend(57 + (narrow ? TOOLBAR : 0));
 	headPage.setAttribute("height", view.headHeight - 4);
@@ -404,7 +299,7 @@ function search(pattern) {
 	view.matches = null;
 	try {
 		const source = pattern.replace(/^@/, "");
-		re = source ? new RegExp(source, /[A-Z]/.test(source) ? "u" : "iu") : null;
+		re = source ? new RegExp(source, /[A-Z]/.test(source) ? "" : "i") : null;
 	} catch (err) {
 		input.classList.add("bad");
 		output.textContent = "not a regular expression";
@@ -417,7 +312,8 @@ function search(pattern) {
 		const fields = pattern[0] === "@" ? [2, 3, 4] : [0];
 		view.matches = new Uint8Array(data.funcs.length / FUNC_FIELDS);
 		for (let f = 0; f < view.matches.length; f++)
-			view.matches[f] = fields.some((k) => re.test(data.strings[data.funcs[f * FUNC_FIELDS + k]]));
+			view.matches[f] = fields.some((k) =>
+				re.test(data.strings[data.funcs[f * FUNC_FIELDS + k]]));
 	}
 	showMatched();
 	draw();
@@ -571,7 +467,8 @@ function onKey(e) {
 function frameAt(e) {
 	const rect = svg.getBoundingClientRect();
 	const x = e.clientX - rect.left, y = e.clientY - rect.top;
-	if (toolbar.contains(e.target) || helpBox.contains(e.target) || e.clientY < Math.max(rect.top, 0) + view.headHeight)
+	const headBottom = Math.max(rect.top, 0) + view.headHeight;
+	if (toolbar.contains(e.target) || helpBox.contains(e.target) || e.clientY < headBottom)
 		return -1;
 	const line = Math.floor((y - chartTop()) / ROW), d = view.icicle ? line : view.deepest - line;
 	if (d < 0 || d > view.deepest || x < PAD || x > PAD + chartWidth())
@@ -675,8 +572,8 @@ function updateButtons() {
 
 const toolbar = makeHtml(head, "bar");
 const output = make(toolbar, "output", {"aria-live": "polite"});
-const input = make(toolbar, "input",
-	{type: "search", placeholder: "Search (regexp)", "aria-label": "Search by regular expression", spellcheck: "false"});
+const input = make(toolbar, "input", {type: "search", placeholder: "Search (regexp)",
+	"aria-label": "Search by regular expression", spellcheck: "false"});
 const resetButton = makeButton("Reset", "Zoom out and clear the search (Esc)", resetAll);
 const flipButton = makeButton("Icicle", "Callers below or above (i)", flip);
 makeButton("?", "Keys (?)", () => toggleHelp());
@@ -720,4 +617,3 @@ window.addEventListener("scroll", followScroll, {passive: true});
 layOut();
 if (svg === document.documentElement && chartBottom() + STATUS > window.innerHeight)
 	window.scrollTo(0, chartBottom() + STATUS - window.innerHeight);
-})();
