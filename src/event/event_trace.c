@@ -182,14 +182,15 @@ int pmf_event_from_breakpoint(const struct pmf_event_env *env, const char *text,
 	struct pmf_event *ev, const char **mods, struct pmf_err *err)
 {
 	const char *p = text + 4;
-	size_t len = strcspn(p, "/:");
 	uint64_t addr, bytes = 0;
 	uint32_t access = 0;
 	struct perf_event_attr *attr;
+	size_t len;
 
 	(void)env;
 	if (strncmp(text, "mem:", 4) != 0)
 		return 1;
+	len = strcspn(p, "/:");
 	if (!pmf_event_number(p, len, &addr))
 		return pmf_err_set(err, PMF_EUSAGE,
 			"'%s' has no address: write mem:0xADDR[/len][:r|w|rw|x], with the address "

@@ -129,9 +129,9 @@ static int explain_missing(const struct pmf_event *ev, const char *name, int err
 	suggest(&near, ev ? ev->label : "", pmu, l);
 	if (hardware && !pmu)
 		pmf_err_set(err, PMF_EUNSUP,
-			"cannot open %s: this machine has no hardware PMU that the kernel could "
-			"use "
-			"(a virtual machine without one?)%s",
+			"cannot open %s: this machine has no hardware PMU (a virtual machine "
+			"without "
+			"one?)%s",
 			name, pmf_buf_str(&near));
 	else if (hardware)
 		pmf_err_set(err, PMF_EUNSUP, "cannot open %s: this processor's PMU cannot do it%s",

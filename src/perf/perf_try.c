@@ -30,7 +30,8 @@ struct trial {
 	int *fds;
 	size_t n;
 	bool user_only;
-	int errnum; /* of the open that failed */
+	bool exercised; /* the workload makes the event happen */
+	int errnum;	/* of the open that failed */
 	struct perf_event_attr last;
 };
 
@@ -63,7 +64,7 @@ static int open_one(
 		t->last.exclude_kernel = t->last.exclude_hv = 1;
 		user_fd = pmf_perf_sys_open(&t->last, 0, -1, -1, 0);
 		/* A PMU that cannot leave the kernel out: the permission is what is missing. */
-		if (user_fd == -EINVAL)
+		if (user_fd == -EINVAL && t->ev->cls == PMF_EVENT_OTHER)
 			t->last = refused;
 		else
 			fd = user_fd;
@@ -190,16 +191,13 @@ static bool exercise(const struct pmf_event *ev)
 }
 
 /* Run the workload with every descriptor counting. */
-static bool run(const struct trial *t)
+static void run(struct trial *t)
 {
-	bool exercised;
-
 	for (size_t i = 0; i < t->n; i++)
 		ioctl(t->fds[i], PERF_EVENT_IOC_ENABLE, 0);
-	exercised = exercise(t->ev);
+	t->exercised = exercise(t->ev);
 	for (size_t i = 0; i < t->n; i++)
 		ioctl(t->fds[i], PERF_EVENT_IOC_DISABLE, 0);
-	return exercised;
 }
 
 static uint64_t read_sum(const struct trial *t)
@@ -234,7 +232,7 @@ static size_t count_samples(const struct perf_event_mmap_page *meta, size_t page
 
 /* Run with a ring on every descriptor. Returns the number of samples, or a negative errno if there
  * is no memory for a ring. */
-static long run_sampled(const struct trial *t)
+static long run_sampled(struct trial *t)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = (RING_PAGES + 1) * page, n = 0;
 	void **rings = pmf_calloc(t->n, sizeof *rings);
@@ -306,23 +304,29 @@ static void try_sampling(struct trial *t, uint64_t counted, struct pmf_perf_try 
 		explain(t, out);
 		return;
 	}
+	out->opens = true;
 	out->precise_ip = precise;
-	if (!out->exercised) {
-		out->samples = true;
-		say(out, "not exercised: it opens for sampling, but the trial cannot make it "
-			 "happen");
-		return;
-	}
 	found = run_sampled(t);
-	out->samples = found > 0;
+	out->counts |= read_sum(t) > 0;
+	out->exercised = t->exercised || out->counts;
+	out->samples = found > 0 || (found == 0 && !out->exercised);
 	if (found < 0)
 		snprintf(out->why, sizeof out->why,
 			"no memory for a ring of %d pages (%s): kernel.perf_event_mlock_kb and "
 			"'ulimit -l' limit it",
 			RING_PAGES, strerror((int)-found));
+	else if (!out->exercised)
+		say(out, "not exercised: it opens for sampling, but the trial cannot make it "
+			 "happen");
 	else if (found == 0)
-		say(out, counted ? "counts, but gave no sample in a millisecond of work"
-				 : "opens, but counted nothing in a millisecond of work");
+		say(out, out->counts ? "counts, but gave no sample in a millisecond of work"
+				     : "opens, but counted nothing in a millisecond of work");
+}
+
+/* Where the period depends on how often the event happens, or where it may not sample at all. */
+static bool count_first(const struct pmf_event *ev)
+{
+	return ev->cls == PMF_EVENT_HARDWARE || ev->cls == PMF_EVENT_OTHER;
 }
 
 void pmf_perf_try_event(const struct pmf_event *ev, struct pmf_perf_try *out)
@@ -330,7 +334,7 @@ void pmf_perf_try_event(const struct pmf_event *ev, struct pmf_perf_try *out)
 	struct pmf_err err = PMF_ERR_INIT;
 	struct pmf_perf_limits l;
 	struct trial t;
-	uint64_t counted;
+	uint64_t counted = 0;
 
 	memset(out, 0, sizeof *out);
 	pmf_perf_limits_read(&l);
@@ -339,17 +343,19 @@ void pmf_perf_try_event(const struct pmf_event *ev, struct pmf_perf_try *out)
 		return;
 	}
 	trial_init(&t, ev, &l);
-	if (open_all(&t, 0, 0)) {
-		out->opens = true;
-		out->exercised = run(&t);
+	if (count_first(ev) && open_all(&t, 0, 0)) {
+		run(&t);
 		counted = read_sum(&t);
+		out->opens = true;
 		out->counts = counted > 0;
-		out->exercised |= out->counts;
+		out->exercised = t.exercised || out->counts;
 		close_all(&t);
-		try_sampling(&t, counted, out);
-	} else {
-		explain(&t, out);
 	}
+	/* A tracepoint costs tens of milliseconds to close: one open must do. */
+	if (out->opens || !count_first(ev))
+		try_sampling(&t, counted, out);
+	else
+		explain(&t, out);
 	out->user_only = t.user_only && out->opens;
 	trial_release(&t);
 }
@@ -376,8 +382,7 @@ bool pmf_perf_has_pmu(struct pmf_err *why)
 				"work (a virtual machine without a real PMU?)");
 	} else if (t.errnum == ENOENT || t.errnum == EOPNOTSUPP) {
 		pmf_err_set(why, PMF_EUNSUP,
-			"this machine has no hardware PMU that the kernel could use (a virtual "
-			"machine without one?)");
+			"this machine has no hardware PMU (a virtual machine without one?)");
 	} else {
 		pmf_perf_explain(t.ev, t.errnum, &t.last, &l, why);
 	}

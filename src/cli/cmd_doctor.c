@@ -1,0 +1,409 @@
+/* pmuflame doctor: what limits profiling on this machine, and the command that lifts it. */
+#include "cli.h"
+
+#include "pmuflame/buf.h"
+#include "pmuflame/event.h"
+#include "pmuflame/file.h"
+#include "pmuflame/mem.h"
+#include "pmuflame/perf.h"
+#include "pmuflame/units.h"
+#include <getopt.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum state { STATE_OK, STATE_LIMIT, STATE_BLOCKED };
+enum { CHECKS_MAX = 16, WANTED_HZ = 997, WANTED_RING_KIB = 2048, KALLSYMS_LINES = 4096 };
+
+struct check {
+	const char *name;
+	enum state state;
+	char value[32]; /* of a setting, "" if it is none */
+	char *meaning;
+	const char *command; /* what lifts it, or NULL */
+};
+
+struct doctor {
+	struct pmf_perf_limits limits;
+	bool opens; /* perf_event_open works at all */
+	bool has_pmu;
+	struct check checks[CHECKS_MAX];
+	size_t n;
+};
+
+static const char *const state_names[] = {"ok", "limit", "blocked"};
+
+static struct check *add(struct doctor *d, enum state state, const char *name, const char *command,
+	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+static struct check *add(struct doctor *d, enum state state, const char *name, const char *command,
+	const char *fmt, ...)
+{
+	struct check *c = &d->checks[d->n++];
+	struct pmf_buf meaning = PMF_BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	pmf_buf_vprintf(&meaning, fmt, ap);
+	va_end(ap);
+	*c = (struct check){name, state, "", pmf_buf_detach(&meaning), command};
+	return c;
+}
+
+static void set_value(struct check *c, long long value)
+{
+	snprintf(c->value, sizeof c->value, "%lld", value);
+}
+
+static void check_open(struct doctor *d)
+{
+	struct pmf_perf_features f;
+	struct pmf_err err = PMF_ERR_INIT;
+
+	d->opens = pmf_perf_features_probe(&f, &err) == 0;
+	if (!d->opens)
+		add(d, STATE_BLOCKED, "perf_event_open", NULL, "%s", err.text);
+	else if (!f.format_lost || !f.build_id)
+		add(d, STATE_LIMIT, "perf_event_open", NULL,
+			"events open; this kernel is older than 6.0, so lost samples have no event "
+			"and "
+			"build ids are read from files");
+	else
+		add(d, STATE_OK, "perf_event_open", NULL, "events open");
+}
+
+/* The last resort of every machine must give samples, or nothing does. */
+static void check_sampling(struct doctor *d)
+{
+	struct pmf_event_list list;
+	struct pmf_err err = PMF_ERR_INIT;
+	struct pmf_perf_try t = {.opens = false};
+
+	pmf_event_list_init(&list);
+	if (pmf_event_list_add(&list, "cpu-clock", NULL, NULL, &err) == 0)
+		pmf_perf_try_event(&list.events[0], &t);
+	pmf_event_list_release(&list);
+	if (t.samples)
+		add(d, STATE_OK, "sampling", NULL, "cpu-clock gives samples%s",
+			t.user_only ? ", of user code only" : "");
+	else
+		add(d, STATE_BLOCKED, "sampling", NULL, "cpu-clock gives no samples: %s",
+			t.why[0] ? t.why : err.text);
+}
+
+static void check_paranoid(struct doctor *d)
+{
+	const struct pmf_perf_limits *l = &d->limits;
+	const char *name = "kernel.perf_event_paranoid";
+	struct check *c;
+
+	if (l->cap_perfmon)
+		c = add(d, STATE_OK, name, NULL,
+			"it does not bind this process, which has CAP_PERFMON");
+	else if (l->paranoid <= 1)
+		c = add(d, STATE_OK, name, NULL, "user and kernel code may be sampled");
+	else if (l->paranoid == 2 || d->opens)
+		c = add(d, STATE_LIMIT, name, "sudo sysctl kernel.perf_event_paranoid=1",
+			"user code only: no kernel frames, and context-switches, cpu-migrations "
+			"and "
+			"tracepoints, which happen in the kernel, are refused");
+	else
+		c = add(d, STATE_BLOCKED, name, "sudo sysctl kernel.perf_event_paranoid=1",
+			"Debian's and Ubuntu's kernels refuse every event to users at 3 and above");
+	set_value(c, l->paranoid);
+}
+
+static void check_caps(struct doctor *d)
+{
+	const struct pmf_perf_limits *l = &d->limits;
+	static const char setcap[] =
+		"sudo setcap cap_perfmon,cap_ipc_lock+ep \"$(command -v pmuflame)\"";
+
+	if (l->cap_perfmon)
+		add(d, STATE_OK, "capabilities", NULL, "CAP_PERFMON or CAP_SYS_ADMIN is held");
+	else if (pmf_perf_kernel_permitted(l))
+		add(d, STATE_OK, "capabilities", NULL,
+			"CAP_PERFMON is not held, and not needed with this perf_event_paranoid");
+	else if (l->user_namespace)
+		add(d, STATE_LIMIT, "capabilities", NULL,
+			"this is a user namespace (rootless container), whose capabilities do not "
+			"count for perf events: run outside it, or lower perf_event_paranoid on "
+			"the "
+			"host");
+	else
+		add(d, STATE_LIMIT, "capabilities", setcap,
+			"CAP_PERFMON is not held: with it, perf_event_paranoid would not matter");
+}
+
+static void check_seccomp(struct doctor *d)
+{
+	if (!d->limits.seccomp_filter)
+		add(d, STATE_OK, "seccomp", NULL, "no filter: no container refuses system calls");
+	else if (d->opens)
+		add(d, STATE_OK, "seccomp", NULL,
+			"a filter is set (container or sandbox), and it lets perf_event_open "
+			"through");
+	else
+		add(d, STATE_BLOCKED, "seccomp",
+			"docker run --cap-add PERFMON --security-opt seccomp=unconfined ...",
+			"a filter is set (container or sandbox), and it is likely what refuses "
+			"perf_event_open");
+}
+
+/* x86 says so in its flags, others in the firmware's tables. */
+static bool is_virtual_machine(void)
+{
+	struct pmf_buf info = PMF_BUF_INIT;
+	char line[128];
+	bool is;
+
+	pmf_file_read("/proc/cpuinfo", 8 << 20, &info, NULL);
+	is = strstr(pmf_buf_str(&info), " hypervisor") != NULL;
+	pmf_buf_release(&info);
+	return is || pmf_file_read_line("/sys/hypervisor/type", line, sizeof line, NULL) == 0;
+}
+
+static void check_pmu(struct doctor *d)
+{
+	struct pmf_err why = PMF_ERR_INIT;
+
+	d->has_pmu = pmf_perf_has_pmu(&why);
+	if (d->has_pmu)
+		add(d, STATE_OK, "hardware PMU", NULL, "the cycles counter counts");
+	else if (is_virtual_machine())
+		add(d, STATE_LIMIT, "hardware PMU",
+			"on the host: qemu-system-x86_64 -cpu host,pmu=on ... (VMware: "
+			"\"Virtualize "
+			"CPU performance counters\"; cloud: a bare-metal instance)",
+			"%s: cycles is replaced by cpu-clock, and cache, branch and TLB events "
+			"cannot "
+			"be measured",
+			why.text);
+	else
+		add(d, STATE_LIMIT, "hardware PMU", "sudo dmesg | grep -iE 'pmu|perf'",
+			"%s: cycles is replaced by cpu-clock, and cache, branch and TLB events "
+			"cannot "
+			"be measured; the kernel's log may say why",
+			why.text);
+}
+
+static void check_watchdog(struct doctor *d)
+{
+	const char *name = "kernel.nmi_watchdog";
+	long long on;
+	struct check *c;
+
+	if (pmf_file_read_s64("/proc/sys/kernel/nmi_watchdog", &on, NULL)) {
+		add(d, STATE_OK, name, NULL, "this kernel has no NMI watchdog");
+		return;
+	}
+	if (on && d->has_pmu)
+		c = add(d, STATE_LIMIT, name, "sudo sysctl kernel.nmi_watchdog=0",
+			"the NMI watchdog holds one counter of each CPU: events share the others, "
+			"and "
+			"a group as large as the PMU never runs");
+	else
+		c = add(d, STATE_OK, name, NULL, "the NMI watchdog takes no counter");
+	set_value(c, on);
+}
+
+/* The pool that rings come from belongs to the user: perf_event_mlock_kb for each CPU and
+ * RLIMIT_MEMLOCK once (perf_event_open(2)). */
+static void check_mlock(struct doctor *d)
+{
+	const struct pmf_perf_limits *l = &d->limits;
+	const char *name = "kernel.perf_event_mlock_kb";
+	struct rlimit lock = {0, 0};
+	struct check *c;
+	unsigned long long kib = l->mlock_kb > 0 ? (unsigned long long)l->mlock_kb : 0;
+
+	getrlimit(RLIMIT_MEMLOCK, &lock);
+	kib += lock.rlim_cur / 1024 / (unsigned)l->cpus_online;
+	if (l->cap_ipc_lock || l->paranoid < 0 || lock.rlim_cur == RLIM_INFINITY)
+		c = add(d, STATE_OK, name, NULL, "it does not bind this process");
+	else if (kib >= WANTED_RING_KIB)
+		c = add(d, STATE_OK, name, NULL, "rings may take %llu KiB of each CPU", kib);
+	else
+		c = add(d, STATE_LIMIT, name, "sudo sysctl kernel.perf_event_mlock_kb=8192",
+			"rings may take %llu KiB of each CPU: with whole stacks in each sample "
+			"they "
+			"fill within a few samples, and samples get lost under load",
+			kib);
+	set_value(c, l->mlock_kb);
+}
+
+static void check_rate(struct doctor *d)
+{
+	const char *name = "kernel.perf_event_max_sample_rate";
+	struct check *c;
+
+	if (d->limits.max_rate_hz >= WANTED_HZ || d->limits.max_rate_hz == 0)
+		c = add(d, STATE_OK, name, NULL, "the default of %d Hz fits", WANTED_HZ);
+	else
+		c = add(d, STATE_LIMIT, name,
+			"sudo sysctl kernel.perf_event_max_sample_rate=100000",
+			"samples come at %lld Hz at most, less than the default of %d Hz (the "
+			"kernel "
+			"lowers it by itself when interrupts take long)",
+			d->limits.max_rate_hz, WANTED_HZ);
+	set_value(c, d->limits.max_rate_hz);
+}
+
+/* Addresses in /proc/kallsyms are zeros for who may not see them; the first few are zero anyway. */
+static bool kernel_names_visible(void)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	char line[1024];
+	bool visible = false;
+
+	for (int i = 0; f && !visible && i < KALLSYMS_LINES && fgets(line, sizeof line, f); i++)
+		visible = strtoull(line, NULL, 16) != 0;
+	if (f)
+		fclose(f);
+	return visible;
+}
+
+static void check_kptr(struct doctor *d)
+{
+	const char *name = "kernel.kptr_restrict";
+	struct check *c;
+
+	if (kernel_names_visible())
+		c = add(d, STATE_OK, name, NULL, "kernel frames get their names");
+	else if (!pmf_perf_kernel_permitted(&d->limits))
+		c = add(d, STATE_OK, name, NULL,
+			"kernel names are hidden, but kernel frames are not sampled either");
+	else
+		c = add(d, STATE_LIMIT, name, "sudo sysctl kernel.kptr_restrict=0",
+			"kernel frames are sampled, but /proc/kallsyms hides their names");
+	set_value(c, d->limits.kptr_restrict);
+}
+
+static void check_tracefs(struct doctor *d)
+{
+	struct pmf_err err = PMF_ERR_INIT;
+	int ret = pmf_event_tracefs_check(&err);
+
+	if (ret == 0)
+		add(d, STATE_OK, "tracefs", NULL, "tracepoints can be looked up");
+	else
+		add(d, STATE_LIMIT, "tracefs",
+			ret == PMF_EPERM ? "sudo mount -o remount,mode=755 /sys/kernel/tracing"
+					 : "sudo mount -t tracefs nodev /sys/kernel/tracing",
+			ret == PMF_EPERM ? "no tracepoints: tracefs is closed to this user"
+					 : "no tracepoints: tracefs is not mounted");
+}
+
+static void print_text(const struct doctor *d, bool blocked)
+{
+	bool sysctl = false;
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct check *c = &d->checks[i];
+
+		printf("%-8s %s%s%s: %s\n", state_names[c->state], c->name,
+			c->value[0] ? " = " : "", c->value, c->meaning);
+		if (c->command)
+			printf("%-8s   %s\n", "", c->command);
+		sysctl |= c->command && strncmp(c->command, "sudo sysctl", 11) == 0;
+	}
+	if (sysctl)
+		puts("\nA sysctl lasts until the next boot; a line such as "
+		     "'kernel.perf_event_paranoid = 1' in\n/etc/sysctl.d/99-pmuflame.conf keeps "
+		     "it.");
+	puts(blocked ? "\nNothing can be sampled here until what is blocked is lifted."
+		     : "\nPrograms can be sampled here.");
+}
+
+static void print_json(const struct doctor *d, bool blocked)
+{
+	json_t *checks = json_array(), *root;
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct check *c = &d->checks[i];
+
+		json_array_append_new(checks,
+			json_pack("{ss ss ss? ss ss?}", "name", c->name, "state",
+				state_names[c->state], "value", c->value[0] ? c->value : NULL,
+				"meaning", c->meaning, "command", c->command));
+	}
+	root = json_pack("{sb so}", "blocked", blocked, "checks", checks);
+	json_dumpf(root, stdout, JSON_INDENT(2));
+	putchar('\n');
+	json_decref(root);
+}
+
+static int examine(bool json)
+{
+	static void (*const checks[])(struct doctor *) = {check_open, check_sampling,
+		check_paranoid, check_caps, check_seccomp, check_pmu, check_watchdog, check_mlock,
+		check_rate, check_kptr, check_tracefs};
+	struct doctor d = {.n = 0};
+	bool blocked = false;
+
+	_Static_assert(PMF_ARRAY_SIZE(checks) <= CHECKS_MAX, "each check adds one line");
+	pmf_perf_limits_read(&d.limits);
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(checks); i++)
+		checks[i](&d);
+	for (size_t i = 0; i < d.n; i++)
+		blocked |= d.checks[i].state == STATE_BLOCKED;
+	if (json)
+		print_json(&d, blocked);
+	else
+		print_text(&d, blocked);
+	for (size_t i = 0; i < d.n; i++)
+		free(d.checks[i].meaning);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return pmf_cli_failf(
+			PMF_EXIT_FAILED, "cannot write the findings to the standard output");
+	return blocked ? PMF_EXIT_NO : PMF_EXIT_OK;
+}
+
+static const char help[] =
+	"Usage: pmuflame doctor [--json]\n"
+	"\n"
+	"Say what limits profiling on this machine, each with the command that lifts it. A line\n"
+	"starts with ok, with limit (less can be seen), or with blocked (nothing can be sampled:\n"
+	"exit status 1).\n"
+	"\n"
+	"  --json      an object instead of text\n"
+	"  -h, --help  this text\n";
+
+static int run(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	bool json = false;
+	int c;
+
+	optind = 0; /* main may have parsed before: start over (getopt(3)) */
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (c == 'h') {
+			fputs(help, stdout);
+			return PMF_EXIT_OK;
+		}
+		if (c != 'j')
+			return pmf_cli_failf(PMF_EXIT_USAGE,
+				"doctor does not know '%s': 'pmuflame doctor --help' shows its "
+				"options",
+				argv[optind - 1]);
+		json = true;
+	}
+	if (optind < argc)
+		return pmf_cli_failf(
+			PMF_EXIT_USAGE, "doctor takes no argument such as '%s'", argv[optind]);
+	return examine(json);
+}
+
+const struct pmf_cmd pmf_cmd_doctor = {
+	"doctor",
+	"say what limits profiling here, and the command that lifts it",
+	run,
+};
