@@ -41,10 +41,12 @@ setup()
 	three=$(share cpu-clock cost_three)
 	one=$(share cpu-clock cost_one)
 	within "$(awk "BEGIN { print 100 * $three / ($three + $one) }")" 73 77
-	within "$(number '.events[0] | .weight / .counted')" 0.99 1.0001
 	within "$(number '.events[0] | (.weight + .unsampled) / .counted')" 0.999 1.001
 	[ "$(number '.events[0].scale')" = 1 ]
 	[ "$(number '.events[0].lost')" = 0 ]
+	# At the default rate what a busy machine's timers miss does not reach a percent.
+	profile -e cpu-clock -- ratio --seconds 2.1
+	within "$(number '.events[0] | .weight / .counted')" 0.99 1.0001
 }
 
 @test "60 C++ frames without frame pointers reach the root" {

@@ -80,7 +80,12 @@ struct pmf_stacks {
 	uint64_t lost_records;
 	uint64_t swept_ns;
 	uint64_t now_ns;
-	uint64_t *read_elsewhere; /* per event: READ of tasks that belong to no cost any more */
+	uint64_t *read_elsewhere; /* per event: READ of processes that were settled */
+	/* Per process frame, events in a row: counted and not sampled; negative where the samples
+	 * weigh more. */
+	int64_t *deficits;
+	uint32_t *deficit_nodes;
+	size_t nr_deficits, cap_deficits;
 };
 
 int pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,
@@ -90,8 +95,12 @@ void pmf_stacks_release(struct pmf_stacks *s);
 int pmf_stacks_record(void *ctx, const struct pmf_record *rec);
 /* The cost record of @proc, made if new. */
 struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *proc);
-/* Draw what @proc counted beyond its samples, and forget its numbers. */
+/* Add what @proc counted beyond its samples to its name's deficit, and forget its numbers. */
 void pmf_stacks_settle(struct pmf_stacks *s, struct pmf_process *proc);
+/* The deficits of the process frame @node, one per event; there are as many as names of processes. */
+int64_t *pmf_stacks_deficits(struct pmf_stacks *s, uint32_t node);
+/* Draw the deficits of event @e, so that samples and [unsampled] add up to the count. */
+void pmf_stacks_draw_unsampled(struct pmf_stacks *s, size_t e);
 
 /* ---- totals.c: counters against samples, and the ledger ---- */
 

@@ -51,6 +51,8 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	pmf_unwinder_free(s->unwinder);
 	pmf_weights_release(&s->weights);
 	free(s->image_strings);
+	free(s->deficits);
+	free(s->deficit_nodes);
 	free(s->unsampled_frames);
 	free(s->read_elsewhere);
 	memset(s, 0, sizeof *s);
@@ -84,28 +86,62 @@ struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *
 	return c;
 }
 
+int64_t *pmf_stacks_deficits(struct pmf_stacks *s, uint32_t node)
+{
+	size_t n = s->list->n, i = 0;
+
+	while (i < s->nr_deficits && s->deficit_nodes[i] != node)
+		i++;
+	if (i == s->nr_deficits) {
+		s->deficits = pmf_reallocarray(s->deficits, (i + 1) * n, sizeof *s->deficits);
+		memset(s->deficits + i * n, 0, n * sizeof *s->deficits);
+		PMF_PUSH(s->deficit_nodes, s->nr_deficits, s->cap_deficits) = node;
+	}
+	return s->deficits + i * n;
+}
+
 void pmf_stacks_settle(struct pmf_stacks *s, struct pmf_process *proc)
 {
 	struct pmf_proc_cost *c = proc->user;
+	int64_t *deficits;
 	size_t n = s->list->n;
 
 	if (!c)
 		return;
 	c = pmf_stacks_cost(s, proc);
+	deficits = pmf_stacks_deficits(s, c->node);
 	for (size_t e = 0; e < n; e++) {
-		uint64_t counted = c->counted[e], sampled = c->counted[n + e];
-
-		s->read_elsewhere[e] += counted;
-		if (counted <= sampled)
-			continue;
-		pmf_profile_add(s->profile, e,
-			pmf_profile_node(s->profile, c->node, s->unsampled_frames[e]),
-			counted - sampled, 0);
-		s->profile->events[e].unsampled += counted - sampled;
+		deficits[e] += (int64_t)(c->counted[e] - c->counted[n + e]);
+		s->read_elsewhere[e] += c->counted[e];
 	}
 	free(c);
 	proc->user = NULL;
 	proc->refs--;
+}
+
+void pmf_stacks_draw_unsampled(struct pmf_stacks *s, size_t e)
+{
+	struct pmf_profile_event *pe = &s->profile->events[e];
+	size_t n = s->list->n;
+	uint64_t missing = pe->counted > pe->weight ? pe->counted - pe->weight : 0, sum = 0;
+
+	for (size_t i = 0; i < s->nr_deficits; i++)
+		sum += (uint64_t)PMF_MAX(s->deficits[i * n + e], (int64_t)0);
+	/* The kernel swaps half-run periods between tasks of one family, so a name can have more
+	 * samples than it counted: the others' shares then shrink to what is missing in all. */
+	for (size_t i = 0; i < s->nr_deficits && sum > 0; i++) {
+		int64_t deficit = s->deficits[i * n + e];
+		uint64_t share;
+
+		if (deficit <= 0)
+			continue;
+		share = (uint64_t)((double)deficit / (double)sum * (double)missing);
+		pmf_profile_add(s->profile, e,
+			pmf_profile_node(
+				s->profile, s->deficit_nodes[i], s->unsampled_frames[e]),
+			share, 0);
+		pe->unsampled += share;
+	}
 }
 
 /* Settle the processes that left a while ago and let the table forget them. */

@@ -63,20 +63,28 @@ static double scale_of(const struct pmf_event *ev, const struct pmf_perf_totals 
 	return ratio < 1.001 ? 1 : ratio;
 }
 
-static void note_counts(struct pmf_profile *p, size_t e, const struct pmf_perf_totals *t)
+static void note_counts(
+	struct pmf_profile *p, size_t e, const struct pmf_event *ev, const struct pmf_perf_totals *t)
 {
-	struct pmf_profile_event *pe = &p->events[e];
+	const struct pmf_profile_event *pe = &p->events[e];
 
 	if (t->running_ns == 0 && t->dummy_running_ns > 0)
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 			"'%s' was opened and never ran: its group needs more counters than the PMU "
 			"has, or something else holds them",
 			pe->label);
-	else if (t->value == 0)
+	else if (t->value == 0 && ev->cls == PMF_EVENT_HARDWARE)
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
-			"'%s' was opened and counted 0: either it did not happen, or this PMU "
-			"accepts "
+			"'%s' was opened and counted 0: either it did not happen, or this PMU accepts "
 			"the code without counting it",
+			pe->label);
+	else if (t->value == 0)
+		pmf_profile_note(
+			p, PMF_NOTE_INFO, (int)e, "no samples: '%s' did not happen", pe->label);
+	else if (pe->samples == 0)
+		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
+			"no samples: no task counted a whole period of '%s'; a longer run, a higher "
+			"-F or a smaller -c takes some",
 			pe->label);
 }
 
@@ -96,46 +104,34 @@ static void tame_periods(struct pmf_profile *p, size_t e)
 }
 
 /* The tasks that were not inherited by anybody, the command's first thread above all, tell nothing
- * when they exit: theirs is what remains of the total. */
-static void share_remainder(
-	struct pmf_stacks *s, size_t e, uint64_t total, struct pmf_process *main)
+ * when they exit: theirs is what remains of the total. Descendants that still run share it in
+ * proportions that nobody told, so then it stands at the root. */
+static void share_remainder(struct pmf_stacks *s, size_t e, struct pmf_process *main)
 {
-	struct pmf_profile_event *pe = &s->profile->events[e];
-	uint64_t known = s->read_elsewhere[e], sampled_alive = 0, rest;
-	size_t n = s->list->n, alive = 0;
+	uint64_t total = s->profile->events[e].counted, known = s->read_elsewhere[e], rest;
+	size_t n = s->list->n;
+	bool shared = !main;
 
 	for (size_t i = 0; i < s->table.n; i++) {
-		struct pmf_proc_cost *c = s->table.procs[i]->user;
+		const struct pmf_process *proc = s->table.procs[i];
+		const struct pmf_proc_cost *c = proc->user;
 
-		if (!c)
-			continue;
-		known += c->counted[e];
-		if (!s->table.procs[i]->exited && s->table.procs[i] != main) {
-			alive++;
-			sampled_alive += c->counted[n + e] > c->counted[e]
-						 ? c->counted[n + e] - c->counted[e]
-						 : 0;
-		}
+		known += c ? c->counted[e] : 0;
+		shared |= c && !proc->exited && proc != main;
 	}
 	rest = total > known ? total - known : 0;
-	if (main && alive == 0) {
+	if (!shared) {
 		pmf_stacks_cost(s, main)->counted[e] += rest;
 		return;
 	}
-	/* Descendants that still run share the remainder with the command in proportions that
-	 * nobody told: what goes beyond all their samples stands at the root. */
-	if (main) {
-		struct pmf_proc_cost *c = pmf_stacks_cost(s, main);
-		uint64_t own =
-			c->counted[n + e] > c->counted[e] ? c->counted[n + e] - c->counted[e] : 0;
+	pmf_stacks_deficits(s, 0)[e] += (int64_t)rest;
+	for (size_t i = 0; i < s->table.n; i++) {
+		struct pmf_proc_cost *c = s->table.procs[i]->user;
 
-		sampled_alive += own;
-	}
-	if (rest > sampled_alive) {
-		pmf_profile_add(s->profile, e,
-			pmf_profile_node(s->profile, 0, s->unsampled_frames[e]),
-			rest - sampled_alive, 0);
-		pe->unsampled += rest - sampled_alive;
+		if (!c || (s->table.procs[i]->exited && s->table.procs[i] != main))
+			continue;
+		pmf_stacks_deficits(s, 0)[e] += (int64_t)(c->counted[e] - c->counted[n + e]);
+		c->counted[e] = c->counted[n + e];
 	}
 }
 
@@ -218,13 +214,15 @@ int pmf_totals_end(
 		pe->scale = scale_of(&s->list->events[e], &t);
 		pe->lost = t.lost;
 		pe->lost_known = src->facts.lost_per_event;
-		note_counts(p, e, &t);
-		share_remainder(s, e, t.value, main);
+		note_counts(p, e, &s->list->events[e], &t);
+		share_remainder(s, e, main);
 	}
 	note_survivors(s, main);
 	settle_all(s);
-	for (size_t e = 0; e < s->list->n; e++)
+	for (size_t e = 0; e < s->list->n; e++) {
+		pmf_stacks_draw_unsampled(s, e);
 		tame_periods(p, e);
+	}
 	note_quality(s, src);
 	return 0;
 }
