@@ -156,7 +156,8 @@ function draw() {
 		if (list.length)
 			make(faded, "path", {class: paths[c].getAttribute("class"), d: list.join("")});
 	});
-	frames.classList.toggle("dim", view.matches !== null);
+	for (const group of [frames, faded])
+		group.classList.toggle("dim", view.matches !== null);
 	drawLabels(texts);
 	drawMarks();
 	updateButtons();
@@ -307,7 +308,6 @@ function search(pattern) {
 		draw();
 		return;
 	}
-	output.title = "";
 	if (re) {
 		const fields = pattern[0] === "@" ? [2, 3, 4] : [0];
 		view.matches = new Uint8Array(data.funcs.length / FUNC_FIELDS);
@@ -332,13 +332,14 @@ function matchedWeight(root) {
 
 function showMatched() {
 	if (!view.matches) {
-		output.textContent = "";
+		output.textContent = output.title = "";
 		return;
 	}
-	let text = percent(matchedWeight(0), total[0]) + " matched";
-	if (view.zoom)
-		text += ", " + percent(matchedWeight(view.zoom), total[view.zoom]) + " of zoom";
-	output.textContent = text;
+	const share = percent(matchedWeight(0), total[0]) + " matched";
+	const ofZoom = view.zoom ?
+		", " + percent(matchedWeight(view.zoom), total[view.zoom]) + " of zoom" : "";
+	output.title = share + ofZoom;
+	output.textContent = view.width < NARROW ? share : share + ofZoom;
 }
 
 function nextMatch(step) {
