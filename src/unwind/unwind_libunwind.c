@@ -26,7 +26,7 @@ _Static_assert(UNW_X86_64_RAX == 0 && UNW_X86_64_RBP == 6 && UNW_X86_64_RSP == 7
 
 enum {
 	NR_REGS = UNW_TDEP_IP + 1,
-	CACHE_ENTRIES = 4096, /* rules per address space, about 200 bytes each */
+	CACHE_ENTRIES = 2048, /* rules per address space, about 200 bytes each */
 	MAX_SIGNAL_RANGES = 16,
 	RED_ZONE = 4096, /* how far below sp a register may have been popped from */
 };

@@ -6,9 +6,11 @@
 
 #include <cmocka.h>
 
+#include "cfi_priv.h"
 #include "pmuflame/unwind.h"
 #include "unwind_priv.h"
-#include <execinfo.h>
+#include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,12 +34,15 @@ struct shot {
 static struct pmf_process_table table;
 static struct pmf_process *self;
 static uint64_t stack_top;
+static int memory_fd = -1;
+static int (*libgcc_backtrace)(int (*fn)(void *ctx, void *arg), void *arg);
+static uintptr_t (*libgcc_ip)(void *ctx);
 static struct pmf_unwind_frame frames[PMF_UNWIND_MAX_FRAMES];
 
 static int setup(void **state)
 {
 	pthread_attr_t attr;
-	void *low, *bt[2];
+	void *low, *libgcc = dlopen("libgcc_s.so.1", RTLD_NOW);
 	size_t size;
 
 	(void)state;
@@ -47,7 +52,12 @@ static int setup(void **state)
 	pthread_attr_getstack(&attr, &low, &size);
 	pthread_attr_destroy(&attr);
 	stack_top = (uint64_t)(uintptr_t)low + size;
-	backtrace(bt, 2); /* loads libgcc now, not in a signal handler */
+	/* By hand, for libunwind has functions of the same names, and backtrace(3) too. */
+	*(void **)&libgcc_backtrace = libgcc ? dlsym(libgcc, "_Unwind_Backtrace") : NULL;
+	*(void **)&libgcc_ip = libgcc ? dlsym(libgcc, "_Unwind_GetIP") : NULL;
+	memory_fd = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	if (!libgcc_backtrace || !libgcc_ip || memory_fd < 0)
+		return -1;
 	return pmf_process_reread(&table, self, NULL);
 }
 
@@ -55,6 +65,8 @@ static int teardown(void **state)
 {
 	(void)state;
 	pmf_process_table_release(&table);
+	close(memory_fd);
+	memory_fd = -1;
 	return 0;
 }
 
@@ -67,15 +79,12 @@ static struct pmf_unwinder *unwinder(enum pmf_unwind_mode mode)
 	return u;
 }
 
-/* Sanitizers watch memcpy, and a dump takes in what they fence off. */
+/* By the kernel's hand: sanitizers and valgrind would object to parts of a raw stack. */
 static void copy_stack(struct shot *s, uint64_t sp, size_t max)
 {
-	const volatile uint64_t *from = (const volatile uint64_t *)(uintptr_t)sp;
-	void *to = s->stack;
-	size_t words = PMF_MIN(max, (size_t)(stack_top - sp)) / 8;
+	ssize_t n = pread(memory_fd, s->stack, PMF_MIN(max, (size_t)(stack_top - sp)), (off_t)sp);
 
-	s->stack_bytes = words * 8;
-	__asm__ volatile("rep movsq" : "+S"(from), "+D"(to), "+c"(words) : : "memory");
+	s->stack_bytes = n > 0 ? (size_t)n / 8 * 8 : 0;
 }
 
 static void take_regs(struct shot *s, const ucontext_t *uc)
@@ -112,13 +121,26 @@ static struct pmf_unwind_out unwind(
 
 static struct shot chain_shot;
 
-/* What libgcc says, from the frame of the function that returns to @ra on: a sanitizer's own
- * backtrace adds frames in front. */
+static int add_ip(void *ctx, void *arg)
+{
+	struct shot *s = arg;
+
+	uintptr_t ip = libgcc_ip(ctx);
+
+	/* After the outermost frame it gives one at 0. */
+	if (s->nr_bt == MAX_BT || ip == 0)
+		return 1;
+	s->bt[s->nr_bt++] = (void *)ip;
+	return 0;
+}
+
+/* What libgcc says, from the frame of the function that returns to @ra on. */
 static void take_backtrace(struct shot *s, const void *ra)
 {
 	int skip = 1;
 
-	s->nr_bt = backtrace(s->bt, MAX_BT);
+	s->nr_bt = 0;
+	libgcc_backtrace(add_ip, s);
 	while (skip < s->nr_bt && s->bt[skip] != ra)
 		skip++;
 	s->nr_bt -= skip - 1;
@@ -264,7 +286,7 @@ static void mappings_found_late_restart_the_walk(void **state)
 
 static struct shot shots[MAX_SHOTS];
 static size_t nr_shots;
-static unsigned long nr_traps;
+static unsigned long nr_traps, shot_every;
 
 static void on_trap(int signo, siginfo_t *info, void *context)
 {
@@ -273,7 +295,7 @@ static void on_trap(int signo, siginfo_t *info, void *context)
 
 	(void)signo;
 	(void)info;
-	if (nr_traps++ % SHOT_EVERY || nr_shots == MAX_SHOTS)
+	if (nr_traps++ % shot_every || nr_shots == MAX_SHOTS)
 		return;
 	nr_shots++;
 	take_regs(s, uc);
@@ -300,15 +322,30 @@ static __attribute__((noinline)) void work(void)
 	}
 }
 
+/* The trap flag: Intel SDM volume 3, "Single-Stepping on Branches, Exceptions, and Interrupts". */
+void test_trap_on(void);
+void test_trap_off(void);
+#define TRAP_FUNCTION(name, insn) \
+	"	.globl " name "\n" name ":\n" \
+	"	.cfi_startproc\n" \
+	"	pushfq\n" \
+	"	.cfi_adjust_cfa_offset 8\n" \
+	"	" insn "\n" \
+	"	popfq\n" \
+	"	.cfi_adjust_cfa_offset -8\n" \
+	"	ret\n" \
+	"	.cfi_endproc\n"
+__asm__("	.text\n" TRAP_FUNCTION("test_trap_on", "orq $0x100, (%rsp)")
+		TRAP_FUNCTION("test_trap_off", "andq $~0x100, (%rsp)"));
+
 static void single_step(void (*fn)(void))
 {
 	struct sigaction sa = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO}, old;
 
 	sigaction(SIGTRAP, &sa, &old);
-	/* The trap flag: Intel SDM volume 3, "Single-Stepping on Branches, Exceptions…". */
-	__asm__ volatile("pushfq\n\torq $0x100, (%%rsp)\n\tpopfq" : : : "memory", "cc");
+	test_trap_on();
 	fn();
-	__asm__ volatile("pushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq" : : : "memory", "cc");
+	test_trap_off();
 	sigaction(SIGTRAP, &old, NULL);
 }
 
@@ -325,15 +362,52 @@ static bool agrees(const struct shot *s, const struct pmf_unwind_out *out)
 	return true;
 }
 
-static int setup_steps(void **state)
+/* Code whose rule changes right at a return address, as after a callee that pops its argument: seen
+ * as a caller's caller first, then stopped at. */
+void test_call_popping(void);
+__asm__("	.text\n"
+	"	.globl test_call_popping\n"
+	"test_leaf:\n"
+	"	.cfi_startproc\n"
+	"	ret\n"
+	"	.cfi_endproc\n"
+	"test_pops:\n"
+	"	.cfi_startproc\n"
+	"	call test_leaf\n"
+	"	ret $8\n"
+	"	.cfi_endproc\n"
+	"test_call_popping:\n"
+	"	.cfi_startproc\n"
+	"	pushq $1\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	call test_pops\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	nop\n"
+	"	ret\n"
+	"	.cfi_endproc\n");
+
+static int setup_shots(void **state, void (*fn)(void), unsigned long every)
 {
+	int ret = setup(state);
+
 	nr_shots = nr_traps = 0;
+	shot_every = every;
 	shots[0].stack = malloc((size_t)MAX_SHOTS * (MAX_DUMP / 2));
 	for (size_t i = 1; i < MAX_SHOTS; i++)
 		shots[i].stack = shots[i - 1].stack + MAX_DUMP / 2;
-	work(); /* resolves what is bound lazily */
-	single_step(work);
-	return setup(state);
+	fn(); /* resolves what is bound lazily */
+	single_step(fn);
+	return ret;
+}
+
+static int setup_work(void **state)
+{
+	return setup_shots(state, work, SHOT_EVERY);
+}
+
+static int setup_popping(void **state)
+{
+	return setup_shots(state, test_call_popping, 1);
 }
 
 static int teardown_steps(void **state)
@@ -348,7 +422,7 @@ static void every_instruction_is_walked_as_libgcc_does(void **state)
 	size_t wrong = 0, differs = 0;
 
 	(void)state;
-	if (nr_shots < 100)
+	if (nr_traps == 0)
 		skip(); /* under valgrind the trap flag does nothing */
 	u = unwinder(PMF_UNWIND_AUTO);
 	plain = unwinder(PMF_UNWIND_AUTO);
@@ -610,6 +684,71 @@ static void nonsense_is_bounded(void **state)
 	assert_true(ends[PMF_END_BROKEN] > 0 && ends[PMF_END_TRUNCATED] > 0);
 }
 
+static void the_entry_point_is_the_root(void **state)
+{
+	struct pmf_unwinder *u = unwinder(PMF_UNWIND_DWARF);
+	struct shot s = {.stack = (uint8_t *)made_stack};
+	size_t nr_tried = 0;
+
+	(void)state;
+	memset(made_stack, 0xff, sizeof made_stack);
+	for (size_t i = 0; i < self->nr_maps; i++) {
+		const struct pmf_map *m = &self->maps[i];
+		const struct pmf_cfi *cfi;
+		struct pmf_unwind_out out;
+
+		/* ld.so's has no CFI; the program's own says that it has no caller. */
+		if (strncmp(m->image->name, "ld-linux", 8) != 0)
+			continue;
+		cfi = pmf_cfi_of(m->image, pmf_arch_native());
+		s.regs[6] = s.regs[7] = SP;
+		s.regs[8] = cfi->entry_rva + m->bias;
+		out = unwind(u, &s, sizeof made_stack, 8192, PMF_UNWIND_MAX_FRAMES);
+		assert_int_equal(out.end, PMF_END_ROOT);
+		assert_int_equal(out.n, 1);
+		nr_tried++;
+	}
+	if (nr_tried == 0)
+		skip(); /* another C library's loader */
+	pmf_unwinder_free(u);
+}
+
+static void hostile_cfi_is_survived(void **state)
+{
+	struct pmf_unwinder *u = unwinder(PMF_UNWIND_AUTO);
+	const struct shot *s = &chain_shot;
+	uint64_t seed = 3;
+	struct pmf_unwind_out out;
+	size_t at, whole = 0;
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		/* The image that most frames of the chain are in: this program. */
+		const struct pmf_map *m = pmf_process_map(self, s->regs[8]);
+		struct pmf_cfi *cfi = (struct pmf_cfi *)pmf_cfi_of(m->image, pmf_arch_native());
+		const uint8_t *good = cfi->eh.data;
+		uint8_t *bad = malloc(cfi->eh.size);
+
+		memcpy(bad, good, cfi->eh.size);
+		for (size_t j = 0; j < cfi->eh.size / 64; j++) {
+			at = random_u64(&seed) % cfi->eh.size;
+			bad[at] = (uint8_t)random_u64(&seed);
+		}
+		cfi->eh.data = bad;
+		self->maps_generation++;
+		out = unwind(u, s, s->stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
+		assert_in_range(out.n, 1, PMF_UNWIND_MAX_FRAMES);
+		whole += out.end == PMF_END_ROOT;
+		cfi->eh.data = good;
+		free(bad);
+	}
+	assert_true(whole < 300);
+	self->maps_generation++;
+	out = unwind(u, s, s->stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
+	assert_int_equal(out.end, PMF_END_ROOT);
+	pmf_unwinder_free(u);
+}
+
 static void another_architecture_is_refused_in_words(void **state)
 {
 	struct pmf_arch other = *pmf_arch_native();
@@ -640,7 +779,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			jit_code_is_crossed_between_compiled_frames, setup_chain, teardown_chain),
 		cmocka_unit_test_setup_teardown(
-			every_instruction_is_walked_as_libgcc_does, setup_steps, teardown_steps),
+			every_instruction_is_walked_as_libgcc_does, setup_work, teardown_steps),
+		cmocka_unit_test_setup_teardown(
+			every_instruction_is_walked_as_libgcc_does, setup_popping, teardown_steps),
 		cmocka_unit_test_setup_teardown(
 			a_signal_frame_leads_to_the_stopped_code, setup, teardown),
 		cmocka_unit_test_setup_teardown(
@@ -649,6 +790,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			chains_that_lead_nowhere_are_broken, setup_made, teardown),
 		cmocka_unit_test_setup_teardown(nonsense_is_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_entry_point_is_the_root, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			hostile_cfi_is_survived, setup_chain, teardown_chain),
 		cmocka_unit_test(another_architecture_is_refused_in_words),
 	};
 
