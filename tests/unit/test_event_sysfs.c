@@ -335,6 +335,7 @@ static void test_unreadable_tracefs(void **state)
 			pmf_event_list_add_in(&t->env, &list, "sched:sched_switch", NULL, NULL,
 				&err) == PMF_EPERM &&
 			strstr(err.text, "cannot look up 'sched:sched_switch'");
+		free(events);
 		_exit(right ? 0 : 1);
 	}
 	assert_true(pid > 0);
