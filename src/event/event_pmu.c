@@ -294,7 +294,8 @@ static int put_event_name(
 	uint64_t config;
 	uint32_t type;
 
-	if (read_pmu_file(c, "events", t->name, t->name_len, line, sizeof line))
+	if (pmf_event_is_event_file(t->name, t->name_len) &&
+		read_pmu_file(c, "events", t->name, t->name_len, line, sizeof line))
 		return put_event_file(c, t, line, rest, end);
 	if (!c->pmu->core || !pmf_event_alias_find(t->name, t->name_len, &type, &config) ||
 		type == PERF_TYPE_SOFTWARE)
@@ -402,6 +403,7 @@ int pmf_event_from_sysfs_name(const struct pmf_event_env *env, const char *text,
 			struct term_ctx c = {env, &list.pmus[i], ev, NULL, false, err};
 
 			if (list.pmus[i].core != (core == 1) ||
+				!pmf_event_is_event_file(text, len) ||
 				!read_pmu_file(&c, "events", text, len, line, sizeof line))
 				continue;
 			ret = add_pmu_event(env, &list, &list.pmus[i], text, len, ev, err);

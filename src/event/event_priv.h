@@ -88,6 +88,9 @@ size_t pmf_pmu_list_nr_cores(const struct pmf_pmu_list *list);
 const struct pmf_pmu *pmf_pmu_list_find(
 	const struct pmf_pmu_list *list, const char *name, size_t len);
 int pmf_event_walk_sysfs(const struct pmf_event_env *env, pmf_event_walk_cb *cb, void *ctx);
+/* Beside each file of an event, NAME, stand NAME.unit, NAME.scale and the like: is @name not one?
+ */
+bool pmf_event_is_event_file(const char *name, size_t len);
 /* The names in a folder that are not hidden, sorted; *@names is freed with pmf_event_names_free. */
 size_t pmf_event_names_read(const char *dir, char ***names);
 void pmf_event_names_free(char **names, size_t n);

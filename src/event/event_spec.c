@@ -173,12 +173,13 @@ static int unknown(const struct pmf_event_env *env, const char *text, struct pmf
 {
 	struct pmf_buf near = PMF_BUF_INIT;
 	char *name = pmf_strdup(text), *colon = strrchr(name, ':');
-	int ret = pmf_event_tracepoint_trouble(env, text, err);
+	int ret;
 
+	if (colon && colon != name && colon[-1] != ':' && colon[1] &&
+		strspn(colon + 1, MODIFIERS) == strlen(colon + 1))
+		*colon = '\0';
+	ret = pmf_event_tracepoint_trouble(env, name, err);
 	if (ret == 0) {
-		if (colon && colon != name && colon[-1] != ':' && colon[1] &&
-			strspn(colon + 1, MODIFIERS) == strlen(colon + 1))
-			*colon = '\0';
 		if (pmf_event_nearest(env, name, &near))
 			ret = pmf_err_set(err, PMF_ENOTFOUND,
 				"no event is called '%.*s' here: did you mean %s? 'pmuflame list' "

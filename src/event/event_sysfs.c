@@ -116,16 +116,14 @@ const struct pmf_pmu *pmf_pmu_list_find(
 	return NULL;
 }
 
-/* Beside each event NAME stand NAME.unit, NAME.scale and the like. */
-static bool is_event_file(const char *name)
+bool pmf_event_is_event_file(const char *name, size_t len)
 {
 	static const char *const beside[] = {".unit", ".scale", ".per-pkg", ".snapshot"};
-	size_t len = strlen(name);
 
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(beside); i++) {
 		size_t tail = strlen(beside[i]);
 
-		if (len > tail && strcmp(name + len - tail, beside[i]) == 0)
+		if (len > tail && memcmp(name + len - tail, beside[i], tail) == 0)
 			return false;
 	}
 	return true;
@@ -145,7 +143,7 @@ int pmf_event_walk_sysfs(const struct pmf_event_env *env, pmf_event_walk_cb *cb,
 			char *name, *path, desc[256] = "";
 			struct pmf_event_info info = {NULL, list.pmus[i].name, desc, "pmu"};
 
-			if (!is_event_file(names[k]))
+			if (!pmf_event_is_event_file(names[k], strlen(names[k])))
 				continue;
 			name = pmf_asprintf("%s/%s/", list.pmus[i].name, names[k]);
 			path = pmf_asprintf("%s/%s", dir, names[k]);
