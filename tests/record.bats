@@ -137,7 +137,7 @@ setup()
 	profile -e cpu-clock -- edge exec-self --seconds 0.4
 	grep -q '^edge;.*burn_before_exec' out/edge.cpu-clock.folded
 	grep -q '^exe;.*burn_after_exec\|^edge[^;]*;.*burn_after_exec' out/edge.cpu-clock.folded
-	! grep -q 'unknown\|+0x' <(grep burn_ out/edge.cpu-clock.folded)
+	run ! grep -q 'burn_.*\(unknown\|+0x\)' out/edge.cpu-clock.folded
 }
 
 @test "functions of a library that comes and goes keep their names" {
@@ -204,6 +204,7 @@ setup()
 @test "stdout and stdin belong to the command, its status is passed on" {
 	run -0 --separate-stderr profile -e cpu-clock -- edge output --times 3
 	[ "${#lines[@]}" -eq 3 ]
+	# shellcheck disable=SC2016 # $x is for the shell that is profiled
 	run -3 profile -q -e cpu-clock -- sh -c 'read x; test "$x" = hello && exit 3' <<<hello
 	run -0 --separate-stderr "$PMUFLAME" -q -o o -e cpu-clock -- sh -c 'exit 0'
 	[ -z "$stderr" ]

@@ -10,7 +10,7 @@ absent() {
 
 check() {
 	command -v xmllint > /dev/null || skip "xmllint is not installed"
-	"$builddir/tests/tools/svg_sample" "$1" > "$BATS_TEST_TMPDIR/$1.svg"
+	"${builddir:?}/tests/tools/svg_sample" "$1" > "$BATS_TEST_TMPDIR/$1.svg"
 	xmllint --noout --nonet --huge "$BATS_TEST_TMPDIR/$1.svg"
 }
 
@@ -46,7 +46,7 @@ check() {
 }
 
 @test "svg: the page's sources can stand in a CDATA section and parse" {
-	absent -F ']]>' "$srcdir"/src/render/web/*
+	absent -F ']]>' "${srcdir:?}"/src/render/web/*
 	command -v node > /dev/null || skip "node is not installed"
 	node --check "$srcdir/src/render/web/svg_text.js"
 	node --check "$srcdir/src/render/web/svg.js"

@@ -11,14 +11,14 @@ setup()
 	# The build tree may lie where other users cannot go.
 	DIR=$(mktemp -d /tmp/pmuflame-bats.XXXXXX)
 	install -m 755 "$PMUFLAME" "$DIR/pmuflame"
-	install -m 755 "$builddir"/tests/workloads/{ratio,edge,tree} "$DIR"
+	install -m 755 "${builddir:?}"/tests/workloads/{ratio,edge,tree} "$DIR"
 	chown nobody "$DIR"
 	cd "$DIR" || return
 }
 
 teardown()
 {
-	[ -z "$DIR" ] || rm -rf "$DIR"
+	[ -z "${DIR:-}" ] || rm -rf "$DIR"
 }
 
 as_nobody()
@@ -84,9 +84,9 @@ need_paranoid_2()
 }
 
 @test "a seccomp filter that refuses the call: one sentence and the remedy" {
-	run -125 --separate-stderr "$builddir/tests/tools/deny_perf" ./pmuflame -e cpu-clock ./ratio --seconds 0.1
-	[ "$(wc -l <<<"$stderr")" -eq 1 ]
+	run -125 --separate-stderr "${builddir:?}/tests/tools/deny_perf" ./pmuflame -e cpu-clock ./ratio --seconds 0.1
+	[ "$(wc -l <<<"${stderr:?}")" -eq 1 ]
 	[[ $stderr == *seccomp* ]]
-	run -1 "$builddir/tests/tools/deny_perf" ./pmuflame doctor
+	run -1 "${builddir:?}/tests/tools/deny_perf" ./pmuflame doctor
 	[[ $output == *seccomp* ]]
 }

@@ -18,7 +18,7 @@ struct pmf_plan_opts {
 	char **specs; /* the --event arguments */
 	size_t nr_specs;
 	uint64_t period, freq_hz; /* -c, -F; 0 if not given */
-	bool strict;		  /* neither the cycles fallback nor dropped preset members */
+	bool strict;              /* neither the cycles fallback nor dropped preset members */
 };
 
 /* Parse the specs, drop from presets what cannot run here, fill in rates, and replace plain cycles
@@ -41,14 +41,14 @@ struct pmf_collect_opts {
 	enum pmf_unwind_mode call_graph;
 	uint32_t stack_bytes;
 	bool inherit;
-	uint64_t duration_ns;	   /* then SIGTERM, five seconds later SIGKILL; 0: no limit */
+	uint64_t duration_ns;      /* then SIGTERM, five seconds later SIGKILL; 0: no limit */
 	pmf_progress_cb *progress; /* about five times a second; may be NULL */
 	void *ctx;
 };
 
 struct pmf_collect_result {
 	int wait_status;    /* of waitpid(2) */
-	int exec_errno;	    /* not 0: the command did not start, and there is no profile */
+	int exec_errno;     /* not 0: the command did not start, and there is no profile */
 	bool duration_over; /* the command was ended by duration_ns */
 };
 

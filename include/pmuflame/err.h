@@ -9,10 +9,10 @@ enum pmf_status {
 	PMF_OK = 0,
 	PMF_EUSAGE = -1,    /* what the user wrote is wrong */
 	PMF_ENOTFOUND = -2, /* no such event, file, process, section */
-	PMF_EPERM = -3,	    /* the kernel or the file system does not permit it */
+	PMF_EPERM = -3,     /* the kernel or the file system does not permit it */
 	PMF_EUNSUP = -4,    /* this machine, kernel or build cannot do it */
 	PMF_EFORMAT = -5,   /* a file or a record is malformed */
-	PMF_EIO = -6,	    /* reading or writing failed */
+	PMF_EIO = -6,       /* reading or writing failed */
 	PMF_ELIMIT = -7,    /* a limit was reached (memory, descriptors, sizes) */
 };
 

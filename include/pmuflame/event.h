@@ -48,7 +48,7 @@ struct pmf_event {
 	bool precise_given; /* precise is what the user asked for; else the highest that opens is
 			       taken */
 	bool user_given;    /* u, k or h was given */
-	int group;	    /* events with the same number ≥ 0 are scheduled together; -1 alone */
+	int group;          /* events with the same number ≥ 0 are scheduled together; -1 alone */
 	char *fallback_reason; /* why label differs from spec, or NULL */
 };
 
@@ -104,8 +104,8 @@ struct pmf_event_info {
 typedef int pmf_event_walk_cb(void *ctx, const struct pmf_event_info *info);
 int pmf_event_walk(pmf_event_walk_cb *cb, void *ctx, struct pmf_err *err);
 
-/* 0 if this user can look tracepoints up; PMF_ENOTFOUND where tracefs is not mounted, PMF_EPERM where
- * it may not be read. The sentence has the command that helps. */
+/* 0 if this user can look tracepoints up; PMF_ENOTFOUND where tracefs is not mounted, PMF_EPERM
+ * where it may not be read. The sentence has the command that helps. */
 int pmf_event_tracefs_check(struct pmf_err *err);
 
 /* The presets: "@default", … and what they stand for. NULL-terminated. */

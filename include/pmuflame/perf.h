@@ -21,8 +21,8 @@ struct pmf_perf_limits {
 	long long kptr_restrict;
 	bool cap_perfmon; /* CAP_PERFMON or CAP_SYS_ADMIN is effective */
 	bool cap_ipc_lock;
-	bool user_namespace;    /* capabilities held here do not count for perf events */
-	bool seccomp_filter;    /* a filter (container, sandbox) decides about system calls */
+	bool user_namespace; /* capabilities held here do not count for perf events */
+	bool seccomp_filter; /* a filter (container, sandbox) decides about system calls */
 	int cpus_online;
 };
 void pmf_perf_limits_read(struct pmf_perf_limits *l);
@@ -31,9 +31,9 @@ bool pmf_perf_kernel_permitted(const struct pmf_perf_limits *l);
 
 /* Fields of struct perf_event_attr that kernels learnt over time, found out by opening. */
 struct pmf_perf_features {
-	bool build_id;	  /* attr.build_id (5.12) */
-	bool format_lost; /* PERF_FORMAT_LOST (6.0) */
-	bool ksymbol;	  /* 5.1 */
+	bool build_id;       /* attr.build_id (5.12) */
+	bool format_lost;    /* PERF_FORMAT_LOST (6.0) */
+	bool ksymbol;        /* 5.1 */
 	bool inherited_read; /* PERF_SAMPLE_READ of inherited events (6.12) */
 };
 /* 0, or the reason why the kernel refuses every event (seccomp filter, perf_event_paranoid 3, no
@@ -43,10 +43,11 @@ int pmf_perf_features_probe(struct pmf_perf_features *f, struct pmf_err *err);
 /* How far an event gets on this machine, by trying it on this thread. */
 struct pmf_perf_try {
 	bool opens, counts, samples;
-	bool exercised; /* the trial made it happen; else counts means little, samples: it opens so */
+	bool exercised; /* the trial made it happen; else counts means little, samples: it opens so
+			 */
 	bool user_only; /* it only opens with exclude_kernel */
 	int precise_ip; /* the highest that opens, if it samples */
-	char why[400];	/* what stopped it: a sentence, "" if nothing did */
+	char why[400];  /* what stopped it: a sentence, "" if nothing did */
 };
 void pmf_perf_try_event(const struct pmf_event *ev, struct pmf_perf_try *out);
 /* As pmf_event_can_open: does it open for sampling here? */

@@ -17,9 +17,9 @@
 #include <sys/types.h>
 
 enum pmf_image_kind {
-	PMF_IMAGE_FILE, /* an ELF file (or something that is none: then elf stays NULL) */
-	PMF_IMAGE_VDSO, /* "[vdso]": read from this process's own */
-	PMF_IMAGE_ANON, /* executable memory without a file: a JIT's code */
+	PMF_IMAGE_FILE,   /* an ELF file (or something that is none: then elf stays NULL) */
+	PMF_IMAGE_VDSO,   /* "[vdso]": read from this process's own */
+	PMF_IMAGE_ANON,   /* executable memory without a file: a JIT's code */
 	PMF_IMAGE_KERNEL, /* "[kernel]": rva is the address; modules included */
 };
 
@@ -30,11 +30,13 @@ struct pmf_image {
 	enum pmf_image_kind kind;
 	const char *path; /* as the kernel said it */
 	const char *name; /* last part of path */
-	uint64_t dev, ino; /* as the kernel said; where it told the build id: 0, and the file's own */
+	uint64_t dev,
+		ino; /* as the kernel said; where it told the build id: 0, and the file's own */
 	uint8_t build_id[20];
 	uint8_t build_id_len; /* 0 if not known */
 	/* Opened by pmf_image_get at the first mapping, so that a file deleted later still has its
-	 * names. fd is -1 and elf NULL if it could not be; why says the reason ("" if it opened). */
+	 * names. fd is -1 and elf NULL if it could not be; why says the reason ("" if it opened).
+	 */
 	int fd;
 	Elf *elf;
 	uint64_t file_bytes;
@@ -44,7 +46,7 @@ struct pmf_image {
 	/* PT_LOAD segments that are executable or readable: file offset ↔ address in the image. */
 	struct pmf_segment *segments;
 	size_t nr_segments;
-	uint8_t *vdso; /* the vDSO's bytes when kind is VDSO; owned */
+	uint8_t *vdso;     /* the vDSO's bytes when kind is VDSO; owned */
 	void *unwind_priv; /* owned by the unwinder, released by its unwind_free */
 	void (*unwind_free)(void *priv);
 };
@@ -54,30 +56,32 @@ struct pmf_segment {
 	uint32_t flags;                  /* PF_X, PF_W, PF_R */
 };
 
-/* One executable mapping of one address space: [start, end) shows the image from file offset pgoff. */
+/* One executable mapping of one address space: [start, end) shows the image from file offset pgoff.
+ */
 struct pmf_map {
 	uint64_t start, end, pgoff;
 	struct pmf_image *image;
-	/* address in the image = va - bias (modulo 2^64): from the segment that covers pgoff, as lld,
-	 * gold, static and static-pie files need p_vaddr - p_offset. For ANON and KERNEL: 0. */
+	/* address in the image = va - bias (modulo 2^64): from the segment that covers pgoff, as
+	 * lld, gold, static and static-pie files need p_vaddr - p_offset. For ANON and KERNEL: 0.
+	 */
 	uint64_t bias;
 	bool from_proc; /* came from /proc, not from a record */
 };
 
 struct pmf_process {
 	pid_t pid;
-	char comm[16];     /* of the main thread */
+	char comm[16];        /* of the main thread */
 	struct pmf_map *maps; /* sorted by start, never overlapping */
 	size_t nr_maps, cap_maps;
 	uint64_t maps_generation; /* grows with every change: caches compare it */
 	bool exited;
 	bool maps_incomplete; /* sideband was lost, or a pc lay outside every map */
-	uint64_t reread_ns; /* last time that /proc/PID/maps was read for a gap */
-	uint32_t nr_threads; /* alive, as far as the records say */
-	uint64_t refs;      /* of the table and of whoever keeps a pointer beyond the next record */
-	void *user;         /* the collector's own, with its release function */
+	uint64_t reread_ns;   /* last time that /proc/PID/maps was read for a gap */
+	uint32_t nr_threads;  /* alive, as far as the records say */
+	uint64_t refs; /* of the table and of whoever keeps a pointer beyond the next record */
+	void *user;    /* the collector's own, with its release function */
 	void (*user_free)(void *user);
-	void *unwind_priv;  /* the unwinder's caches for this address space */
+	void *unwind_priv; /* the unwinder's caches for this address space */
 	void (*unwind_free)(void *priv);
 };
 
@@ -130,9 +134,9 @@ struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, u
 struct pmf_image *pmf_image_kernel(struct pmf_process_table *t);
 struct pmf_image *pmf_image_by_id(const struct pmf_process_table *t, uint32_t id);
 
-/* Read @len bytes at address @rva of the image, as the loader would map the file (read-only data and
- * code; no relocations applied). False if any of it is outside the file. No mmap(2) of the file: a
- * file that is truncated meanwhile must not raise SIGBUS here. */
+/* Read @len bytes at address @rva of the image, as the loader would map the file (read-only data
+ * and code; no relocations applied). False if any of it is outside the file. No mmap(2) of the
+ * file: a file that is truncated meanwhile must not raise SIGBUS here. */
 bool pmf_image_read(const struct pmf_image *im, uint64_t rva, void *out, size_t len);
 
 /* A section by name, decompressed, for as long as the image lives; NULL if there is none or it lies

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 enum pmf_frame_kind {
-	PMF_FRAME_ROOT,	   /* "all" */
+	PMF_FRAME_ROOT,    /* "all" */
 	PMF_FRAME_PROCESS, /* a process, by its comm */
 	PMF_FRAME_KERNEL,
 	PMF_FRAME_NATIVE,
@@ -24,16 +24,17 @@ enum pmf_frame_kind {
 	PMF_FRAME_SPECIAL, /* "[unsampled]", "[kernel time, not permitted]", "[truncated stack]" */
 };
 
-/* One interned frame. Key while recording: (kind, image, module, path, rva); frames made by name have
- * rva 0, no image, and differ by kind and name. All strings are ids in the profile's string table. */
+/* One interned frame. Key while recording: (kind, image, module, path, rva); frames made by name
+ * have rva 0, no image, and differ by kind and name. All strings are ids in the profile's string
+ * table. */
 struct pmf_frame {
 	enum pmf_frame_kind kind;
 	uint32_t module; /* file name of the mapping: "libc.so.6", "[kernel]", "" */
-	uint32_t path;	 /* the whole path, for tooltips and later look-ups */
-	uint64_t rva;	 /* address in the image, 0 when made by name */
+	uint32_t path;   /* the whole path, for tooltips and later look-ups */
+	uint64_t rva;    /* address in the image, 0 when made by name */
 	uint32_t image; /* the recorder's number of the file, for symbolizing; UINT32_MAX if none */
-	uint32_t name;	/* function, demangled; 0 until named */
-	uint32_t file;	/* source file, 0 if not known */
+	uint32_t name;  /* function, demangled; 0 until named */
+	uint32_t file;  /* source file, 0 if not known */
 	uint32_t line;
 	/* Inlined callees at this address, outermost first: frames of kind INLINED, or none. */
 	uint32_t first_inline, nr_inline;
@@ -48,26 +49,26 @@ struct pmf_node {
 
 /* Per-event facts, the numeric half of the ledger. Counts are in events (ns for clocks). */
 struct pmf_profile_event {
-	char *spec;	  /* asked for */
-	char *label;	  /* counted */
-	char *unit;	  /* "ns" or "events" */
+	char *spec;       /* asked for */
+	char *label;      /* counted */
+	char *unit;       /* "ns" or "events" */
 	char *file_name;  /* label made safe, unique among the run's events */
 	uint64_t period;  /* fixed, or 0 */
 	uint64_t freq_hz; /* asked for, or 0 */
-	int precise_ip;	  /* granted */
+	int precise_ip;   /* granted */
 	bool exclude_kernel, exclude_user;
 	char *fallback_reason;
 	uint64_t counted; /* Σ read() over CPUs, not scaled */
 	uint64_t enabled_ns, running_ns,
-		task_ns;	  /* Σ over CPUs; task_ns: the dummy's running time */
-	double scale;		  /* multiplexing: ≥ 1; exactly 1 if it always ran */
+		task_ns;          /* Σ over CPUs; task_ns: the dummy's running time */
+	double scale;             /* multiplexing: ≥ 1; exactly 1 if it always ran */
 	uint64_t samples, weight; /* taken, and Σ of their raw weights */
-	uint64_t unsampled;	  /* counted beyond samples, raw */
-	uint64_t lost;		  /* samples lost; valid if lost_known */
+	uint64_t unsampled;       /* counted beyond samples, raw */
+	uint64_t lost;            /* samples lost; valid if lost_known */
 	bool lost_known;
 	uint64_t throttled; /* THROTTLE records */
 	/* Per sample-column counts, filled by the recorder. */
-	uint64_t cut_stacks;	/* the dump ended before the stack did */
+	uint64_t cut_stacks;    /* the dump ended before the stack did */
 	uint64_t broken_stacks; /* the unwinder gave up elsewhere */
 	uint64_t rooted_stacks; /* reached the outermost frame */
 	uint64_t no_user_stack; /* no user registers: kernel threads, exiting tasks */
@@ -100,11 +101,11 @@ struct pmf_profile {
 	struct pmf_note *notes;
 	size_t nr_notes, cap_notes;
 	/* The run. */
-	char *title;	 /* the target's or command's name */
-	char *command;	 /* the command line, shell-quoted, home as ~; NULL if left out */
+	char *title;     /* the target's or command's name */
+	char *command;   /* the command line, shell-quoted, home as ~; NULL if left out */
 	char *host_note; /* machine, kernel: "x86_64, Linux 6.18.44, 2 CPUs" */
 	uint64_t start_unix_ns, duration_ns;
-	uint64_t lost_sideband;	    /* non-sample records lost */
+	uint64_t lost_sideband;     /* non-sample records lost */
 	uint64_t lost_unattributed; /* LOST records' sum where the kernel has no PERF_FORMAT_LOST */
 	int cpus;
 };
@@ -121,8 +122,8 @@ uint32_t pmf_profile_frame_named(struct pmf_profile *p, enum pmf_frame_kind kind
 /* Name a frame once known: the strings are copied. */
 void pmf_profile_name_frame(
 	struct pmf_profile *p, uint32_t frame, const char *name, const char *file, uint32_t line);
-/* Give @frame one more inlined callee, outermost first. Returns the callee's frame; those returned for
- * the same @frame before may have moved. */
+/* Give @frame one more inlined callee, outermost first. Returns the callee's frame; those returned
+ * for the same @frame before may have moved. */
 uint32_t pmf_profile_add_inline(
 	struct pmf_profile *p, uint32_t frame, const char *name, const char *file, uint32_t line);
 
@@ -136,13 +137,13 @@ void pmf_profile_add(
 void pmf_profile_note(struct pmf_profile *p, enum pmf_note_level level, int event, const char *fmt,
 	...) __attribute__((format(printf, 4, 5)));
 
-/* The ledger of event @event as lines of text ("samples 19,998 · lost 0 …"), the main one first, notes
- * of the run included; what an SVG's footer and the summary print. Control characters in text from
- * outside are replaced. */
+/* The ledger of event @event as lines of text ("samples 19,998 · lost 0 …"), the main one first,
+ * notes of the run included; what an SVG's footer and the summary print. Control characters in text
+ * from outside are replaced. */
 void pmf_profile_ledger(const struct pmf_profile *p, size_t event, struct pmf_buf *out);
 
-/* Write @weight of event @ev into @out (PMF_UNITS_MAX bytes) and return it: time for clocks ("1.23 s"),
- * else a whole count with separators. */
+/* Write @weight of event @ev into @out (PMF_UNITS_MAX bytes) and return it: time for clocks ("1.23
+ * s"), else a whole count with separators. */
 char *pmf_profile_format(const struct pmf_profile_event *ev, double weight, char *out);
 
 /* ---- The call tree by name ---- */
@@ -156,15 +157,15 @@ struct pmf_func {
 
 struct pmf_tree_node {
 	uint32_t func;
-	uint32_t parent;		    /* UINT32_MAX for the root, node 0 */
+	uint32_t parent;                    /* UINT32_MAX for the root, node 0 */
 	uint32_t first_child, next_sibling; /* UINT32_MAX at the end */
-	uint32_t depth;			    /* root 0 */
+	uint32_t depth;                     /* root 0 */
 };
 
 /* Columns are scaled weights and sample counts: total[e * nr_nodes + node] and so on. Functions are
- * ordered by name, then module, then kind, then file, and siblings as their functions, so that the same
- * program draws the same picture. Nodes stand in preorder: a parent before its children, a subtree in
- * one piece. */
+ * ordered by name, then module, then kind, then file, and siblings as their functions, so that the
+ * same program draws the same picture. Nodes stand in preorder: a parent before its children, a
+ * subtree in one piece. */
 struct pmf_tree {
 	const struct pmf_profile *profile; /* borrowed */
 	struct pmf_func *funcs;

@@ -13,14 +13,14 @@
 
 /* How the records of one event id are laid out. */
 struct pmf_layout {
-	uint64_t id;	/* PERF_SAMPLE_IDENTIFIER value */
+	uint64_t id;    /* PERF_SAMPLE_IDENTIFIER value */
 	uint32_t event; /* the caller's number of the event, PMF_NO_EVENT for sideband */
 	uint64_t sample_type;
 	uint64_t read_format;
-	uint64_t regs_user;   /* attr.sample_regs_user */
-	uint64_t period;      /* weight of samples without PERF_SAMPLE_PERIOD */
-	/* Only needed where sample_type has PERF_SAMPLE_BRANCH_STACK or PERF_SAMPLE_REGS_INTR: how long
-	 * those fields are. */
+	uint64_t regs_user; /* attr.sample_regs_user */
+	uint64_t period;    /* weight of samples without PERF_SAMPLE_PERIOD */
+	/* Only needed where sample_type has PERF_SAMPLE_BRANCH_STACK or PERF_SAMPLE_REGS_INTR: how
+	 * long those fields are. */
 	uint64_t branch_sample_type; /* attr.branch_sample_type */
 	uint64_t regs_intr;          /* attr.sample_regs_intr */
 };
@@ -31,8 +31,9 @@ struct pmf_layout {
 struct pmf_layouts {
 	struct pmf_layout *items; /* sorted by id once sealed */
 	size_t n, cap;
-	/* The sample_id trailer that all layouts share, as sample_type bits; 0 if they differ. With it, a
-	 * sideband record of an unknown id can still be read (perf gives 0 to those it makes up). */
+	/* The sample_id trailer that all layouts share, as sample_type bits; 0 if they differ. With
+	 * it, a sideband record of an unknown id can still be read (perf gives 0 to those it makes
+	 * up). */
 	uint64_t common_trailer;
 };
 
@@ -45,8 +46,8 @@ const struct pmf_layout *pmf_layouts_find(const struct pmf_layouts *ls, uint64_t
 
 struct pmf_sample {
 	uint64_t ip, weight;
-	uint64_t count; /* of the event so far, in this task on this CPU; if has_count */
-	bool has_count; /* PERF_SAMPLE_READ of a single event */
+	uint64_t count;            /* of the event so far, in this task on this CPU; if has_count */
+	bool has_count;            /* PERF_SAMPLE_READ of a single event */
 	const uint64_t *callchain; /* unaligned is not possible: records are 8-byte aligned */
 	size_t nr_callchain;
 	uint64_t regs_abi; /* 0: no user registers (PERF_SAMPLE_REGS_ABI_NONE) */
@@ -96,10 +97,11 @@ struct pmf_record {
 	};
 };
 
-/* Parse the record at @data (8-byte aligned, @len bytes: header.size). What it points to lives as long
- * as the bytes. PMF_EFORMAT for anything that does not fit its own sizes; nothing outside [data, data +
- * len) is read. A type without a member in the union gives its header and trailer only. An unknown id is
- * PMF_EFORMAT for SAMPLE and READ, and for the others where the layouts share no trailer. */
+/* Parse the record at @data (8-byte aligned, @len bytes: header.size). What it points to lives as
+ * long as the bytes. PMF_EFORMAT for anything that does not fit its own sizes; nothing outside
+ * [data, data + len) is read. A type without a member in the union gives its header and trailer
+ * only. An unknown id is PMF_EFORMAT for SAMPLE and READ, and for the others where the layouts
+ * share no trailer. */
 int pmf_record_parse(const struct pmf_layouts *ls, const void *data, size_t len,
 	struct pmf_record *out, struct pmf_err *err);
 
@@ -112,9 +114,9 @@ uint64_t pmf_record_time(const struct pmf_layouts *ls, const void *data, size_t 
  * is the size of the stream. */
 struct pmf_ring {
 	const uint8_t *data;
-	size_t size;	     /* power of two */
+	size_t size;         /* power of two */
 	uint64_t head, tail; /* head: bytes that may be read; tail: consumed so far (both grow) */
-	uint8_t *wrap;	     /* room for one record that wraps, 64 KiB; owned by the merge */
+	uint8_t *wrap;       /* room for one record that wraps, 64 KiB; owned by the merge */
 };
 
 struct pmf_merge {
@@ -123,25 +125,25 @@ struct pmf_merge {
 	struct pmf_merge_entry *heap; /* rings with a record waiting, by its time */
 	size_t nr_heap;
 	const struct pmf_layouts *layouts; /* borrowed */
-	uint64_t last_ns;       /* time of the newest record delivered */
-	/* Records older than one already delivered. An NMI inside the kernel's own writing makes a few;
-	 * records without a time are none of them and go out at once. */
+	uint64_t last_ns;                  /* time of the newest record delivered */
+	/* Records older than one already delivered. An NMI inside the kernel's own writing makes a
+	 * few; records without a time are none of them and go out at once. */
 	uint64_t out_of_order;
-	/* Skipped: their bytes made no sense. A record whose size is impossible takes all bytes up to head
-	 * with it, for nothing behind it can be found again; it counts once. */
+	/* Skipped: their bytes made no sense. A record whose size is impossible takes all bytes up
+	 * to head with it, for nothing behind it can be found again; it counts once. */
 	uint64_t malformed;
 };
 
-/* @rings are borrowed until the release, which also frees their wrap buffers. PMF_EFORMAT if a ring's
- * size is no power of two, or its data or tail is not 8-byte aligned. */
+/* @rings are borrowed until the release, which also frees their wrap buffers. PMF_EFORMAT if a
+ * ring's size is no power of two, or its data or tail is not 8-byte aligned. */
 int pmf_merge_init(struct pmf_merge *m, const struct pmf_layouts *layouts, struct pmf_ring **rings,
 	size_t n, struct pmf_err *err);
 void pmf_merge_release(struct pmf_merge *m);
 
-/* Deliver all records older than @until_ns (UINT64_MAX: all there are) in time order. @cb must be done
- * with a record when it returns; its bytes are given back to the kernel (tail moves on) after that. A
- * negative return of @cb stops and is returned; that record counts as delivered. The caller sets every
- * ring's head before the call, and not during it. Does not allocate. */
+/* Deliver all records older than @until_ns (UINT64_MAX: all there are) in time order. @cb must be
+ * done with a record when it returns; its bytes are given back to the kernel (tail moves on) after
+ * that. A negative return of @cb stops and is returned; that record counts as delivered. The caller
+ * sets every ring's head before the call, and not during it. Does not allocate. */
 typedef int pmf_record_cb(void *ctx, const struct pmf_record *rec);
 int pmf_merge_drain(struct pmf_merge *m, uint64_t until_ns, pmf_record_cb *cb, void *ctx);
 

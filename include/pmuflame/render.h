@@ -18,7 +18,7 @@ struct pmf_render_opts {
 struct pmf_renderer {
 	const char *name;   /* as in --format */
 	const char *suffix; /* of the file: "svg" */
-	bool per_event;	    /* one file per event, else one for all (event is then 0) */
+	bool per_event;     /* one file per event, else one for all (event is then 0) */
 	const char *desc;
 	/* Write event @event of @t to @f. Write errors are left in ferror(@f) for the caller; a
 	 * negative status is for what the format cannot express. */

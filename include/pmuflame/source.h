@@ -29,9 +29,9 @@ struct pmf_source_ops {
 
 /* What a source knows beside its records. */
 struct pmf_source_facts {
-	bool live;		/* pids are of this machine, now */
-	bool lost_per_event;	/* totals.lost is filled in */
-	size_t ring_bytes;	/* per CPU, 0 if it does not apply */
+	bool live;              /* pids are of this machine, now */
+	bool lost_per_event;    /* totals.lost is filled in */
+	size_t ring_bytes;      /* per CPU, 0 if it does not apply */
 	uint64_t lost_sideband; /* valid after stop */
 	uint64_t out_of_order, malformed;
 };

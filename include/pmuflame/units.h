@@ -10,11 +10,11 @@
 enum { PMF_UNITS_MAX = 40 }; /* no formatter writes more bytes, the NUL included */
 
 /* Each writes into @out, of PMF_UNITS_MAX bytes at least, and returns it. */
-char *pmf_format_count(char *out, uint64_t n);			/* "1,234,567" */
-char *pmf_format_si(char *out, double n);			/* "1.23 M" */
+char *pmf_format_count(char *out, uint64_t n);                  /* "1,234,567" */
+char *pmf_format_si(char *out, double n);                       /* "1.23 M" */
 char *pmf_format_percent(char *out, double part, double whole); /* "12.34%", "-" of nothing */
-char *pmf_format_bytes(char *out, uint64_t bytes);		/* "32 KiB" */
-char *pmf_format_ns(char *out, uint64_t ns);			/* "1.23 s", "45.6 ms" */
+char *pmf_format_bytes(char *out, uint64_t bytes);              /* "32 KiB" */
+char *pmf_format_ns(char *out, uint64_t ns);                    /* "1.23 s", "45.6 ms" */
 
 /* Whole decimal or 0x numbers, with an optional suffix k, M, G (powers of 1000). PMF_EUSAGE, with
  * @what named in the sentence, for anything else and for what does not fit. */

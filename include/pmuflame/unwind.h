@@ -15,17 +15,17 @@
 enum { PMF_UNWIND_MAX_FRAMES = 1024 };
 
 enum pmf_unwind_end {
-	PMF_END_ROOT,	   /* the outermost frame was reached */
+	PMF_END_ROOT,      /* the outermost frame was reached */
 	PMF_END_TRUNCATED, /* the dump was too short */
-	PMF_END_BROKEN,	   /* no rule, a loop, or memory that cannot be read */
-	PMF_END_FULL,	   /* no room for more frames */
+	PMF_END_BROKEN,    /* no rule, a loop, or memory that cannot be read */
+	PMF_END_FULL,      /* no room for more frames */
 };
 
 /* A user-space moment. Nothing here is copied or kept. */
 struct pmf_unwind_in {
 	const struct pmf_arch *arch;
 	uint64_t regs[PMF_ARCH_MAX_REGS]; /* by perf register number */
-	const uint8_t *stack;		  /* bytes from regs[sp] upwards */
+	const uint8_t *stack;             /* bytes from regs[sp] upwards */
 	size_t stack_bytes;
 	uint64_t stack_asked; /* how much the dump would have held; == stack_bytes if cut */
 	struct pmf_process *process;
@@ -34,9 +34,9 @@ struct pmf_unwind_in {
 };
 
 struct pmf_unwind_frame {
-	uint64_t va;		   /* process virtual address; return addresses are moved by -1 */
+	uint64_t va;               /* process virtual address; return addresses are moved by -1 */
 	const struct pmf_map *map; /* NULL if outside every mapping; valid until the next record */
-	uint64_t rva;		   /* address in map->image (va - bias), or va without a map */
+	uint64_t rva;              /* address in map->image (va - bias), or va without a map */
 };
 
 struct pmf_unwind_out {

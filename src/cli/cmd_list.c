@@ -26,8 +26,8 @@ struct listing {
 	struct row *rows;
 	size_t n, cap;
 	size_t tracepoints_left, pfm_left; /* known, but not tried */
-	char pfm_pmu[64];		   /* a PMU that the latter are of */
-	json_t *json;			   /* the array, or NULL for a table */
+	char pfm_pmu[64];                  /* a PMU that the latter are of */
+	json_t *json;                      /* the array, or NULL for a table */
 };
 
 /* In the order of their groups. */

@@ -13,11 +13,11 @@ enum { PMF_OUTPUT_MAX_FORMATS = 8 };
 
 struct pmf_output_opts {
 	const char *path; /* -o: "DIR/" or a folder that exists, or PREFIX; NULL for here */
-	char *name;	  /* of the target; owned */
+	char *name;       /* of the target; owned */
 	const struct pmf_renderer *formats[PMF_OUTPUT_MAX_FORMATS];
 	size_t nr_formats;
 	/* Set by pmf_output_prepare. */
-	char *prefix;	   /* "DIR/NAME" or PREFIX */
+	char *prefix;      /* "DIR/NAME" or PREFIX */
 	char *prev_prefix; /* where the run before goes: "DIR/NAME.prev"; NULL for an own PREFIX */
 };
 

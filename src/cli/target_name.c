@@ -8,12 +8,12 @@
 
 /* How a program names what it runs. Strings of options are lists between blanks. */
 struct launcher {
-	const char *name;	/* matches NAME and NAME followed by a version: python3.11 */
+	const char *name;       /* matches NAME and NAME followed by a version: python3.11 */
 	const char *subcommand; /* must follow: "run" */
 	const char *with_value; /* options whose value is the next argument */
 	const char *names_next; /* options whose value is the name: "-m", "-jar" */
-	const char *gives_up;	/* options after which nothing has a name: "-c CODE" */
-	bool runs_command;	/* the rest is a command line of its own */
+	const char *gives_up;   /* options after which nothing has a name: "-c CODE" */
+	bool runs_command;      /* the rest is a command line of its own */
 };
 
 static const struct launcher launchers[] = {

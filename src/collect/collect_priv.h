@@ -35,7 +35,7 @@ struct pmf_weights {
 	struct pmf_weight_last {
 		uint64_t id, count;
 		uint32_t tid;
-	} *lasts;
+	} * lasts;
 	size_t n, cap;
 	struct pmf_index index; /* by tid and id */
 	uint64_t *ids;          /* that were ever seen with a count */
@@ -43,8 +43,8 @@ struct pmf_weights {
 };
 
 void pmf_weights_release(struct pmf_weights *w);
-/* The weight of the sample @rec: what its event counted in its task since that task's last sample, if
- * the sample says, else its period. */
+/* The weight of the sample @rec: what its event counted in its task since that task's last sample,
+ * if the sample says, else its period. */
 uint64_t pmf_weights_of(struct pmf_weights *w, const struct pmf_record *rec);
 /* Task @tid has exited. */
 void pmf_weights_forget(struct pmf_weights *w, uint32_t tid);
@@ -97,7 +97,8 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec);
 struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *proc);
 /* Add what @proc counted beyond its samples to its name's deficit, and forget its numbers. */
 void pmf_stacks_settle(struct pmf_stacks *s, struct pmf_process *proc);
-/* The deficits of the process frame @node, one per event; there are as many as names of processes. */
+/* The deficits of the process frame @node, one per event; there are as many as names of processes.
+ */
 int64_t *pmf_stacks_deficits(struct pmf_stacks *s, uint32_t node);
 /* Draw the deficits of event @e, so that samples and [unsampled] add up to the count. */
 void pmf_stacks_draw_unsampled(struct pmf_stacks *s, size_t e);

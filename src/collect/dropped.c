@@ -1,5 +1,6 @@
-/* Commands whose events the kernel drops at exec: those that gain rights by it, and those that their
- * user may run but not read (begin_new_exec in the kernel's fs/exec.c; ptrace(2), "dumpable"). */
+/* Commands whose events the kernel drops at exec: those that gain rights by it, and those that
+ * their user may run but not read (begin_new_exec in the kernel's fs/exec.c; ptrace(2),
+ * "dumpable"). */
 #include "collect_priv.h"
 
 #include "pmuflame/mem.h"

@@ -137,8 +137,7 @@ void pmf_stacks_draw_unsampled(struct pmf_stacks *s, size_t e)
 			continue;
 		share = (uint64_t)((double)deficit / (double)sum * (double)missing);
 		pmf_profile_add(s->profile, e,
-			pmf_profile_node(
-				s->profile, s->deficit_nodes[i], s->unsampled_frames[e]),
+			pmf_profile_node(s->profile, s->deficit_nodes[i], s->unsampled_frames[e]),
 			share, 0);
 		pe->unsampled += share;
 	}

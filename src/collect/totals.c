@@ -63,8 +63,8 @@ static double scale_of(const struct pmf_event *ev, const struct pmf_perf_totals 
 	return ratio < 1.001 ? 1 : ratio;
 }
 
-static void note_counts(
-	struct pmf_profile *p, size_t e, const struct pmf_event *ev, const struct pmf_perf_totals *t)
+static void note_counts(struct pmf_profile *p, size_t e, const struct pmf_event *ev,
+	const struct pmf_perf_totals *t)
 {
 	const struct pmf_profile_event *pe = &p->events[e];
 
@@ -75,7 +75,8 @@ static void note_counts(
 			pe->label);
 	else if (t->value == 0 && ev->cls == PMF_EVENT_HARDWARE)
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
-			"'%s' was opened and counted 0: either it did not happen, or this PMU accepts "
+			"'%s' was opened and counted 0: either it did not happen, or this PMU "
+			"accepts "
 			"the code without counting it",
 			pe->label);
 	else if (t->value == 0)
@@ -83,13 +84,14 @@ static void note_counts(
 			p, PMF_NOTE_INFO, (int)e, "no samples: '%s' did not happen", pe->label);
 	else if (pe->samples == 0)
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
-			"no samples: no task counted a whole period of '%s'; a longer run, a higher "
+			"no samples: no task counted a whole period of '%s'; a longer run, a "
+			"higher "
 			"-F or a smaller -c takes some",
 			pe->label);
 }
 
-/* Before Linux 6.12 samples of software events in frequency mode carry no count of their own, and the
- * period that they carry overstates bursts: the samples then share what was counted. */
+/* Before Linux 6.12 samples of software events in frequency mode carry no count of their own, and
+ * the period that they carry overstates bursts: the samples then share what was counted. */
 static void tame_periods(struct pmf_profile *p, size_t e)
 {
 	struct pmf_profile_event *pe = &p->events[e];
@@ -99,7 +101,8 @@ static void tame_periods(struct pmf_profile *p, size_t e)
 		return;
 	pe->scale = (double)pe->counted / (double)pe->weight;
 	pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
-		"'%s': the kernel's periods added up to %s of the count; all were scaled down alike",
+		"'%s': the kernel's periods added up to %s of the count; all were scaled down "
+		"alike",
 		pe->label, pmf_format_percent(a, (double)pe->weight, (double)pe->counted));
 }
 

@@ -8,9 +8,9 @@
 
 /* Where this machine describes its events. */
 struct pmf_event_env {
-	const char *sysfs;	/* folder with one folder per PMU */
+	const char *sysfs;      /* folder with one folder per PMU */
 	const char *tracefs[2]; /* looked at in this order */
-	bool pfm;		/* ask libpfm4, which looks at the real machine */
+	bool pfm;               /* ask libpfm4, which looks at the real machine */
 };
 extern const struct pmf_event_env pmf_event_env_here;
 

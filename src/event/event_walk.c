@@ -147,7 +147,7 @@ bool pmf_event_nearest(const struct pmf_event_env *env, const char *name, struct
 	pmf_event_walk_in(env, offer_info, &near, NULL);
 	for (size_t i = 0; i < near.n; i++) {
 		pmf_buf_printf(out, "%s%s",
-			i == 0		  ? ""
+			i == 0            ? ""
 			: i + 1 == near.n ? " and "
 					  : ", ",
 			near.best[i].name);

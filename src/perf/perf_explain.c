@@ -104,7 +104,7 @@ static void suggest(
 	pmf_event_walk(consider, &s, NULL);
 	for (size_t i = 0; i < s.n; i++)
 		pmf_buf_printf(out, "%s%s",
-			i == 0	       ? "; "
+			i == 0         ? "; "
 			: i + 1 == s.n ? " and "
 				       : ", ",
 			s.best[i].name);

@@ -239,11 +239,12 @@ static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
 	return 0;
 }
 
-/* One event that is not inherited. A task's events and its child's clone of them can stand in another
- * order, and the kernel, which swaps whole contexts instead of events between such tasks, then hands
- * counts to the wrong event (__perf_event_sync_stat in its core.c pairs them by place); it also lets the
- * command's own events exit with a child, unread. With this one nothing is a clone of the command's
- * context, and all descendants' contexts have one order. docs/adr/0002 has the measurements. */
+/* One event that is not inherited. A task's events and its child's clone of them can stand in
+ * another order, and the kernel, which swaps whole contexts instead of events between such tasks,
+ * then hands counts to the wrong event (__perf_event_sync_stat in its core.c pairs them by place);
+ * it also lets the command's own events exit with a child, unread. With this one nothing is a clone
+ * of the command's context, and all descendants' contexts have one order. docs/adr/0002 has the
+ * measurements. */
 static int open_swap_guard(struct pmf_perf_session *s, struct pmf_err *err)
 {
 	struct perf_event_attr a = {.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_DUMMY};

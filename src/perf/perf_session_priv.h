@@ -18,7 +18,7 @@ struct pmf_perf_cpu {
 	size_t mapped_bytes;
 	struct pmf_ring ring;
 	uint64_t published; /* the tail that the kernel knows */
-	int *group_fds;	    /* leader of each group on this CPU, -1 before it is open */
+	int *group_fds;     /* leader of each group on this CPU, -1 before it is open */
 };
 
 struct pmf_perf_fd {

@@ -31,7 +31,7 @@ struct trial {
 	size_t n;
 	bool user_only;
 	bool exercised; /* the workload makes the event happen */
-	int errnum;	/* of the open that failed */
+	int errnum;     /* of the open that failed */
 	struct perf_event_attr last;
 };
 

@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 enum {
-	MAX_LOADS = 4096,	  /* PT_LOAD entries: ld.so itself has no use for more */
-	MAX_NOTES = 64 * 1024,	  /* bytes of a note segment worth reading */
-	MAX_VDSO = 1024 * 1024,	  /* bytes; it is about 8 KiB */
+	MAX_LOADS = 4096,         /* PT_LOAD entries: ld.so itself has no use for more */
+	MAX_NOTES = 64 * 1024,    /* bytes of a note segment worth reading */
+	MAX_VDSO = 1024 * 1024,   /* bytes; it is about 8 KiB */
 	MAX_INFLATE_RATIO = 1100, /* deflate cannot do better than 1032 : 1 */
 };
 #define MAX_SECTION (UINT64_C(2) << 30)
@@ -182,7 +182,7 @@ enum attempt {
 	OPENED,
 	NOT_ELF,    /* the right file as far as one can know, but no program */
 	OTHER_FILE, /* another file than the one that was mapped */
-	FAILED,	    /* errno says why */
+	FAILED,     /* errno says why */
 };
 
 /* Is what @im has open the file that @w means? The device is not compared: on overlayfs and btrfs

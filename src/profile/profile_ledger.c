@@ -85,8 +85,8 @@ static void rate_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 		pmf_buf_addstr(out, "rate not known");
 	pmf_buf_printf(out, " · precise_ip %d · %s\n", ev->precise_ip,
 		ev->exclude_kernel && ev->exclude_user ? "neither user nor kernel"
-		: ev->exclude_kernel		       ? "user only"
-		: ev->exclude_user		       ? "kernel only"
+		: ev->exclude_kernel                   ? "user only"
+		: ev->exclude_user                     ? "kernel only"
 						       : "user and kernel");
 }
 

@@ -10,7 +10,7 @@ struct svg_frame {
 	uint32_t node;
 	uint32_t parent; /* place in svg.frames */
 	double x, width; /* px, in the chart's own picture */
-	double next_x;	 /* where the next callee goes */
+	double next_x;   /* where the next callee goes */
 };
 
 struct svg {
@@ -21,16 +21,16 @@ struct svg {
 	double width;
 	struct svg_frame *frames;
 	size_t n, cap;
-	uint32_t depth;	      /* of the deepest drawn frame */
-	double total;	      /* weight of everything */
-	size_t pruned;	      /* nodes left out */
+	uint32_t depth;       /* of the deepest drawn frame */
+	double total;         /* weight of everything */
+	size_t pruned;        /* nodes left out */
 	double pruned_weight; /* what the topmost of them hold */
 	unsigned *colour_of_func;
 	/* Colours in use, in the order of their first frame; a frame's CSS class is the place. */
 	unsigned *colours;
 	size_t nr_colours, cap_colours;
 	uint32_t *class_of_colour; /* UINT32_MAX if not in use */
-	struct pmf_buf ledger;	   /* lines of text, the pruning included */
+	struct pmf_buf ledger;     /* lines of text, the pruning included */
 };
 
 /* Append the JSON object that svg.js reads: the frames' numbers as columns, names as a table. */

@@ -46,7 +46,7 @@ static void add_line(struct pmf_symtab *t, struct pmf_buf *names, char *line)
 		.name = (uint32_t)names->len,
 		.module = id,
 		.rank = pmf_sym_rank(name,
-			type == 'T'	     ? 0
+			type == 'T'          ? 0
 			: strchr("wW", type) ? PMF_SYM_WEAK
 					     : PMF_SYM_LOCAL,
 			0),

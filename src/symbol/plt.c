@@ -12,7 +12,7 @@ enum { CHUNK_RELAS = 1024, STUB_ALIGN = 8 };
 struct fill {
 	uint64_t slot;
 	uint64_t resolver; /* of an IFUNC without a symbol, else 0 */
-	uint32_t sym;	   /* index in .dynsym */
+	uint32_t sym;      /* index in .dynsym */
 };
 
 struct fills {

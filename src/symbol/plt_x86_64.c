@@ -16,9 +16,9 @@ static bool slot(const uint8_t *code, size_t len, uint64_t addr, uint64_t *out)
 	size_t at = 0;
 	int32_t rel;
 
-	at = skip(code, len, at, "\xf3\x0f\x1e\xfa", 4, 4);	      /* endbr64 */
-	at = skip(code, len, at, "\x41\xbb", 2, 6);		      /* mold: mov $index, %r11d */
-	at = skip(code, len, at, "\xf2", 1, 1);			      /* bnd */
+	at = skip(code, len, at, "\xf3\x0f\x1e\xfa", 4, 4);           /* endbr64 */
+	at = skip(code, len, at, "\x41\xbb", 2, 6);                   /* mold: mov $index, %r11d */
+	at = skip(code, len, at, "\xf2", 1, 1);                       /* bnd */
 	if (len - at < 6 || code[at] != 0xff || code[at + 1] != 0x25) /* jmp *rel(%rip) */
 		return false;
 	memcpy(&rel, code + at + 2, sizeof rel);

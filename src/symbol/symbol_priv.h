@@ -24,9 +24,9 @@ enum {
 struct pmf_sym {
 	uint64_t start;
 	uint32_t size;
-	uint32_t name;	/* offset into the blob of names */
+	uint32_t name;  /* offset into the blob of names */
 	uint32_t outer; /* the symbol that this one lies in, or UINT32_MAX */
-	uint8_t blob;	/* index of the blob, and PMF_SYM_PLT */
+	uint8_t blob;   /* index of the blob, and PMF_SYM_PLT */
 	uint8_t rank;
 	uint16_t module; /* string id in modules, 0 for none */
 };

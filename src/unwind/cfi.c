@@ -44,9 +44,9 @@ struct cie {
 /* One record of the section: what stands behind its length and id. */
 struct entry {
 	struct pmf_cfi_cursor body;
-	uint64_t next;	  /* offset of the record behind it */
+	uint64_t next;    /* offset of the record behind it */
 	uint64_t cie_off; /* of an FDE's CIE; UINT64_MAX: it is a CIE */
-	bool end;	  /* a zero terminator */
+	bool end;         /* a zero terminator */
 };
 
 static size_t format_bytes(uint8_t encoding)

@@ -37,7 +37,7 @@ struct pmf_cfi {
 struct pmf_cfi_fde {
 	const struct pmf_cfi_section *section;
 	uint64_t start, end; /* the rvas that it covers */
-	uint64_t rva;	     /* of the FDE itself */
+	uint64_t rva;        /* of the FDE itself */
 	bool signal_frame;
 };
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-	ENTRY_CODE_BYTES = 128,		    /* what a start routine without CFI may be long */
+	ENTRY_CODE_BYTES = 128,             /* what a start routine without CFI may be long */
 	MAX_STACK_BYTES = 64 * 1024 * 1024, /* an address this far above sp is on no stack */
 };
 

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 
 enum pmf_step {
-	PMF_STEP_OK,	  /* walk->pc and its registers are the caller's now */
-	PMF_STEP_ROOT,	  /* there is no caller */
+	PMF_STEP_OK,      /* walk->pc and its registers are the caller's now */
+	PMF_STEP_ROOT,    /* there is no caller */
 	PMF_STEP_NO_RULE, /* nothing is known about this code; the registers are as they were */
 	PMF_STEP_FAILED,  /* memory or a rule made no sense; walk->cut says if the dump ended */
 };
@@ -25,8 +25,8 @@ struct pmf_walk {
 	/* Out of a signal frame the stack may continue anywhere; else it only grows outwards. */
 	bool stack_may_jump;
 	const struct pmf_map *map; /* of the current pc, NULL if none */
-	bool may_reread;	   /* /proc may be asked about code outside every mapping */
-	bool cut;		   /* a read went past a dump that was filled to the brim */
+	bool may_reread;           /* /proc may be asked about code outside every mapping */
+	bool cut;                  /* a read went past a dump that was filled to the brim */
 };
 
 /* A word of the dumped stack; a miss is noted. */

@@ -23,7 +23,8 @@ int main(int argc, char **argv)
 		fputs("usage: deny_perf COMMAND [ARG...]\n", stderr);
 		return 2;
 	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog)) {
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog)) {
 		perror("deny_perf: cannot install the filter");
 		return 1;
 	}

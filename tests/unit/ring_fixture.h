@@ -24,9 +24,9 @@ struct ring_fixture {
 	char events[RING_FIXTURE_EVENTS][RING_FIXTURE_NAME];
 	size_t nr_events;
 	struct pmf_layouts layouts; /* sealed */
-	struct pmf_ring *rings;	    /* head is the size of the recording, tail 0 */
-	struct pmf_ring **ptrs;	    /* to each of rings, for pmf_merge_init */
-	uint32_t *cpus;		    /* of each ring */
+	struct pmf_ring *rings;     /* head is the size of the recording, tail 0 */
+	struct pmf_ring **ptrs;     /* to each of rings, for pmf_merge_init */
+	uint32_t *cpus;             /* of each ring */
 	size_t nr_rings, cap_rings;
 };
 

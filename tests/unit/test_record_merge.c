@@ -31,7 +31,7 @@ struct world {
 	struct seen *seen;
 	size_t nr_seen, cap_seen;
 	uint64_t tail_before; /* of ring 0, as its first record is delivered */
-	size_t stop_at;	      /* the callback stops at this record, if not 0 */
+	size_t stop_at;       /* the callback stops at this record, if not 0 */
 	struct build b;
 };
 

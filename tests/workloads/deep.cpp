@@ -12,9 +12,9 @@ namespace
 constexpr int levels = 24;
 
 struct walk {
-	double slice;	 // CPU seconds at each depth that burns
+	double slice;    // CPU seconds at each depth that burns
 	uint64_t result; // keeps the work alive
-	int frames;	 // at the bottom
+	int frames;      // at the bottom
 };
 
 struct stage {

@@ -11,7 +11,7 @@ enum { MAX_THREADS = 10000 };
 struct job {
 	pthread_t thread;
 	double seconds; /* wall clock for long-lived ones, CPU time for short-lived ones */
-	double cpu;	/* used, filled in by the thread */
+	double cpu;     /* used, filled in by the thread */
 };
 
 static WL_FRAME uint64_t work_until(double end)

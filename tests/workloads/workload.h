@@ -34,7 +34,7 @@ void wl_parse(int argc, char **argv, const struct wl_option *options);
 /* Print "PROGRAM: sentence" on stderr and exit(@status). */
 void wl_die(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
 
-double wl_now(void);	    /* monotonic wall clock, seconds */
+double wl_now(void);        /* monotonic wall clock, seconds */
 double wl_thread_cpu(void); /* CPU time of this thread, seconds */
 
 /* A loop whose cost is bound by latency, so that neither alignment nor the neighbour changes it:
