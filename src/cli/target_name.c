@@ -105,7 +105,7 @@ static char *file_safe(const char *name)
 		size_t s = strlen(suffixes[i]);
 
 		if (len > s && strcmp(out + len - s, suffixes[i]) == 0) {
-			out[len -= s] = '\0';
+			out[len - s] = '\0';
 			break;
 		}
 	}

@@ -451,7 +451,7 @@ static int read_fd(
 int pmf_perf_totals(
 	struct pmf_perf_session *s, size_t event, struct pmf_perf_totals *out, struct pmf_err *err)
 {
-	struct pmf_perf_totals sum = {0}, t;
+	struct pmf_perf_totals sum = {0}, t = {0};
 	bool *dummy_seen = pmf_calloc(s->nr_cpus, sizeof *dummy_seen);
 	int ret = 0;
 
@@ -481,7 +481,7 @@ int pmf_perf_totals(
 
 uint64_t pmf_perf_lost_sideband(struct pmf_perf_session *s)
 {
-	struct pmf_perf_totals t;
+	struct pmf_perf_totals t = {0};
 	uint64_t lost = 0;
 
 	for (size_t i = 0; i < s->nr_cpus; i++)

@@ -357,7 +357,7 @@ struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, u
 		pmf_strtab_add(&t->strings, base, path_len(path) - (size_t)(base - path)));
 	im->dev = dev;
 	im->ino = ino;
-	if (w.build_id_len)
+	if (build_id)
 		memcpy(im->build_id, build_id, w.build_id_len);
 	im->build_id_len = (uint8_t)w.build_id_len;
 	elf_version(EV_CURRENT);

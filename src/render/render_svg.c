@@ -76,7 +76,7 @@ static void lay_out(struct svg *s)
 				s->pruned_weight += weight;
 			continue;
 		}
-		if (i > 0) {
+		if (i > 0 && s->frames) {
 			f.x = s->frames[f.parent].next_x;
 			s->frames[f.parent].next_x += f.width;
 		}

@@ -160,7 +160,7 @@ static void add_chunk(
 int pmf_elf_add_symbols(struct pmf_symtab *t, const struct pmf_elf_src *src, uint32_t sh_type)
 {
 	size_t entry = src->elf32 ? sizeof(Elf32_Sym) : sizeof(Elf64_Sym);
-	Elf64_Sym chunk[CHUNK_SYMS];
+	Elf64_Sym chunk[CHUNK_SYMS] = {0};
 	Elf_Scn *scn = NULL;
 	GElf_Shdr sh;
 	size_t count;

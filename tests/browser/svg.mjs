@@ -292,8 +292,10 @@ test("a deep stack starts at its root and can be climbed", "deep", async (page) 
 	assert.ok(await input(page).isVisible());
 	for (let i = 0; i < 60; i++)
 		await page.keyboard.press("ArrowUp");
-	const box = await page.locator("rect.focus").boundingBox();
-	assert.ok(box.y > 0 && box.y < 800);
+	await page.waitForFunction(() => {
+		const box = document.querySelector("rect.focus").getBoundingClientRect();
+		return box.top > 0 && box.top < 800;
+	});
 });
 
 test("100,000 frames open and zoom at once", "big", async (page) => {

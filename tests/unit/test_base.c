@@ -31,6 +31,7 @@ static void test_arena(void **state)
 		p[i] = pmf_arena_alloc(&a, sizes[i % PMF_ARRAY_SIZE(sizes)]);
 		assert_non_null(p[i]);
 		assert_int_equal((uintptr_t)p[i] % 16, 0);
+		/* cppcheck-suppress sizeofDivisionMemfunc */
 		memset(p[i], (int)i, sizes[i % PMF_ARRAY_SIZE(sizes)]);
 	}
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(p); i++)

@@ -35,6 +35,7 @@ static struct pmf_process_table table;
 static struct pmf_process *self;
 static uint64_t stack_top;
 static int memory_fd = -1;
+static void *libgcc; /* stays loaded */
 static int (*libgcc_backtrace)(int (*fn)(void *ctx, void *arg), void *arg);
 static uintptr_t (*libgcc_ip)(void *ctx);
 static struct pmf_unwind_frame frames[PMF_UNWIND_MAX_FRAMES];
@@ -42,14 +43,16 @@ static struct pmf_unwind_frame frames[PMF_UNWIND_MAX_FRAMES];
 static int setup(void **state)
 {
 	pthread_attr_t attr;
-	void *low, *libgcc = dlopen("libgcc_s.so.1", RTLD_NOW);
-	size_t size;
+	void *low = NULL;
+	size_t size = 0;
 
 	(void)state;
+	libgcc = dlopen("libgcc_s.so.1", RTLD_NOW);
 	pmf_process_table_init(&table, true);
 	self = pmf_process_get(&table, getpid());
 	pthread_getattr_np(pthread_self(), &attr);
-	pthread_attr_getstack(&attr, &low, &size);
+	if (pthread_attr_getstack(&attr, &low, &size))
+		return -1;
 	pthread_attr_destroy(&attr);
 	stack_top = (uint64_t)(uintptr_t)low + size;
 	/* By hand, for libunwind has functions of the same names, and backtrace(3) too. */
