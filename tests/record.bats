@@ -173,6 +173,14 @@ setup()
 	within "$(folded_share out/copy.cpu-clock.folded 'wl_burn')" 90 100
 }
 
+@test "the functions of a stripped program are one frame each, and counted as without a name" {
+	strip -o stripped "$(command -v ratio)"
+	profile -e cpu-clock -- ./stripped --seconds 0.6
+	jq -e '.events[0].functions | map(select(.name | startswith("[stripped+0x"))) |
+		length < 12 and .[0].self > 2 * .[1].self' s.json
+	within "$(number '.events[0].unresolved_frames')" 500 1e9
+}
+
 @test "a descendant that outlives the command is mentioned" {
 	profile -e cpu-clock -- edge daemonise --seconds 0.5 2>err
 	grep -q '1 descendant outlived the command' err

@@ -58,4 +58,9 @@ void pmf_unwinder_free(struct pmf_unwinder *u);
  * maps of @in->process. Takes bounded time whatever the dump and the files say. */
 void pmf_unwind(struct pmf_unwinder *u, const struct pmf_unwind_in *in, struct pmf_unwind_out *out);
 
+/* Where the function at @rva of @im starts, as its call frame information says: what a stripped
+ * file still tells about its functions. False if nothing covers @rva. */
+bool pmf_unwind_function_start(
+	struct pmf_image *im, const struct pmf_arch *arch, uint64_t rva, uint64_t *start);
+
 #endif

@@ -5,20 +5,25 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static void name_unresolved(struct pmf_profile *p, uint32_t id)
+/* Without a name, the addresses of one function are still one frame where its bounds are known. */
+static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image *im)
 {
+	struct pmf_profile *p = s->profile;
 	struct pmf_frame *f = &p->frames[id];
+	uint64_t start = f->rva;
 	const char *module = pmf_strtab_get(&p->strings, f->module);
 	char *name;
 
-	if (f->kind == PMF_FRAME_JIT)
+	if (f->kind == PMF_FRAME_JIT) {
 		name = pmf_asprintf("[generated code: %s]", module);
-	else if (f->image == UINT32_MAX)
+	} else if (f->image == UINT32_MAX) {
 		name = pmf_strdup("[no mapping]");
-	else if (f->kind == PMF_FRAME_KERNEL)
+	} else if (f->kind == PMF_FRAME_KERNEL) {
 		name = pmf_strdup("[kernel]");
-	else
-		name = pmf_asprintf("[%s+0x%" PRIx64 "]", module, f->rva);
+	} else {
+		pmf_unwind_function_start(im, s->arch, f->rva, &start);
+		name = pmf_asprintf("[%s+0x%" PRIx64 "]", module, start);
+	}
 	pmf_profile_name_frame(p, id, name, NULL, 0);
 	p->frames[id].unresolved = true;
 	free(name);
@@ -28,14 +33,14 @@ static void name_frame(struct pmf_stacks *s, uint32_t id)
 {
 	struct pmf_profile *p = s->profile;
 	struct pmf_frame *f = &p->frames[id];
-	const struct pmf_image *im;
+	struct pmf_image *im;
 	struct pmf_symbol sym;
 
 	if (f->name)
 		return;
 	im = f->image == UINT32_MAX ? NULL : pmf_image_by_id(&s->table, f->image);
 	if (!im || im->kind == PMF_IMAGE_ANON || !pmf_symbol_find(s->symbols, im, f->rva, &sym)) {
-		name_unresolved(p, id);
+		name_unresolved(s, id, im);
 		return;
 	}
 	pmf_profile_name_frame(p, id, sym.name, NULL, 0);

@@ -226,3 +226,15 @@ void pmf_unwind(struct pmf_unwinder *u, const struct pmf_unwind_in *in, struct p
 			return;
 	}
 }
+
+bool pmf_unwind_function_start(
+	struct pmf_image *im, const struct pmf_arch *arch, uint64_t rva, uint64_t *start)
+{
+	const struct pmf_cfi *cfi = pmf_cfi_of(im, arch);
+	struct pmf_cfi_fde fde;
+
+	if (!cfi || !pmf_cfi_find(cfi, rva, &fde))
+		return false;
+	*start = fde.start;
+	return true;
+}
