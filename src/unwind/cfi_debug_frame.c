@@ -45,7 +45,8 @@ static void add_sleb(struct pmf_buf *b, int64_t n)
 	for (;;) {
 		uint8_t byte = (uint64_t)n & 0x7f;
 
-		/* gcc and clang shift arithmetically. cppcheck-suppress shiftNegativeLHS */
+		/* An arithmetic shift, as gcc and clang define it. */
+		/* cppcheck-suppress shiftNegativeLHS */
 		n >>= 7;
 		if ((n == 0 && !(byte & 0x40)) || (n == -1 && (byte & 0x40))) {
 			pmf_buf_addch(b, (char)byte);
