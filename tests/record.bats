@@ -224,6 +224,11 @@ setup()
 	grep -q '^edge;\[truncated stack\];' out/edge.cpu-clock.folded
 }
 
+@test "a stack with pages that nothing has touched is whole" {
+	profile -e cpu-clock -- edge stack-hole --seconds 1
+	within "$(folded_share out/edge.cpu-clock.folded ';main;.*;burn_above_hole;')" 85 100
+}
+
 @test "signal handlers on a stack of their own are unwound up to the signal frame" {
 	profile -e cpu-clock -- edge altstack --times 40 --seconds 0.8
 	within "$(folded_share out/edge.cpu-clock.folded 'restore_rt|sigreturn')" 50 100

@@ -49,6 +49,19 @@ uint64_t pmf_weights_of(struct pmf_weights *w, const struct pmf_record *rec);
 /* Task @tid has exited. */
 void pmf_weights_forget(struct pmf_weights *w, uint32_t tid);
 
+/* ---- holes.c: dumps that end within the stack ---- */
+
+struct pmf_holes {
+	struct pmf_hole {
+		uint64_t va, time_ns;
+		uint32_t tid;
+	} last[64]; /* tried, by hash */
+};
+
+/* The dump of sample @rec, whose stack pointer was @sp, did not reach the root: make present what
+ * the kernel found missing. For processes that run, not for recordings. */
+void pmf_holes_fill(struct pmf_holes *h, const struct pmf_record *rec, uint64_t sp);
+
 /* ---- stacks.c: records into the profile ---- */
 
 /* What the run knows of a process beside its maps. Hangs on pmf_process.user. */
@@ -77,6 +90,7 @@ struct pmf_stacks {
 	uint32_t truncated_frame, broken_frame;
 	uint32_t *unsampled_frames; /* per event */
 	struct pmf_weights weights;
+	struct pmf_holes holes;
 	uint64_t lost_records;
 	uint64_t swept_ns;
 	uint64_t now_ns;

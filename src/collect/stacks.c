@@ -267,6 +267,8 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		if (smp->regs_mask >> r & 1)
 			in.regs[r] = smp->regs[k++];
 	pmf_unwind(s->unwinder, &in, &out);
+	if (out.end != PMF_END_ROOT && s->table.live)
+		pmf_holes_fill(&s->holes, rec, in.regs[s->arch->reg_sp]);
 	if (pe->precise_ip > 0 && out.n &&
 		(rec->misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_USER &&
 		smp->ip != out.frames[0].va && !fix_precise_leaf(s, proc, smp, &out.frames[0]))

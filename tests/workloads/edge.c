@@ -269,6 +269,22 @@ static int run_big_stack(const struct params *p)
 	return 0;
 }
 
+static WL_FRAME void burn_above_hole(double seconds)
+{
+	/* Its pages between the ends stay untouched. */
+	volatile char big[16 * 1024];
+	big[0] = 1;
+	wl_burn(seconds);
+	(void)big[0];
+}
+
+static int run_stack_hole(const struct params *p)
+{
+	burn_above_hole(p->seconds);
+	puts("done");
+	return 0;
+}
+
 static volatile double handler_seconds;
 static volatile sig_atomic_t nr_handled;
 
@@ -314,6 +330,7 @@ static const struct mode modes[] = {
 	{"faults", run_faults, "touch --mib of fresh memory, then again"},
 	{"waits", run_waits, "sleep and ping-pong over pipes, --times rounds"},
 	{"big-stack", run_big_stack, "burn below a frame of 200 KiB"},
+	{"stack-hole", run_stack_hole, "burn below 16 KiB of stack that nothing touches"},
 	{"altstack", run_altstack, "burn in --times signal handlers on a stack of their own"},
 };
 
