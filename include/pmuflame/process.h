@@ -120,6 +120,10 @@ const struct pmf_map *pmf_process_map_or_reread(
 /* Read /proc/PID/maps now; used after sideband was lost. Negative if it cannot be read. */
 int pmf_process_reread(struct pmf_process_table *t, struct pmf_process *p, struct pmf_err *err);
 
+/* Where the anonymous mapping that holds @sp ends, read from /proc/PID/maps now; 0 if none holds
+ * it. */
+uint64_t pmf_process_stack_end(pid_t pid, uint64_t sp);
+
 /* Forget exited processes (those that nobody holds a reference to). Call when no record that could
  * name them is pending. */
 void pmf_process_table_reap(struct pmf_process_table *t);

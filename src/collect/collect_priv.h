@@ -53,7 +53,7 @@ void pmf_weights_forget(struct pmf_weights *w, uint32_t tid);
 
 struct pmf_holes {
 	struct pmf_hole {
-		uint64_t va, time_ns;
+		uint64_t va, retry_ns;
 		uint32_t tid;
 	} last[64]; /* tried, by hash */
 };

@@ -6,15 +6,18 @@
  */
 #include "collect_priv.h"
 
+#include "pmuflame/mem.h"
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { RETRY_NS = 10000000, MAX_PAGES = 64 };
+enum { MAX_PAGES = 64 };
+#define RETRY_NS UINT64_C(10000000)
+#define RETRY_END_NS UINT64_C(1000000000) /* where the stack itself ends, which it rarely moves */
 
 void pmf_holes_fill(struct pmf_holes *h, const struct pmf_record *rec, uint64_t sp)
 {
 	const struct pmf_sample *smp = &rec->sample;
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), va = sp + smp->stack_bytes,
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), va = sp + smp->stack_bytes, end,
 		 hash = pmf_hash_u64(va ^ (uint64_t)rec->tid << 48);
 	struct pmf_hole *last = &h->last[hash % PMF_ARRAY_SIZE(h->last)];
 	struct iovec local, remote[MAX_PAGES];
@@ -23,14 +26,16 @@ void pmf_holes_fill(struct pmf_holes *h, const struct pmf_record *rec, uint64_t 
 
 	if (smp->stack_bytes >= smp->stack_asked || va % page)
 		return;
-	/* Where nothing can be read, a stack ends; it need not be asked at every sample. */
-	if (last->va == va && last->tid == rec->tid && rec->time_ns - last->time_ns < RETRY_NS)
+	if (last->va == va && last->tid == rec->tid && rec->time_ns < last->retry_ns)
 		return;
-	*last = (struct pmf_hole){va, rec->time_ns, rec->tid};
-	for (; n < MAX_PAGES && va - sp < smp->stack_asked; va += page)
+	/* Nothing but the stack is touched: what lies behind it may be a device, or a file. */
+	end = PMF_MIN(pmf_process_stack_end((pid_t)rec->pid, sp), sp + smp->stack_asked);
+	*last = (struct pmf_hole){
+		va, rec->time_ns + (va < end ? RETRY_NS : RETRY_END_NS), rec->tid};
+	for (; n < MAX_PAGES && va < end; va += page)
 		remote[n++] = (struct iovec){(void *)(uintptr_t)va, 1};
 	local = (struct iovec){bytes, n};
-	/* Stops at the first page that is none. Without the right to read, dumps stay as they are.
-	 */
-	(void)!process_vm_readv((pid_t)rec->tid, &local, 1, remote, n, 0);
+	/* Without the right to read, dumps stay as they are. */
+	if (n && process_vm_readv((pid_t)rec->tid, &local, 1, remote, n, 0) < 0)
+		last->retry_ns = rec->time_ns + RETRY_END_NS;
 }

@@ -254,6 +254,23 @@ out:
 	return ret;
 }
 
+uint64_t pmf_process_stack_end(pid_t pid, uint64_t sp)
+{
+	char path[64], *save = NULL;
+	struct pmf_buf b = PMF_BUF_INIT;
+	struct pmf_maps_line l;
+	uint64_t end = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+	if (pmf_file_read(path, MAX_PROC_MAPS, &b, NULL) == 0 && b.len)
+		for (char *line = strtok_r(b.data, "\n", &save); line && !end;
+			line = strtok_r(NULL, "\n", &save))
+			if (pmf_maps_parse_line(line, &l) && l.start <= sp && sp < l.end)
+				end = l.ino ? 1 : l.end; /* 1: a file's, which ends the search */
+	pmf_buf_release(&b);
+	return end > 1 ? end : 0;
+}
+
 const struct pmf_map *pmf_process_map_or_reread(
 	struct pmf_process_table *t, struct pmf_process *p, uint64_t va, uint64_t now_ns)
 {

@@ -74,7 +74,8 @@ void pmf_walk_note_miss(struct pmf_walk *w, uint64_t va)
 {
 	const struct pmf_unwind_in *in = w->in;
 
-	/* A dump that was not filled ends where the stack does. */
+	/* A dump that was not filled ends where the stack does, or at a page without memory: a
+	 * larger one would not help. */
 	if (in->stack_bytes >= in->stack_asked && va - in->regs[in->arch->reg_sp] < MAX_STACK_BYTES)
 		w->cut = true;
 }
