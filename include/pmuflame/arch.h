@@ -24,8 +24,8 @@ struct pmf_arch {
 	/* A frame made with a frame pointer: where the caller's fp and the return address stand,
 	 * relative to the fp register, in bytes. */
 	int8_t fp_saved_fp, fp_saved_ra;
-	uint64_t ip_mask; /* bits of a code address that count: all, but for pointer authentication
-			   */
+	uint64_t ip_mask; /* bits of a code address that count: all, but for pointer
+			   * authentication */
 };
 
 /* The row of the machine that this program was built for; never NULL. */

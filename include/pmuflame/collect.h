@@ -22,8 +22,8 @@ struct pmf_plan_opts {
 };
 
 /* Parse the specs, drop from presets what cannot run here, fill in rates, and replace plain cycles
- * by cpu-clock where there is no PMU (event->fallback_reason then says why). @list must be empty.
- */
+ * by cpu-clock where there is no PMU (event->fallback_reason then says why). @list must be
+ * empty. */
 int pmf_plan_events(
 	struct pmf_event_list *list, const struct pmf_plan_opts *opts, struct pmf_err *err);
 

@@ -17,8 +17,8 @@ char *pmf_strdup(const char *s);
 char *pmf_strndup(const char *s, size_t len);
 char *pmf_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* Grow @p (of *@cap elements of @size bytes) so that at least @need fit; the growth is geometric.
- */
+/* Grow @p (of *@cap elements of @size bytes) so that at least @need fit; the growth is
+ * geometric. */
 void *pmf_grow(void *p, size_t *cap, size_t need, size_t size);
 
 #define PMF_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

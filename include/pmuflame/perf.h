@@ -43,8 +43,8 @@ int pmf_perf_features_probe(struct pmf_perf_features *f, struct pmf_err *err);
 /* How far an event gets on this machine, by trying it on this thread. */
 struct pmf_perf_try {
 	bool opens, counts, samples;
-	bool exercised; /* the trial made it happen; else counts means little, samples: it opens so
-			 */
+	bool exercised; /* the trial made it happen; else counts means little, samples: it opens
+			 * so */
 	bool user_only; /* it only opens with exclude_kernel */
 	int precise_ip; /* the highest that opens, if it samples */
 	char why[400];  /* what stopped it: a sentence, "" if nothing did */
@@ -52,8 +52,8 @@ struct pmf_perf_try {
 void pmf_perf_try_event(const struct pmf_event *ev, struct pmf_perf_try *out);
 /* As pmf_event_can_open: does it open for sampling here? */
 bool pmf_perf_can_open(void *ctx, const struct pmf_event *ev, struct pmf_err *why);
-/* Is there a PMU: plain cycles opens and counts over a millisecond of work? @why gets the reason.
- */
+/* Is there a PMU: plain cycles opens and counts over a millisecond of work? @why gets the
+ * reason. */
 bool pmf_perf_has_pmu(struct pmf_err *why);
 
 /* ---- A session: events open on a child, per CPU, in one ring per CPU ---- */

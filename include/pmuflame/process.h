@@ -35,8 +35,8 @@ struct pmf_image {
 	uint8_t build_id[20];
 	uint8_t build_id_len; /* 0 if not known */
 	/* Opened by pmf_image_get at the first mapping, so that a file deleted later still has its
-	 * names. fd is -1 and elf NULL if it could not be; why says the reason ("" if it opened).
-	 */
+	 * names. fd is -1 and elf NULL if it could not be; why says the reason ("" if it
+	 * opened). */
 	int fd;
 	Elf *elf;
 	uint64_t file_bytes;
@@ -56,14 +56,14 @@ struct pmf_segment {
 	uint32_t flags;                  /* PF_X, PF_W, PF_R */
 };
 
-/* One executable mapping of one address space: [start, end) shows the image from file offset pgoff.
- */
+/* One executable mapping of one address space: [start, end) shows the image from file offset
+ * pgoff. */
 struct pmf_map {
 	uint64_t start, end, pgoff;
 	struct pmf_image *image;
 	/* address in the image = va - bias (modulo 2^64): from the segment that covers pgoff, as
-	 * lld, gold, static and static-pie files need p_vaddr - p_offset. For ANON and KERNEL: 0.
-	 */
+	 * lld, gold, static and static-pie files need p_vaddr - p_offset. For ANON and KERNEL:
+	 * 0. */
 	uint64_t bias;
 	bool from_proc; /* came from /proc, not from a record */
 };

@@ -16,8 +16,8 @@ struct pmf_source_ops {
 	/* Wait for records, for @extra_fd (-1: none) or for the time to pass: 1 if @extra_fd is
 	 * readable, else 0, or a negative status. */
 	int (*wait)(struct pmf_source *src, int extra_fd, int timeout_ms, struct pmf_err *err);
-	/* Deliver records in time order; @final: all that are left. A negative return of @cb stops.
-	 */
+	/* Deliver records in time order; @final: all that are left. A negative return of @cb
+	 * stops. */
 	int (*drain)(struct pmf_source *src, bool final, pmf_record_cb *cb, void *ctx);
 	/* End counting; totals are asked for after it. */
 	void (*stop)(struct pmf_source *src);

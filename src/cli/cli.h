@@ -1,5 +1,5 @@
-/* The command line: one struct pmf_cmd per command file. Only this folder prints results or exits.
- */
+/* The command line: one struct pmf_cmd per command file. Only this folder prints results or
+ * exits. */
 #ifndef PMF_CLI_H
 #define PMF_CLI_H
 

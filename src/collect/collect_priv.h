@@ -69,8 +69,8 @@ struct pmf_proc_cost {
 	uint32_t node; /* its frame below the root, of the comm below */
 	char comm[16];
 	uint64_t exit_ns;   /* 0 while it runs */
-	uint64_t counted[]; /* per event: what exited tasks read; then per event: what samples weigh
-			     */
+	uint64_t counted[]; /* per event: what exited tasks read; then per event: what samples
+			     * weigh */
 };
 
 struct pmf_stacks {
@@ -111,8 +111,8 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec);
 struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *proc);
 /* Add what @proc counted beyond its samples to its name's deficit, and forget its numbers. */
 void pmf_stacks_settle(struct pmf_stacks *s, struct pmf_process *proc);
-/* The deficits of the process frame @node, one per event; there are as many as names of processes.
- */
+/* The deficits of the process frame @node, one per event; there are as many as names of
+ * processes. */
 int64_t *pmf_stacks_deficits(struct pmf_stacks *s, uint32_t node);
 /* Draw the deficits of event @e, so that samples and [unsampled] add up to the count. */
 void pmf_stacks_draw_unsampled(struct pmf_stacks *s, size_t e);

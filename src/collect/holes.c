@@ -2,8 +2,7 @@
  * stack without taking page faults (arch_perf_out_copy_user), so a dump ends at the first such
  * page, and every sample of the function loses its callers. To read a byte of the page makes it
  * present: the program does not see that, its own first write faults as before, and the next dump
- * is whole.
- */
+ * is whole. */
 #include "collect_priv.h"
 
 #include "pmuflame/mem.h"

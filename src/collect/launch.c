@@ -45,8 +45,8 @@ int pmf_launch_start(struct pmf_launch *l, char *const *argv, struct pmf_err *er
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
-	/* Blocked before the fork, so that none falls between; the child takes the old mask back.
-	 */
+	/* Blocked before the fork, so that none falls between; the child takes the old mask
+	 * back. */
 	sigprocmask(SIG_BLOCK, &set, &l->old_mask);
 	l->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (l->signal_fd < 0 || pipe2(go, O_CLOEXEC) < 0 || pipe2(back, O_CLOEXEC) < 0)

@@ -190,8 +190,8 @@ static uint32_t user_frame(
 	if (!map)
 		return pmf_profile_frame_at(s->profile, PMF_FRAME_NATIVE, UINT32_MAX,
 			pmf_strtab_addz(&s->profile->strings, "[unknown]"), 0, va);
-	/* Generated code is one thing until something names it: its addresses mean nothing later.
-	 */
+	/* Generated code is one thing until something names it: its addresses mean nothing
+	 * later. */
 	if (map->image->kind == PMF_IMAGE_ANON)
 		return image_frame(s, PMF_FRAME_JIT, map->image, 0);
 	return image_frame(s, PMF_FRAME_NATIVE, map->image, rva);

@@ -25,8 +25,8 @@ void pmf_event_release(struct pmf_event *ev);
 /* Append one way to open @ev; @pmu and @cpus are copied and may be NULL. Valid until the next. */
 struct pmf_event_attr *pmf_event_add_attr(
 	struct pmf_event *ev, uint32_t type, uint64_t config, const char *pmu, const char *cpus);
-/* The class of attr.type and attr.config; @core: a PMU outside the fixed types belongs to a core.
- */
+/* The class of attr.type and attr.config; @core: a PMU outside the fixed types belongs to a
+ * core. */
 enum pmf_event_class pmf_event_classify(uint32_t type, uint64_t config, bool core);
 /* A strict number, decimal or 0x, all of @s. */
 bool pmf_event_number(const char *s, size_t len, uint64_t *out);
@@ -70,8 +70,8 @@ int pmf_event_walk_aliases(pmf_event_walk_cb *cb, void *ctx);
 struct pmf_pmu {
 	char *name;
 	uint32_t type;
-	char *cpus;   /* of a core PMU that covers some CPUs, or of an uncore PMU's cpumask; or NULL
-		       */
+	char *cpus;   /* of a core PMU that covers some CPUs, or of an uncore PMU's cpumask; or
+		       * NULL */
 	bool core;    /* counts instructions of a core: "cpu", or has a `cpus` file */
 	bool on_core; /* core, or samples a core by other means (AMD IBS, s390's counters) */
 };
@@ -88,8 +88,8 @@ size_t pmf_pmu_list_nr_cores(const struct pmf_pmu_list *list);
 const struct pmf_pmu *pmf_pmu_list_find(
 	const struct pmf_pmu_list *list, const char *name, size_t len);
 int pmf_event_walk_sysfs(const struct pmf_event_env *env, pmf_event_walk_cb *cb, void *ctx);
-/* Beside each file of an event, NAME, stand NAME.unit, NAME.scale and the like: is @name not one?
- */
+/* Beside each file of an event, NAME, stand NAME.unit, NAME.scale and the like: is @name not
+ * one? */
 bool pmf_event_is_event_file(const char *name, size_t len);
 /* The names in a folder that are not hidden, sorted; *@names is freed with pmf_event_names_free. */
 size_t pmf_event_names_read(const char *dir, char ***names);

@@ -23,8 +23,8 @@ struct suggest {
 	size_t n;
 };
 
-/* How many words of @a stand in @b too: LLC-load-misses is closer to cache-misses than to cycles.
- */
+/* How many words of @a stand in @b too: LLC-load-misses is closer to cache-misses than to
+ * cycles. */
 static int shared_words(const char *a, const char *b)
 {
 	int shared = 0;

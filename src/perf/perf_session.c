@@ -378,8 +378,8 @@ int pmf_perf_wait(struct pmf_perf_session *s, int extra_fd, int timeout_ms, stru
 			return 0;
 		return pmf_err_errno(err, PMF_EIO, errno, "cannot wait for the rings");
 	}
-	/* A ring whose tasks have all gone hangs up for ever: it is drained by time from then on.
-	 */
+	/* A ring whose tasks have all gone hangs up for ever: it is drained by time from then
+	 * on. */
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		if (s->polls[i].revents & (POLLHUP | POLLERR | POLLNVAL))
 			s->polls[i].fd = -1;

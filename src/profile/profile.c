@@ -66,8 +66,8 @@ static void grow_column(uint64_t **column, size_t from, size_t to)
 	memset(*column + from, 0, (to - from) * sizeof **column);
 }
 
-/* Columns grow with the nodes, so that adding a sample to a node that is there allocates nothing.
- */
+/* Columns grow with the nodes, so that adding a sample to a node that is there allocates
+ * nothing. */
 static uint32_t push_node(struct pmf_profile *p, uint32_t parent, uint32_t frame)
 {
 	uint32_t id = (uint32_t)p->nr_nodes;
@@ -167,8 +167,8 @@ uint32_t pmf_profile_add_inline(
 		.image = p->frames[frame].image};
 	uint32_t id, first = p->frames[frame].first_inline, n = p->frames[frame].nr_inline;
 
-	/* The callees stand in one piece: when other frames came behind them, they move to the end.
-	 */
+	/* The callees stand in one piece: when other frames came behind them, they move to the
+	 * end. */
 	if (n == 0 || first + n != p->nr_frames) {
 		size_t start = p->nr_frames;
 

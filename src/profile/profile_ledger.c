@@ -99,8 +99,8 @@ static void weight_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 		pmf_profile_format(ev, (double)ev->unsampled * ev->scale, rest),
 		pmf_format_percent(share, (double)ev->unsampled, (double)ev->counted));
 	if (ev->scale > 1) {
-		/* scale is task_ns / running_ns, so its inverse is the share of time that it ran.
-		 */
+		/* scale is task_ns / running_ns, so its inverse is the share of time that it
+		 * ran. */
 		pmf_buf_printf(out, " · multiplexed: ran %s of the time, scaled by %.3f",
 			pmf_format_percent(share, 1, ev->scale), ev->scale);
 	} else if (ev->running_ns) {

@@ -1,6 +1,6 @@
 /* The call tree by name. Every step is linear in the number of nodes but the sorting of the
- * functions, of which there are few: ordering nodes by their functions' places is a counting sort.
- */
+ * functions, of which there are few: ordering nodes by their functions' places is a counting
+ * sort. */
 #include "pmuflame/profile.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* Rings to records in time order: a heap of rings by the time of each one's first waiting record.
- */
+/* Rings to records in time order: a heap of rings by the time of each one's first waiting
+ * record. */
 #include "record_priv.h"
 
 #include "pmuflame/mem.h"

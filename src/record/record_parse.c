@@ -1,6 +1,6 @@
 /* One record's bytes as struct pmf_record. The order of fields is linux/perf_event.h's, "enum
- * perf_event_type"; where the kernel leaves fields out, kernel/events/core.c perf_output_sample().
- */
+ * perf_event_type"; where the kernel leaves fields out, kernel/events/core.c
+ * perf_output_sample(). */
 #include "record_priv.h"
 
 #include "pmuflame/mem.h"

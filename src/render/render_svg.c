@@ -16,8 +16,7 @@
 extern const unsigned char pmf_web_svg_css[], pmf_web_svg_js[];
 
 /* Pixels; svg.js has the same. The chart begins below HEAD, unless the script finds less room.
- * Fixed-width fonts are 0.6 em wide (DejaVu, Menlo, Consolas: 0.55).
- */
+ * Fixed-width fonts are 0.6 em wide (DejaVu, Menlo, Consolas: 0.55). */
 enum { PAD = 10, ROW = 18, HEAD = 78, STATUS = 30, FOOT_LINE = 16, EMPTY_HEIGHT = 90 };
 #define DEFAULT_WIDTH 1200.0
 #define LABEL_EM 7.3 /* 12 px and a little */

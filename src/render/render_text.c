@@ -161,8 +161,8 @@ static const char *without_namespace(const char *s)
 
 void pmf_text_shorten(struct pmf_buf *out, const char *name, size_t columns)
 {
-	/* What can be shown in a frame is short; brackets in a name beyond this are not looked at.
-	 */
+	/* What can be shown in a frame is short; brackets in a name beyond this are not looked
+	 * at. */
 	enum { LONGEST = 4096 };
 	struct pmf_buf text = PMF_BUF_INIT;
 	const char *rest, *next;

@@ -55,8 +55,8 @@ static void add_line(struct pmf_symtab *t, struct pmf_buf *names, char *line)
 		pmf_buf_add(names, name, strlen(name) + 1);
 }
 
-/* Functions end where the next symbol starts; the last before a gap, at the end of the next page.
- */
+/* Functions end where the next symbol starts; the last before a gap, at the end of the next
+ * page. */
 static void give_sizes(struct pmf_symtab *t)
 {
 	size_t n = 0;

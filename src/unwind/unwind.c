@@ -1,5 +1,5 @@
-/* The walk: from frame to frame until there is no caller, no rule, no more of the dump, or no room.
- */
+/* The walk: from frame to frame until there is no caller, no rule, no more of the dump, or no
+ * room. */
 #include "pmuflame/unwind.h"
 
 #include "cfi_priv.h"
@@ -13,8 +13,8 @@ enum {
 	MAX_STACK_BYTES = 64 * 1024 * 1024, /* an address this far above sp is on no stack */
 };
 
-/* How each mode takes a step, and whether code without a rule is stepped through by frame pointer.
- */
+/* How each mode takes a step, and whether code without a rule is stepped through by frame
+ * pointer. */
 static const struct pmf_unwind_mode_row {
 	const struct pmf_unwinder_ops *ops;
 	bool fp_without_rule;
@@ -217,8 +217,8 @@ void pmf_unwind(struct pmf_unwinder *u, const struct pmf_unwind_in *in, struct p
 {
 	uint64_t generation;
 
-	/* New mappings move the old ones in memory and change the rules: once more, from the start.
-	 */
+	/* New mappings move the old ones in memory and change the rules: once more, from the
+	 * start. */
 	for (bool first = true;; first = false) {
 		generation = in->process->maps_generation;
 		walk_init(&u->walk, in, out, first && in->table);

@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-/* Where nothing opens there is nothing to try. cmocka's own skip() reads as a failure in its TAP.
- */
+/* Where nothing opens there is nothing to try. cmocka's own skip() reads as a failure in its
+ * TAP. */
 static bool have_perf(void)
 {
 	struct pmf_perf_features f;

@@ -277,8 +277,8 @@ static void reap_drops_what_nobody_holds(void **state)
 
 static void bias_follows_the_segments(void **state)
 {
-	/* As lld lays files out: each segment's address runs ahead of its offset by one page more.
-	 */
+	/* As lld lays files out: each segment's address runs ahead of its offset by one page
+	 * more. */
 	struct pmf_segment lld[] = {
 		{.off = 0, .va = 0, .filesz = 0x1890, .memsz = 0x1890, .flags = PF_R},
 		{.off = 0x1890,

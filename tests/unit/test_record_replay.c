@@ -1,5 +1,5 @@
-/* A recorded run, merged and parsed, against what it is known to hold and a line for each record.
- */
+/* A recorded run, merged and parsed, against what it is known to hold and a line for each
+ * record. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

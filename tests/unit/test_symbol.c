@@ -103,8 +103,8 @@ static struct truth *read_truth(const char *name, size_t *n)
 	return all;
 }
 
-/* @addr belongs to the function that starts last among those that hold it, under any of its names.
- */
+/* @addr belongs to the function that starts last among those that hold it, under any of its
+ * names. */
 static void check_address(
 	struct pmf_image *im, const struct truth *all, size_t n, uint64_t addr, size_t *wrong)
 {

@@ -1,5 +1,5 @@
-/* A backtest of a trend-following strategy over generated price bars: signal, order, fill, equity.
- */
+/* A backtest of a trend-following strategy over generated price bars: signal, order, fill,
+ * equity. */
 #include "signals.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Price bars in columns and the signals that the strategy trades on; shared by backtest and signal.
- */
+/* Price bars in columns and the signals that the strategy trades on; shared by backtest and
+ * signal. */
 #ifndef SIGNALS_H
 #define SIGNALS_H
 
