@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "skip.h"
 #include <cmocka.h>
 
 #include "pmuflame/mem.h"
@@ -172,7 +173,7 @@ static void test_deleted(void **state)
 	assert_null(strchr(im->name, ' '));
 	munmap(p, 4096);
 	if (im->why[0] && geteuid() != 0)
-		skip(); /* map_files needs a privilege */
+		skip_because("/proc/PID/map_files needs a privilege");
 	assert_string_equal(im->why, "");
 	assert_non_null(im->elf);
 	assert_int_equal(im->ino, ino);
@@ -251,7 +252,7 @@ static void test_vdso(void **state)
 	assert_int_equal(im->kind, PMF_IMAGE_VDSO);
 	if (!own) {
 		assert_non_null(strstr(im->why, "no vDSO"));
-		skip();
+		skip_because("this process has no vDSO (valgrind)");
 	}
 	assert_string_equal(im->why, "");
 	assert_true(pmf_image_read(im, im->segments[0].va, bytes, sizeof bytes));

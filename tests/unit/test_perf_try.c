@@ -13,20 +13,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "skip.h"
 #include <cmocka.h>
 
-/* Where nothing opens there is nothing to try. cmocka's own skip() reads as a failure in its
- * TAP. */
-static bool have_perf(void)
+/* Where nothing opens there is nothing to try. */
+static void need_perf(void)
 {
 	struct pmf_perf_features f;
 	struct pmf_err err = PMF_ERR_INIT;
 
-	if (pmf_perf_features_probe(&f, &err)) {
-		print_message("# skipped: %s\n", err.text);
-		return false;
-	}
-	return true;
+	if (pmf_perf_features_probe(&f, &err))
+		skip_because("%s", err.text);
 }
 
 static void get(const char *spec, struct pmf_event_list *list)
@@ -89,8 +86,7 @@ static void test_sys_open_is_cloexec(void **state)
 	int fd;
 
 	(void)state;
-	if (!have_perf())
-		return;
+	need_perf();
 	fd = pmf_perf_sys_open(&attr, 0, -1, -1, 0);
 	assert_true(fd >= 0);
 	assert_int_equal(attr.size, sizeof attr);
@@ -107,8 +103,7 @@ static void test_software(void **state)
 	struct pmf_perf_limits l;
 
 	(void)state;
-	if (!have_perf())
-		return;
+	need_perf();
 	pmf_perf_limits_read(&l);
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(specs); i++) {
 		struct pmf_perf_try t = try(specs[i]);
@@ -128,8 +123,7 @@ static void test_switches(void **state)
 	struct pmf_perf_try t;
 
 	(void)state;
-	if (!have_perf())
-		return;
+	need_perf();
 	pmf_perf_limits_read(&l);
 	t = try("context-switches");
 	assert_int_equal(t.samples && t.counts, pmf_perf_kernel_permitted(&l));
@@ -145,8 +139,7 @@ static void test_not_exercised(void **state)
 	struct pmf_perf_try t;
 
 	(void)state;
-	if (!have_perf())
-		return;
+	need_perf();
 	t = try("dummy");
 	assert_true(t.opens && t.samples);
 	assert_false(t.exercised || t.counts);
@@ -160,8 +153,7 @@ static void test_pmu_answers_agree(void **state)
 	bool has;
 
 	(void)state;
-	if (!have_perf())
-		return;
+	need_perf();
 	has = pmf_perf_has_pmu(&why);
 	t = try("cycles");
 	assert_int_equal(has, t.counts);
@@ -180,8 +172,7 @@ static void test_preset_runs(void **state)
 	struct pmf_err err = PMF_ERR_INIT;
 
 	(void)state;
-	if (!have_perf())
-		return;
+	need_perf();
 	pmf_event_list_init(&list);
 	if (pmf_event_list_add(&list, "@default", pmf_perf_can_open, NULL, &err))
 		fail_msg("%s", err.text);

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "skip.h"
 #include <cmocka.h>
 
 #include "pmuflame/mem.h"
@@ -279,7 +280,7 @@ static void test_plt_static(void **state)
 
 	(void)state;
 	if (!built("static"))
-		skip();
+		skip_because("no static C library to link with");
 	im = get_fixture("static");
 	assert_non_null(pmf_image_section(im, ".plt", &size, &addr));
 	for (size_t at = 0; at + 8 <= size; at += 8) {
@@ -348,7 +349,7 @@ static void test_vdso(void **state)
 
 	(void)state;
 	if (!im->elf)
-		skip();
+		skip_because("this process has no vDSO (valgrind)");
 	assert_non_null(pmf_image_section(im, ".text", &size, &addr));
 	for (size_t at = 0; at < size; at++)
 		if (pmf_symbol_find(syms, im, addr + at, &got))
@@ -383,7 +384,7 @@ static void test_kernel(void **state)
 		assert_int_equal(err.status, PMF_EPERM);
 		assert_non_null(strstr(err.text, "kernel.kptr_restrict=0"));
 		assert_false(pmf_symbol_find(syms, kernel, 0xffffffff81000000, &got));
-		skip();
+		skip_because("/proc/kallsyms shows no addresses to this user");
 	}
 	f = fopen("/proc/kallsyms", "r");
 	assert_non_null(f);

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "skip.h"
 #include <cmocka.h>
 
 #include "pmuflame/mem.h"
@@ -184,7 +185,7 @@ static void test_sparse(void **state)
 	if (ftruncate(fd, huge) != 0) {
 		close(fd);
 		pmf_symbolizer_free(s);
-		skip(); /* this file system has no such files */
+		skip_because("this file system has no such large files");
 	}
 	close(fd);
 	getrusage(RUSAGE_SELF, &before);
