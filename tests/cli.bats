@@ -57,6 +57,9 @@ refused()
 	[ ! -e started ]
 	refused 125 "cannot write" -- -e cpu-clock --summary missing/s.json -- touch started
 	[ ! -e started ]
+	ln -s /dev/null null
+	refused 125 "no regular file" -- -e cpu-clock --summary null -- touch started
+	[ ! -e started ] && [ -L null ]
 }
 
 @test "missing and non-executable commands: 127 and 126" {

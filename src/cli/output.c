@@ -74,6 +74,7 @@ static bool is_folder(const char *path)
 static int find_prefix(struct pmf_output_opts *o, struct pmf_err *err)
 {
 	size_t len = o->path ? strlen(o->path) : 0;
+	int ret;
 
 	if (o->path && len == 0)
 		return pmf_err_set(err, PMF_EUSAGE, "-o needs a folder or a prefix for file names");
@@ -81,9 +82,9 @@ static int find_prefix(struct pmf_output_opts *o, struct pmf_err *err)
 		o->prefix = pmf_strdup(o->path);
 		return 0;
 	}
-	if (o->path && mkdir(o->path, 0777) < 0 && errno != EEXIST)
-		return pmf_err_errno(err, pmf_status_of_errno(errno), errno,
-			"cannot make the folder '%s'", o->path);
+	ret = o->path ? pmf_outfolder_make(o->path, err) : 0;
+	if (ret)
+		return ret;
 	o->prefix = pmf_asprintf("%s%s%s", o->path ? o->path : "",
 		len && o->path[len - 1] != '/' ? "/" : "", o->name);
 	o->prev_prefix = pmf_asprintf("%s.prev", o->prefix);
