@@ -1,13 +1,11 @@
 #include "pmuflame/log.h"
 
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 static enum pmf_log_level log_level = PMF_LOG_WARN;
-static volatile sig_atomic_t stop_signal;
 
 void pmf_log_set_level(enum pmf_log_level level)
 {
@@ -44,14 +42,4 @@ void pmf_log(enum pmf_log_level level, const char *fmt, ...)
 	line[len++] = '\n';
 	if (write(STDERR_FILENO, line, len) < 0)
 		return; /* nobody is left to tell */
-}
-
-void pmf_stop_request(int signo)
-{
-	stop_signal = signo;
-}
-
-int pmf_stop_requested(void)
-{
-	return stop_signal;
 }

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -318,7 +319,7 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	struct pmf_collect_result res;
 	struct pmf_profile profile;
 	struct pmf_err err = PMF_ERR_INIT;
-	int status;
+	int status, ret;
 
 	if (pmf_output_prepare(&a->output, list, a->summary_path, &err))
 		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
@@ -326,7 +327,10 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	a->collect.argv = a->command;
 	if (!a->quiet && isatty(STDERR_FILENO))
 		a->collect.progress = show_progress;
-	if (pmf_collect_run(&profile, list, &a->collect, &res, &err))
+	ret = pmf_collect_run(&profile, list, &a->collect, &res, &err);
+	/* Whoever read stderr may have ended with the command, whose status is to be passed on. */
+	signal(SIGPIPE, SIG_IGN);
+	if (ret)
 		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
 	if (a->collect.progress)
 		fputs("\r\033[K", stderr);

@@ -338,15 +338,6 @@ static void test_log(void **state)
 	free(got);
 }
 
-static void test_stop(void **state)
-{
-	(void)state;
-	assert_int_equal(pmf_stop_requested(), 0);
-	pmf_stop_request(2);
-	assert_int_equal(pmf_stop_requested(), 2);
-	pmf_stop_request(0);
-}
-
 #define FOLDER_TEST(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
 
 int main(void)
@@ -360,7 +351,6 @@ int main(void)
 		FOLDER_TEST(test_open_regular),
 		FOLDER_TEST(test_outfile_failures_leave_nothing),
 		FOLDER_TEST(test_log),
-		cmocka_unit_test(test_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
