@@ -88,7 +88,8 @@ struct pmf_stacks {
 	 * weigh more. */
 	int64_t *deficits;
 	uint32_t *deficit_nodes;
-	size_t nr_deficits, cap_deficits;
+	size_t nr_deficits, cap_deficits, cap_deficit_nodes;
+	struct pmf_index deficit_index; /* by node */
 };
 
 int pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,
