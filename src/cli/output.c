@@ -1,6 +1,7 @@
 #include "output.h"
 
 #include "pmuflame/file.h"
+#include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include <errno.h>
 #include <stdio.h>
@@ -132,10 +133,11 @@ static int write_one(const struct pmf_tree *t, const struct pmf_output_opts *o,
 			if (o->prev_prefix) {
 				char *prev = file_path(o->prev_prefix, event, r);
 
-				/* The first run has no run before it. */
+				/* The first run has no run before it. The new one counts for more
+				 * than the old. */
 				if (rename(path, prev) < 0 && errno != ENOENT)
-					pmf_err_errno(err, PMF_EIO, errno,
-						"cannot keep the run before as '%s'", prev);
+					pmf_warn("warning: cannot keep the run before as '%s': %s",
+						prev, strerror(errno));
 				free(prev);
 			}
 			ret = pmf_outfile_commit(&of, err);

@@ -322,7 +322,7 @@ static void test_log(void **state)
 	assert_logged(dir, PMF_LOG_WARN,
 		"\xc2\x9b"
 		"31m µ é",
-		"pmuflame: ??31m µ é\n");
+		"pmuflame: ?31m µ é\n");
 	pmf_log_set_level(PMF_LOG_QUIET);
 	assert_logged(dir, PMF_LOG_WARN, "quiet", "");
 	pmf_log_set_level(PMF_LOG_DEBUG);
