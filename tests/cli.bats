@@ -57,6 +57,9 @@ refused()
 	[ ! -e started ]
 	refused 125 "cannot write" -- -e cpu-clock --summary missing/s.json -- touch started
 	[ ! -e started ]
+	ln -s /dev/null null
+	refused 125 "no regular file" -- -e cpu-clock --summary null -- touch started
+	[ ! -e started ] && [ -L null ]
 }
 
 @test "missing and non-executable commands: 127 and 126" {
@@ -81,6 +84,29 @@ refused()
 	"$PMUFLAME" -q -e cpu-clock -o mine ratio --seconds 0.1
 	"$PMUFLAME" -q -e cpu-clock -o mine ratio --seconds 0.1
 	[ ! -e mine.prev.cpu-clock.svg ]
+}
+
+@test "a run before that cannot be kept is told, and does not hold up the new one" {
+	mkdir -p ratio.prev.cpu-clock.svg
+	touch ratio.cpu-clock.svg
+	run -0 --separate-stderr "$PMUFLAME" -e cpu-clock ratio --seconds 0.1
+	[[ $stderr == *"cannot keep the run before"* ]]
+	[ -s ratio.cpu-clock.svg ]
+}
+
+@test "what is closed at the start stays closed for the command" {
+	"$PMUFLAME" -o closed -e cpu-clock -- sh -c '[ ! -e /proc/self/fd/1 ] && [ ! -e /proc/self/fd/2 ]' >&- 2>&-
+	xmllint --noout closed.cpu-clock.svg
+}
+
+@test "the status line fits its terminal, and is gone at the end" {
+	command -v script >/dev/null || skip "script(1) is not here"
+	script -qec "stty cols 40; exec '$PMUFLAME' -o x -e cpu-clock,page-faults,minor-faults,major-faults \
+		-- sleep 0.6" typescript >/dev/null </dev/null
+	tr '\r' '\n' <typescript | sed -n 's/^\x1b\[K//p' >lines
+	grep -q '^0\.[0-9] s  cpu-clock' lines
+	[ "$(awk '/ s  cpu/ && length > n { n = length } END { print n }' lines)" -eq 39 ]
+	grep -q '^pmuflame: sleep ran' lines
 }
 
 @test "a symlink planted in an output's place is replaced, not followed" {

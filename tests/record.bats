@@ -195,11 +195,12 @@ setup()
 	within "$(number '.duration_ns / 1e9')" 5 9
 }
 
-@test "SIGINT and SIGTERM to the recorder end the command, and the profile is written" {
-	for pair in INT:130 TERM:143; do
+@test "signals to the recorder end the command, and the profile is written" {
+	ulimit -c 0
+	for pair in INT:130 TERM:143 HUP:129 QUIT:131; do
 		rm -rf out
 		# A shell starts its background jobs with SIGINT ignored, which is passed on.
-		env --default-signal=INT "$PMUFLAME" -q -o out/ -e cpu-clock -- ratio --seconds 60 &
+		env --default-signal=INT,QUIT "$PMUFLAME" -q -o out/ -e cpu-clock -- ratio --seconds 60 &
 		sleep 0.7
 		kill -s "${pair%:*}" $!
 		status=0
@@ -207,6 +208,24 @@ setup()
 		[ "$status" = "${pair#*:}" ]
 		[ -s out/ratio.cpu-clock.svg ]
 	done
+}
+
+@test "who presses Ctrl-C again and again still gets the profile" {
+	env --default-signal=INT "$PMUFLAME" -q -o out/ -F 9973 -e cpu-clock -- deep --seconds 60 &
+	sleep 0.7
+	while kill -s INT $! 2>/dev/null; do
+		sleep 0.002
+	done
+	status=0
+	wait $! || status=$?
+	[ "$status" = 130 ]
+	[ -s out/deep.cpu-clock.svg ]
+}
+
+@test "the status is the command's even if nobody reads stderr" {
+	"$PMUFLAME" -o out/ -e cpu-clock -- sh -c 'sleep 0.3; exit 3' 2> >(:) || status=$?
+	[ "$status" = 3 ]
+	[ -s out/sh.cpu-clock.svg ]
 }
 
 @test "stdout and stdin belong to the command, its status is passed on" {

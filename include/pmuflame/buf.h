@@ -24,6 +24,10 @@ void pmf_buf_addstr(struct pmf_buf *b, const char *s);
 void pmf_buf_addch(struct pmf_buf *b, char c);
 void pmf_buf_printf(struct pmf_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void pmf_buf_vprintf(struct pmf_buf *b, const char *fmt, va_list ap);
+/* Append text from outside (names in files, of processes): every control character becomes
+ * @instead, so that it stays on its line and steers no terminal. C1 controls count, for terminals
+ * read UTF-8. */
+void pmf_buf_addclean(struct pmf_buf *b, const char *s, char instead);
 
 /* The text, for the caller to free(3); the buffer is empty afterwards. Never NULL. */
 char *pmf_buf_detach(struct pmf_buf *b);

@@ -1,6 +1,7 @@
 /* pmuflame/collect.h - run a command under its events and make the profile.
  * Layer: collect (wires source → process → unwind → profile → symbol). Threads: the calling one
- * only; signals are blocked and read from a descriptor while a run lasts. */
+ * only; signals are blocked and read from a descriptor while a run lasts, and after one that a
+ * signal ended SIGINT, SIGTERM and SIGHUP stay blocked, so that the profile can be written. */
 #ifndef PMUFLAME_COLLECT_H
 #define PMUFLAME_COLLECT_H
 

@@ -6,6 +6,7 @@
 #include "pmuflame/buf.h"
 #include "pmuflame/err.h"
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* Append all of @path (a sysfs, procfs or small text file) to @b, at most @max_bytes; a longer one
@@ -15,9 +16,15 @@ int pmf_file_read(const char *path, size_t max_bytes, struct pmf_buf *b, struct 
 int pmf_file_read_line(const char *path, char *out, size_t size, struct pmf_err *err);
 int pmf_file_read_s64(const char *path, long long *out, struct pmf_err *err);
 
+/* Open @path for reading if it is a regular file, and tell @st about it; a descriptor, or -1 with
+ * errno, EINVAL where it is something else. A FIFO or a device that somebody put there is not
+ * opened at all, for opening alone can make one act. Needs /proc. */
+int pmf_file_open_regular(const char *path, struct stat *st);
+
 /* A result file: written under a temporary name beside its place, then renamed over it, so that a
  * reader sees the old file or the whole new one, and a symlink planted in its place is replaced,
- * not followed (open(2) O_EXCL, rename(2)). Under sudo the file belongs to the calling user. */
+ * not followed (open(2) O_EXCL, rename(2)). A device, or a symlink to one, is refused. Under sudo
+ * the file belongs to the calling user. */
 struct pmf_outfile {
 	FILE *f;
 	char *path;
@@ -30,5 +37,7 @@ int pmf_outfile_commit(struct pmf_outfile *of, struct pmf_err *err);
 void pmf_outfile_abort(struct pmf_outfile *of);
 /* 0 if a result file could be created at @path now (tries it), else the reason. */
 int pmf_outfile_probe(const char *path, struct pmf_err *err);
+/* A folder for results; no error if @path exists. */
+int pmf_outfolder_make(const char *path, struct pmf_err *err);
 
 #endif

@@ -113,8 +113,10 @@ struct pmf_process *pmf_process_get(struct pmf_process_table *t, pid_t pid);
 struct pmf_process *pmf_process_find(const struct pmf_process_table *t, pid_t pid);
 /* The mapping that holds @va, or NULL. */
 const struct pmf_map *pmf_process_map(const struct pmf_process *p, uint64_t va);
-/* As pmf_process_map, but a miss reads /proc/PID/maps again (at most every 100 ms of @now_ns per
- * process, and only if the table is live and the process still runs). */
+/* If @p's maps may be incomplete, read /proc/PID/maps again: at most every 100 ms of @now_ns per
+ * process, and only if the table is live and the process still runs. Pointers to maps are void. */
+void pmf_process_refresh(struct pmf_process_table *t, struct pmf_process *p, uint64_t now_ns);
+/* As pmf_process_map, but a miss is a gap, and asks for pmf_process_refresh. */
 const struct pmf_map *pmf_process_map_or_reread(
 	struct pmf_process_table *t, struct pmf_process *p, uint64_t va, uint64_t now_ns);
 /* Read /proc/PID/maps now; used after sideband was lost. Negative if it cannot be read. */

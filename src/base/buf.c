@@ -1,6 +1,7 @@
 #include "pmuflame/buf.h"
 
 #include "pmuflame/mem.h"
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,20 @@ void pmf_buf_addstr(struct pmf_buf *b, const char *s)
 void pmf_buf_addch(struct pmf_buf *b, char c)
 {
 	pmf_buf_add(b, &c, 1);
+}
+
+void pmf_buf_addclean(struct pmf_buf *b, const char *s, char instead)
+{
+	reserve(b, strlen(s));
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s, next = (unsigned char)s[1];
+		/* U+0080 to U+009F in UTF-8; CSI is U+009B. */
+		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
+
+		b->data[b->len++] = c < 0x20 || c == 0x7f || c1 ? instead : *s;
+		s += c1;
+	}
+	b->data[b->len] = '\0';
 }
 
 void pmf_buf_vprintf(struct pmf_buf *b, const char *fmt, va_list ap)

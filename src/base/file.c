@@ -3,6 +3,8 @@
 #include "pmuflame/mem.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,20 +65,85 @@ int pmf_file_read_s64(const char *path, long long *out, struct pmf_err *err)
 	return 0;
 }
 
+int pmf_file_open_regular(const char *path, struct stat *st)
+{
+	char link[32];
+	int place = open(path, O_PATH | O_CLOEXEC), fd = -1, saved;
+
+	if (place < 0)
+		return -1;
+	if (fstat(place, st) == 0) {
+		errno = EINVAL;
+		snprintf(link, sizeof link, "/proc/self/fd/%d", place);
+		if (S_ISREG(st->st_mode))
+			fd = open(link, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	}
+	saved = errno;
+	close(place);
+	errno = saved;
+	return fd;
+}
+
+static bool sudo_id(const char *name, unsigned *out)
+{
+	const char *s = getenv(name);
+	unsigned long id;
+	char *end;
+
+	if (!s || *s < '0' || *s > '9')
+		return false;
+	errno = 0;
+	id = strtoul(s, &end, 10);
+	*out = (unsigned)id;
+	return !*end && !errno && id < UINT_MAX; /* the last one means "leave it" to chown(2) */
+}
+
 /* Under sudo a result belongs to who called it (sudo(8): SUDO_UID, SUDO_GID). */
 static void give_to_caller(int fd)
 {
-	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
+	unsigned uid, gid;
 
-	if (geteuid() == 0 && uid && gid && fchown(fd, (uid_t)atol(uid), (gid_t)atol(gid)) < 0)
+	if (geteuid() == 0 && sudo_id("SUDO_UID", &uid) && sudo_id("SUDO_GID", &gid) &&
+		fchown(fd, uid, gid) < 0)
 		return; /* the file is still right, only root's */
+}
+
+int pmf_outfolder_make(const char *path, struct pmf_err *err)
+{
+	int fd;
+
+	if (mkdir(path, 0777) < 0)
+		return errno == EEXIST ? 0
+				       : pmf_err_errno(err, pmf_status_of_errno(errno), errno,
+						 "cannot make the folder '%s'", path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0) {
+		give_to_caller(fd);
+		close(fd);
+	}
+	return 0;
+}
+
+/* The rename would put a file in the place of a device (as root: of /dev/null) or of a terminal
+ * that /dev/stdout leads to. */
+static int refuse_place(const char *path, struct pmf_err *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || S_ISREG(st.st_mode))
+		return 0;
+	return pmf_err_set(err, PMF_EUSAGE, "cannot write '%s': it is %s", path,
+		S_ISDIR(st.st_mode) ? "a folder" : "no regular file");
 }
 
 int pmf_outfile_open(struct pmf_outfile *of, const char *path, struct pmf_err *err)
 {
-	mode_t mask = umask(0);
-	int fd;
+	mode_t mask;
+	int fd = refuse_place(path, err);
 
+	if (fd)
+		return fd;
+	mask = umask(0);
 	umask(mask);
 	of->f = NULL;
 	of->path = pmf_strdup(path);
@@ -141,12 +208,8 @@ void pmf_outfile_abort(struct pmf_outfile *of)
 int pmf_outfile_probe(const char *path, struct pmf_err *err)
 {
 	struct pmf_outfile of;
-	struct stat st;
-	int ret;
+	int ret = pmf_outfile_open(&of, path, err);
 
-	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return pmf_err_set(err, PMF_EUSAGE, "cannot write '%s': it is a folder", path);
-	ret = pmf_outfile_open(&of, path, err);
 	if (ret == 0)
 		pmf_outfile_abort(&of);
 	return ret;

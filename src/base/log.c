@@ -1,13 +1,11 @@
 #include "pmuflame/log.h"
 
-#include <signal.h>
+#include "pmuflame/buf.h"
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 static enum pmf_log_level log_level = PMF_LOG_WARN;
-static volatile sig_atomic_t stop_signal;
 
 void pmf_log_set_level(enum pmf_log_level level)
 {
@@ -21,37 +19,20 @@ enum pmf_log_level pmf_log_level(void)
 
 void pmf_log(enum pmf_log_level level, const char *fmt, ...)
 {
-	char line[1200] = "pmuflame: ";
-	size_t start = strlen(line), len;
+	char text[1150];
+	struct pmf_buf line = PMF_BUF_INIT;
 	va_list ap;
 
 	if (level > log_level)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(line + start, sizeof line - start - 1, fmt, ap);
+	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	len = strlen(line);
-	/* Names of files and symbols are hostile: no escape sequence reaches the terminal. */
-	for (size_t i = start; i < len; i++) {
-		unsigned char c = (unsigned char)line[i], before = (unsigned char)line[i - 1];
-
-		if (c < 0x20 || c == 0x7f)
-			line[i] = '?';
-		/* U+0080 to U+009F in UTF-8: CSI is U+009B. */
-		if (before == 0xc2 && c >= 0x80 && c < 0xa0)
-			line[i - 1] = line[i] = '?';
-	}
-	line[len++] = '\n';
-	if (write(STDERR_FILENO, line, len) < 0)
-		return; /* nobody is left to tell */
-}
-
-void pmf_stop_request(int signo)
-{
-	stop_signal = signo;
-}
-
-int pmf_stop_requested(void)
-{
-	return stop_signal;
+	pmf_buf_addstr(&line, "pmuflame: ");
+	pmf_buf_addclean(&line, text, '?');
+	pmf_buf_addch(&line, '\n');
+	/* Where nobody is left to tell, nothing can be done. */
+	if (write(STDERR_FILENO, line.data, line.len) < 0)
+		line.len = 0;
+	pmf_buf_release(&line);
 }

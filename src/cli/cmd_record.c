@@ -13,9 +13,11 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -238,19 +240,29 @@ static int parse_args(struct record_args *a, int argc, char **argv, struct pmf_e
 	return 0;
 }
 
-/* The live line on a terminal: elapsed, samples per event, lost. */
+#define CLEAR_LINE "\r\033[K"
+
+/* The live line on a terminal: elapsed, samples per event, lost; as much of it as fits. */
 static void show_progress(void *ctx, const struct pmf_progress *g)
 {
 	struct pmf_buf line = PMF_BUF_INIT;
+	struct winsize size = {.ws_col = 0};
+	bool *shown = ctx;
 	char n[PMF_UNITS_MAX];
+	int room;
 
-	(void)ctx;
-	pmf_buf_printf(&line, "\r\033[K%.1f s", (double)g->elapsed_ns / 1e9);
+	/* In the background a terminal may stop who writes to it (stty tostop). */
+	if (tcgetpgrp(STDERR_FILENO) != getpgrp())
+		return;
+	ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
+	room = size.ws_col ? size.ws_col - 1 : 79;
+	pmf_buf_printf(&line, "%.1f s", (double)g->elapsed_ns / 1e9);
 	for (size_t e = 0; e < g->profile->nr_events; e++)
 		pmf_buf_printf(&line, "  %s %s", g->profile->events[e].label,
 			pmf_format_count(n, g->profile->events[e].samples));
 	pmf_buf_printf(&line, "  lost %s", pmf_format_count(n, g->lost));
-	fputs(pmf_buf_str(&line), stderr);
+	fprintf(stderr, CLEAR_LINE "%.*s", room, pmf_buf_str(&line));
+	*shown = true;
 	pmf_buf_release(&line);
 }
 
@@ -318,7 +330,8 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	struct pmf_collect_result res;
 	struct pmf_profile profile;
 	struct pmf_err err = PMF_ERR_INIT;
-	int status;
+	bool progress_shown = false;
+	int status, ret;
 
 	if (pmf_output_prepare(&a->output, list, a->summary_path, &err))
 		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
@@ -326,10 +339,14 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	a->collect.argv = a->command;
 	if (!a->quiet && isatty(STDERR_FILENO))
 		a->collect.progress = show_progress;
-	if (pmf_collect_run(&profile, list, &a->collect, &res, &err))
+	a->collect.ctx = &progress_shown;
+	ret = pmf_collect_run(&profile, list, &a->collect, &res, &err);
+	/* Whoever read stderr may have ended with the command, whose status is to be passed on. */
+	signal(SIGPIPE, SIG_IGN);
+	if (progress_shown)
+		fputs(CLEAR_LINE, stderr);
+	if (ret)
 		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
-	if (a->collect.progress)
-		fputs("\r\033[K", stderr);
 	if (res.exec_errno) {
 		status = exec_failed(a->command[0], res.exec_errno);
 	} else {

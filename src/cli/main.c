@@ -2,10 +2,11 @@
 #include "cli.h"
 
 #include "pmuflame/log.h"
-#include <signal.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct pmf_cmd *const commands[] = {
 	&pmf_cmd_record,
@@ -36,8 +37,22 @@ void pmf_cli_print_commands(FILE *f)
 		fprintf(f, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
 }
 
+/* A descriptor that is closed at the start would be given to the next file that is opened, and
+ * messages would land in it. The command finds it closed as before. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	fill_standard_fds();
 	for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof commands[0]; i++)
 		if (strcmp(argv[1], commands[i]->name) == 0)
 			return commands[i]->run(argc - 1, argv + 1);

@@ -1,6 +1,7 @@
 #include "output.h"
 
 #include "pmuflame/file.h"
+#include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include <errno.h>
 #include <stdio.h>
@@ -74,6 +75,7 @@ static bool is_folder(const char *path)
 static int find_prefix(struct pmf_output_opts *o, struct pmf_err *err)
 {
 	size_t len = o->path ? strlen(o->path) : 0;
+	int ret;
 
 	if (o->path && len == 0)
 		return pmf_err_set(err, PMF_EUSAGE, "-o needs a folder or a prefix for file names");
@@ -81,9 +83,9 @@ static int find_prefix(struct pmf_output_opts *o, struct pmf_err *err)
 		o->prefix = pmf_strdup(o->path);
 		return 0;
 	}
-	if (o->path && mkdir(o->path, 0777) < 0 && errno != EEXIST)
-		return pmf_err_errno(err, pmf_status_of_errno(errno), errno,
-			"cannot make the folder '%s'", o->path);
+	ret = o->path ? pmf_outfolder_make(o->path, err) : 0;
+	if (ret)
+		return ret;
 	o->prefix = pmf_asprintf("%s%s%s", o->path ? o->path : "",
 		len && o->path[len - 1] != '/' ? "/" : "", o->name);
 	o->prev_prefix = pmf_asprintf("%s.prev", o->prefix);
@@ -131,10 +133,11 @@ static int write_one(const struct pmf_tree *t, const struct pmf_output_opts *o,
 			if (o->prev_prefix) {
 				char *prev = file_path(o->prev_prefix, event, r);
 
-				/* The first run has no run before it. */
+				/* The first run has no run before it. The new one counts for more
+				 * than the old. */
 				if (rename(path, prev) < 0 && errno != ENOENT)
-					pmf_err_errno(err, PMF_EIO, errno,
-						"cannot keep the run before as '%s'", prev);
+					pmf_warn("warning: cannot keep the run before as '%s': %s",
+						prev, strerror(errno));
 				free(prev);
 			}
 			ret = pmf_outfile_commit(&of, err);

@@ -11,14 +11,7 @@
 
 enum { TOP = 5 };
 
-/* Names come from hostile files: nothing that steers a terminal gets through. */
-static void print_safe(FILE *f, const char *s)
-{
-	for (; *s; s++)
-		fputc((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s, f);
-}
-
-static void print_event(FILE *f, const struct pmf_tree *t, size_t e)
+static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 {
 	const struct pmf_profile *p = t->profile;
 	const struct pmf_profile_event *pe = &p->events[e];
@@ -28,22 +21,22 @@ static void print_event(FILE *f, const struct pmf_tree *t, size_t e)
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX];
 	bool clock = strcmp(pe->unit, "ns") == 0;
 
-	fprintf(f, "  %s: %s counted, %s samples, %s covered, ", pe->label,
+	pmf_buf_printf(out, "  %s: %s counted, %s samples, %s covered, ", pe->label,
 		clock ? pmf_format_ns(a, pe->counted) : pmf_format_count(a, pe->counted),
 		pmf_format_count(b, pe->samples),
 		pmf_format_percent(c, (double)pe->weight, (double)pe->counted));
 	if (pe->lost_known)
-		fprintf(f, "%s lost\n", pmf_format_count(a, pe->lost));
+		pmf_buf_printf(out, "%s lost\n", pmf_format_count(a, pe->lost));
 	else
-		fputs("lost samples not known per event before Linux 6.0\n", f);
+		pmf_buf_addstr(out, "lost samples not known per event before Linux 6.0\n");
 	for (size_t i = 0; i < n && top[i].self > 0; i++) {
 		const struct pmf_func *fn = &t->funcs[top[i].func];
 
-		fprintf(f, "    %7s  ", pmf_format_percent(a, top[i].self, all));
-		print_safe(f, pmf_strtab_get(&p->strings, fn->name));
-		fputs("  ", f);
-		print_safe(f, pmf_strtab_get(&p->strings, fn->module));
-		fputc('\n', f);
+		pmf_buf_printf(out, "    %7s  ", pmf_format_percent(a, top[i].self, all));
+		pmf_buf_addclean(out, pmf_strtab_get(&p->strings, fn->name), '?');
+		pmf_buf_addstr(out, "  ");
+		pmf_buf_addclean(out, pmf_strtab_get(&p->strings, fn->module), '?');
+		pmf_buf_addch(out, '\n');
 	}
 }
 
@@ -51,19 +44,23 @@ void pmf_output_summary_text(
 	const struct pmf_tree *t, const struct pmf_output_list *written, int status)
 {
 	const struct pmf_profile *p = t->profile;
+	struct pmf_buf out = PMF_BUF_INIT;
 	char a[PMF_UNITS_MAX];
 
-	fprintf(stderr, "pmuflame: %s ran %s, status %d\n", p->title,
+	pmf_buf_printf(&out, "pmuflame: %s ran %s, status %d\n", p->title,
 		pmf_format_ns(a, p->duration_ns), status);
 	for (size_t e = 0; e < p->nr_events; e++)
-		print_event(stderr, t, e);
+		add_event(&out, t, e);
 	for (size_t i = 0; i < p->nr_notes; i++) {
-		fprintf(stderr, "  %s: ", p->notes[i].level == PMF_NOTE_WARN ? "warning" : "note");
-		print_safe(stderr, p->notes[i].text);
-		fputc('\n', stderr);
+		pmf_buf_printf(
+			&out, "  %s: ", p->notes[i].level == PMF_NOTE_WARN ? "warning" : "note");
+		pmf_buf_addclean(&out, p->notes[i].text, '?');
+		pmf_buf_addch(&out, '\n');
 	}
 	for (size_t i = 0; i < written->n; i++)
-		fprintf(stderr, "  wrote %s\n", written->paths[i]);
+		pmf_buf_printf(&out, "  wrote %s\n", written->paths[i]);
+	fputs(pmf_buf_str(&out), stderr);
+	pmf_buf_release(&out);
 }
 
 /* A string of the profile as JSON: what is not UTF-8 is replaced, byte by byte. */

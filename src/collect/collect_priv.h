@@ -14,8 +14,9 @@ struct pmf_launch {
 	pid_t pid;
 	int go_fd;     /* closing it lets the child give up, writing lets it exec */
 	int errno_fd;  /* the child's errno if exec failed, end of file if it worked */
-	int signal_fd; /* SIGCHLD, SIGINT, SIGTERM, SIGHUP arrive here */
+	int signal_fd; /* SIGCHLD and what ends programs arrive here */
 	sigset_t old_mask;
+	bool stopped; /* somebody asked for the end */
 	bool exited;
 	int wait_status;
 };
@@ -25,7 +26,9 @@ int pmf_launch_start(struct pmf_launch *l, char *const *argv, struct pmf_err *er
 int pmf_launch_go(struct pmf_launch *l, int *exec_errno, struct pmf_err *err);
 /* Read what signal_fd holds: notes the child's exit, forwards what was meant for it. */
 void pmf_launch_signals(struct pmf_launch *l);
-/* Restore the signals; a child that was never let go is ended. */
+/* Restore the signals; a child that was never let go is ended. Where a signal asked for the end,
+ * its likes stay blocked (not SIGQUIT): who presses Ctrl-C twice, or whose terminal and shell both
+ * hang up, still wants the profile. */
 void pmf_launch_end(struct pmf_launch *l);
 
 /* ---- weights.c: how many events a sample stands for ---- */
@@ -99,7 +102,8 @@ struct pmf_stacks {
 	 * weigh more. */
 	int64_t *deficits;
 	uint32_t *deficit_nodes;
-	size_t nr_deficits, cap_deficits;
+	size_t nr_deficits, cap_deficits, cap_deficit_nodes;
+	struct pmf_index deficit_index; /* by node */
 };
 
 int pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,

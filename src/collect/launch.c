@@ -1,7 +1,5 @@
 #include "collect_priv.h"
 
-#include "pmuflame/log.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -45,6 +43,8 @@ int pmf_launch_start(struct pmf_launch *l, char *const *argv, struct pmf_err *er
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
+	sigaddset(&set, SIGPIPE);
 	/* Blocked before the fork, so that none falls between; the child takes the old mask
 	 * back. */
 	sigprocmask(SIG_BLOCK, &set, &l->old_mask);
@@ -111,9 +111,11 @@ void pmf_launch_signals(struct pmf_launch *l)
 	struct signalfd_siginfo si;
 
 	while (read(l->signal_fd, &si, sizeof si) == sizeof si) {
-		if (si.ssi_signo == SIGCHLD)
-			continue; /* several may have become one: asked below */
-		pmf_stop_request((int)si.ssi_signo);
+		/* Several SIGCHLD may have become one: asked below. A pipe that nobody reads is
+		 * told by write(2) too. */
+		if (si.ssi_signo == SIGCHLD || si.ssi_signo == SIGPIPE)
+			continue;
+		l->stopped = true;
 		/* The terminal sends its signals to the whole foreground group, the command too;
 		 * kill(2) reached us alone. */
 		if (si.ssi_code != SI_KERNEL && !l->exited)
@@ -125,14 +127,24 @@ void pmf_launch_signals(struct pmf_launch *l)
 
 void pmf_launch_end(struct pmf_launch *l)
 {
+	sigset_t mask = l->old_mask;
+
 	if (l->go_fd >= 0)
 		close(l->go_fd);
 	if (l->errno_fd >= 0)
 		close(l->errno_fd);
 	if (l->pid > 0 && !l->exited && l->go_fd >= 0)
 		reap(l, 0); /* it reads the end of its pipe and leaves */
+	/* What came since the command's exit was meant for the command. */
+	if (l->pid > 0)
+		pmf_launch_signals(l);
 	if (l->signal_fd >= 0)
 		close(l->signal_fd);
-	sigprocmask(SIG_SETMASK, &l->old_mask, NULL);
+	if (l->stopped) {
+		sigaddset(&mask, SIGINT);
+		sigaddset(&mask, SIGTERM);
+		sigaddset(&mask, SIGHUP);
+	}
+	sigprocmask(SIG_SETMASK, &mask, NULL);
 	l->go_fd = l->errno_fd = l->signal_fd = -1;
 }

@@ -22,6 +22,10 @@ static int apply_fallback(
 		asked = true;
 		if (has_pmu)
 			continue;
+		/* Not permitted, or somebody else's now: that is no reason to count another
+		 * thing. */
+		if (why.status != PMF_EUNSUP)
+			return pmf_err_set(err, why.status, "%s", why.text);
 		if (opts->strict)
 			return pmf_err_set(err, PMF_EUNSUP,
 				"event '%s' cannot be sampled: %s (without --strict, cpu-clock "

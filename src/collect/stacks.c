@@ -51,6 +51,7 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	pmf_unwinder_free(s->unwinder);
 	pmf_weights_release(&s->weights);
 	free(s->image_strings);
+	pmf_index_release(&s->deficit_index);
 	free(s->deficits);
 	free(s->deficit_nodes);
 	free(s->unsampled_frames);
@@ -86,16 +87,26 @@ struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *
 	return c;
 }
 
+static bool deficit_eq(const void *ctx, uint32_t value, const void *key)
+{
+	const struct pmf_stacks *s = ctx;
+
+	return s->deficit_nodes[value] == *(const uint32_t *)key;
+}
+
 int64_t *pmf_stacks_deficits(struct pmf_stacks *s, uint32_t node)
 {
-	size_t n = s->list->n, i = 0;
+	size_t n = s->list->n;
+	uint64_t hash = pmf_hash_u64(node);
+	uint32_t i = pmf_index_find(&s->deficit_index, hash, deficit_eq, s, &node);
 
-	while (i < s->nr_deficits && s->deficit_nodes[i] != node)
-		i++;
-	if (i == s->nr_deficits) {
-		s->deficits = pmf_reallocarray(s->deficits, (i + 1) * n, sizeof *s->deficits);
+	if (i == UINT32_MAX) {
+		i = (uint32_t)s->nr_deficits;
+		s->deficits =
+			pmf_grow(s->deficits, &s->cap_deficits, (i + 1) * n, sizeof *s->deficits);
 		memset(s->deficits + i * n, 0, n * sizeof *s->deficits);
-		PMF_PUSH(s->deficit_nodes, s->nr_deficits, s->cap_deficits) = node;
+		PMF_PUSH(s->deficit_nodes, s->nr_deficits, s->cap_deficit_nodes) = node;
+		pmf_index_add(&s->deficit_index, hash, i);
 	}
 	return s->deficits + i * n;
 }
@@ -184,17 +195,17 @@ static uint32_t image_frame(
 		s->image_strings[im->id].path, rva);
 }
 
-static uint32_t user_frame(
-	struct pmf_stacks *s, const struct pmf_map *map, uint64_t va, uint64_t rva)
+static uint32_t user_frame(struct pmf_stacks *s, const struct pmf_map *map, uint64_t va)
 {
+	/* One frame for all: garbage addresses have no end, and no name either. */
 	if (!map)
 		return pmf_profile_frame_at(s->profile, PMF_FRAME_NATIVE, UINT32_MAX,
-			pmf_strtab_addz(&s->profile->strings, "[unknown]"), 0, va);
+			pmf_strtab_addz(&s->profile->strings, "[unknown]"), 0, 0);
 	/* Generated code is one thing until something names it: its addresses mean nothing
 	 * later. */
 	if (map->image->kind == PMF_IMAGE_ANON)
 		return image_frame(s, PMF_FRAME_JIT, map->image, 0);
-	return image_frame(s, PMF_FRAME_NATIVE, map->image, rva);
+	return image_frame(s, PMF_FRAME_NATIVE, map->image, va - map->bias);
 }
 
 /* What the callchain says, innermost first, into s->ids. Contexts: linux/perf_event.h, enum
@@ -222,7 +233,7 @@ static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
 			const struct pmf_map *map =
 				pmf_process_map_or_reread(&s->table, proc, va, s->now_ns);
 
-			s->ids[n++] = user_frame(s, map, va, map ? va - map->bias : va);
+			s->ids[n++] = user_frame(s, map, va);
 			++*nr_user;
 		}
 	}
@@ -234,7 +245,8 @@ static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
 static bool fix_precise_leaf(struct pmf_stacks *s, struct pmf_process *proc,
 	const struct pmf_sample *smp, struct pmf_unwind_frame *leaf)
 {
-	const struct pmf_map *map = pmf_process_map_or_reread(&s->table, proc, smp->ip, s->now_ns);
+	/* Reading maps again would free those that the callers' frames point to. */
+	const struct pmf_map *map = pmf_process_map(proc, smp->ip);
 	struct pmf_unwind_frame old = *leaf;
 	struct pmf_symbol a, b;
 
@@ -274,7 +286,7 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		smp->ip != out.frames[0].va && !fix_precise_leaf(s, proc, smp, &out.frames[0]))
 		pe->skewed_stacks++;
 	for (size_t i = 0; i < out.n && n < PMF_ARRAY_SIZE(s->ids) - 1; i++)
-		s->ids[n++] = user_frame(s, out.frames[i].map, out.frames[i].va, out.frames[i].rva);
+		s->ids[n++] = user_frame(s, out.frames[i].map, out.frames[i].va);
 	if (out.end == PMF_END_ROOT) {
 		pe->rooted_stacks++;
 	} else if (out.end == PMF_END_TRUNCATED) {
@@ -299,10 +311,7 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 	uint32_t node = cost->node;
 	uint64_t weight;
 
-	if (proc->maps_incomplete) {
-		proc->maps_incomplete = false;
-		pmf_process_reread(&s->table, proc, NULL);
-	}
+	pmf_process_refresh(&s->table, proc, rec->time_ns);
 	n = chain_frames(s, proc, smp, !dumped, 0, &nr_user);
 	if (dumped)
 		n = dump_frames(s, proc, rec, pe, n);
@@ -315,10 +324,9 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 			kernel ? NULL
 			       : pmf_process_map_or_reread(&s->table, proc, smp->ip, s->now_ns);
 
-		s->ids[n++] =
-			kernel ? image_frame(
-					 s, PMF_FRAME_KERNEL, pmf_image_kernel(&s->table), smp->ip)
-			       : user_frame(s, map, smp->ip, map ? smp->ip - map->bias : smp->ip);
+		s->ids[n++] = kernel ? image_frame(s, PMF_FRAME_KERNEL, pmf_image_kernel(&s->table),
+					       smp->ip)
+				     : user_frame(s, map, smp->ip);
 	}
 	while (n > 0)
 		node = pmf_profile_node(s->profile, node, s->ids[--n]);

@@ -372,7 +372,8 @@ bool pmf_perf_has_pmu(struct pmf_err *why)
 		return false;
 	pmf_perf_limits_read(&l);
 	trial_init(&t, &list.events[0], &l);
-	if (open_all(&t, 0, 0)) {
+	/* For sampling: a PMU that cannot interrupt serves no profile. */
+	if (open_all(&t, 1000000, 0)) {
 		run(&t);
 		has = read_sum(&t) > 0;
 		if (!has)

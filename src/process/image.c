@@ -4,8 +4,8 @@
  * file while the table lives: path + inode then stays an identity. */
 #include "process_priv.h"
 
+#include "pmuflame/file.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <gelf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,14 +204,9 @@ static enum attempt try_open(struct pmf_image *im, const struct want *w, const c
 	struct stat st;
 	bool elf_ok;
 
-	/* O_NONBLOCK and the check below: a path may lead to a FIFO or a device by now. */
-	im->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	im->fd = pmf_file_open_regular(path, &st);
 	if (im->fd < 0)
-		return FAILED;
-	if (fstat(im->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		image_close(im);
-		return OTHER_FILE;
-	}
+		return errno == EINVAL ? OTHER_FILE : FAILED;
 	im->file_bytes = (uint64_t)st.st_size;
 	/* Plain reads, not mmap: a file that shrinks must not raise SIGBUS here. */
 	im->elf = elf_begin(im->fd, ELF_C_READ, NULL);

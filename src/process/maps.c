@@ -271,19 +271,27 @@ uint64_t pmf_process_stack_end(pid_t pid, uint64_t sp)
 	return end > 1 ? end : 0;
 }
 
+void pmf_process_refresh(struct pmf_process_table *t, struct pmf_process *p, uint64_t now_ns)
+{
+	if (!p->maps_incomplete || !t->live || p->exited || p->pid <= 0)
+		return;
+	/* reread_ns 0: never yet. A clock that starts at 0 does not matter for long. */
+	if (p->reread_ns && now_ns - p->reread_ns < REREAD_EVERY_NS)
+		return;
+	p->reread_ns = now_ns;
+	/* A file that is gone tells nothing the next time either; a new gap asks again. */
+	p->maps_incomplete = false;
+	pmf_process_reread(t, p, NULL);
+}
+
 const struct pmf_map *pmf_process_map_or_reread(
 	struct pmf_process_table *t, struct pmf_process *p, uint64_t va, uint64_t now_ns)
 {
 	const struct pmf_map *m = pmf_process_map(p, va);
 
-	if (m || !t->live || p->exited || p->pid <= 0)
+	if (m)
 		return m;
-	/* reread_ns 0: never yet. A clock that starts at 0 does not matter for long. */
-	if (p->reread_ns && now_ns - p->reread_ns < REREAD_EVERY_NS)
-		return NULL;
-	p->reread_ns = now_ns;
 	p->maps_incomplete = true;
-	if (pmf_process_reread(t, p, NULL) < 0)
-		return NULL;
+	pmf_process_refresh(t, p, now_ns);
 	return pmf_process_map(p, va);
 }

@@ -18,13 +18,6 @@ char *pmf_profile_format(const struct pmf_profile_event *ev, double weight, char
 	return is_time(ev) ? pmf_format_ns(out, n) : pmf_format_count(out, n);
 }
 
-/* Text from outside (command lines, reasons) stays on its line. */
-static void add_clean(struct pmf_buf *out, const char *s)
-{
-	for (; *s; s++)
-		pmf_buf_addch(out, (unsigned char)*s < 0x20 || *s == 0x7f ? ' ' : *s);
-}
-
 static void add_count(struct pmf_buf *out, const char *before, uint64_t n)
 {
 	char text[PMF_UNITS_MAX];
@@ -38,7 +31,7 @@ static void main_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 	char counted[PMF_UNITS_MAX], share[PMF_UNITS_MAX];
 	double unsampled = (double)ev->unsampled, total = (double)ev->counted;
 
-	add_clean(out, ev->label ? ev->label : "");
+	pmf_buf_addclean(out, ev->label ? ev->label : "", ' ');
 	pmf_buf_printf(out, ": %s%s counted", pmf_profile_format(ev, total * ev->scale, counted),
 		is_time(ev) ? "" : " events");
 	if (ev->scale > 1)
@@ -59,12 +52,12 @@ static void event_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 	if (!ev->spec || !ev->label || strcmp(ev->spec, ev->label) == 0)
 		return;
 	pmf_buf_addstr(out, "asked for ");
-	add_clean(out, ev->spec);
+	pmf_buf_addclean(out, ev->spec, ' ');
 	pmf_buf_addstr(out, ", counted ");
-	add_clean(out, ev->label);
+	pmf_buf_addclean(out, ev->label, ' ');
 	if (ev->fallback_reason) {
 		pmf_buf_addstr(out, ": ");
-		add_clean(out, ev->fallback_reason);
+		pmf_buf_addclean(out, ev->fallback_reason, ' ');
 	}
 	pmf_buf_addch(out, '\n');
 }
@@ -146,7 +139,7 @@ static void stack_lines(const struct pmf_profile_event *ev, struct pmf_buf *out)
 static void add_part(struct pmf_buf *out, size_t line_start, const char *name, const char *part)
 {
 	pmf_buf_addstr(out, out->len == line_start ? name : " · ");
-	add_clean(out, part);
+	pmf_buf_addclean(out, part, ' ');
 }
 
 static void run_line(const struct pmf_profile *p, struct pmf_buf *out)
@@ -183,7 +176,7 @@ static void note_lines(const struct pmf_profile *p, size_t event, struct pmf_buf
 		if (p->notes[i].event >= 0 && (size_t)p->notes[i].event != event)
 			continue;
 		pmf_buf_addstr(out, p->notes[i].level == PMF_NOTE_WARN ? "warning: " : "note: ");
-		add_clean(out, p->notes[i].text);
+		pmf_buf_addclean(out, p->notes[i].text, ' ');
 		pmf_buf_addch(out, '\n');
 	}
 }

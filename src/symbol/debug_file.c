@@ -2,7 +2,7 @@
  * Debug Files") and .gnu_debugdata (GDB manual, "MiniDebugInfo"). */
 #include "symbol_priv.h"
 
-#include <fcntl.h>
+#include "pmuflame/file.h"
 #include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,15 +24,13 @@ static bool open_src(struct pmf_elf_src *src, const char *path)
 
 	memset(src, 0, sizeof *src);
 	src->owned = true;
-	src->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	src->fd = pmf_file_open_regular(path, &st);
 	if (src->fd < 0)
 		return false;
-	if (fstat(src->fd, &st) == 0 && S_ISREG(st.st_mode)) {
-		src->bytes = (uint64_t)st.st_size;
-		src->elf = elf_begin(src->fd, ELF_C_READ, NULL);
-		if (pmf_elf_src_check(src))
-			return true;
-	}
+	src->bytes = (uint64_t)st.st_size;
+	src->elf = elf_begin(src->fd, ELF_C_READ, NULL);
+	if (pmf_elf_src_check(src))
+		return true;
 	pmf_elf_src_release(src);
 	return false;
 }

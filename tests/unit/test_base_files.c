@@ -11,6 +11,7 @@
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,86 @@ static void test_outfile_replaces_symlink(void **state)
 	free(victim);
 }
 
+static void test_outfile_refuses_devices(void **state)
+{
+	char *fifo = pmf_asprintf("%s/fifo", (char *)*state);
+	char *null = pmf_asprintf("%s/null", (char *)*state);
+	struct pmf_outfile of;
+	struct pmf_err err = PMF_ERR_INIT;
+	struct stat st;
+
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(symlink("/dev/null", null), 0);
+	assert_int_equal(pmf_outfile_probe(fifo, &err), PMF_EUSAGE);
+	assert_int_equal(pmf_outfile_open(&of, fifo, &err), PMF_EUSAGE);
+	assert_non_null(strstr(err.text, "no regular file"));
+	assert_int_equal(pmf_outfile_open(&of, null, &err), PMF_EUSAGE);
+	assert_int_equal(lstat(null, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(count_files(*state), 2);
+	free(fifo);
+	free(null);
+}
+
+static void test_open_regular(void **state)
+{
+	char *path = pmf_asprintf("%s/file", (char *)*state);
+	char *fifo = pmf_asprintf("%s/fifo", (char *)*state);
+	struct stat st;
+	char byte;
+	int fd;
+
+	write_text(path, "x", 1);
+	fd = pmf_file_open_regular(path, &st);
+	assert_true(fd >= 0);
+	assert_int_equal(st.st_size, 1);
+	assert_int_equal(read(fd, &byte, 1), 1);
+	close(fd);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	errno = 0;
+	assert_int_equal(pmf_file_open_regular(fifo, &st), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(pmf_file_open_regular("/dev/null", &st), -1);
+	assert_int_equal(errno, EINVAL);
+	unlink(path);
+	assert_int_equal(pmf_file_open_regular(path, &st), -1);
+	assert_int_equal(errno, ENOENT);
+	free(path);
+	free(fifo);
+}
+
+/* Who gets the file at @path when it is written with these in the environment. */
+static uid_t owner_with(const char *path, const char *uid, const char *gid)
+{
+	struct pmf_outfile of;
+	struct pmf_err err = PMF_ERR_INIT;
+	struct stat st;
+
+	assert_int_equal(setenv("SUDO_UID", uid, 1), 0);
+	assert_int_equal(setenv("SUDO_GID", gid, 1), 0);
+	assert_int_equal(pmf_outfile_open(&of, path, &err), 0);
+	assert_int_equal(pmf_outfile_commit(&of, &err), 0);
+	unsetenv("SUDO_UID");
+	unsetenv("SUDO_GID");
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_uid;
+}
+
+static void test_outfile_under_sudo(void **state)
+{
+	static const char *const bad[] = {"", "12x", "-5", " 5", "4294967295", "99999999999999"};
+	char *path = pmf_asprintf("%s/out.svg", (char *)*state);
+
+	if (geteuid() != 0) {
+		free(path);
+		skip();
+	}
+	assert_int_equal(owner_with(path, "1234", "55"), 1234);
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(bad); i++)
+		assert_int_equal(owner_with(path, bad[i], "55"), 0);
+	free(path);
+}
+
 static void test_outfile_failures_leave_nothing(void **state)
 {
 	char *path = pmf_asprintf("%s/out.svg", (char *)*state);
@@ -241,7 +322,7 @@ static void test_log(void **state)
 	assert_logged(dir, PMF_LOG_WARN,
 		"\xc2\x9b"
 		"31m µ é",
-		"pmuflame: ??31m µ é\n");
+		"pmuflame: ?31m µ é\n");
 	pmf_log_set_level(PMF_LOG_QUIET);
 	assert_logged(dir, PMF_LOG_WARN, "quiet", "");
 	pmf_log_set_level(PMF_LOG_DEBUG);
@@ -257,15 +338,6 @@ static void test_log(void **state)
 	free(got);
 }
 
-static void test_stop(void **state)
-{
-	(void)state;
-	assert_int_equal(pmf_stop_requested(), 0);
-	pmf_stop_request(2);
-	assert_int_equal(pmf_stop_requested(), 2);
-	pmf_stop_request(0);
-}
-
 #define FOLDER_TEST(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
 
 int main(void)
@@ -274,9 +346,11 @@ int main(void)
 		FOLDER_TEST(test_file_read),
 		FOLDER_TEST(test_outfile),
 		FOLDER_TEST(test_outfile_replaces_symlink),
+		FOLDER_TEST(test_outfile_refuses_devices),
+		FOLDER_TEST(test_outfile_under_sudo),
+		FOLDER_TEST(test_open_regular),
 		FOLDER_TEST(test_outfile_failures_leave_nothing),
 		FOLDER_TEST(test_log),
-		cmocka_unit_test(test_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -410,7 +410,26 @@ static void a_recording_never_asks_proc(void **state)
 	(void)state;
 	assert_null(pmf_process_map_or_reread(
 		&table, p, (uint64_t)(uintptr_t)a_recording_never_asks_proc, 1));
+	assert_true(p->maps_incomplete);
+	pmf_process_refresh(&table, p, 1);
 	assert_int_equal(table.maps_reread, 0);
+}
+
+static void losses_in_a_row_read_proc_once(void **state)
+{
+	struct pmf_process *p = pmf_process_get(&table, getpid());
+
+	(void)state;
+	pmf_process_refresh(&table, p, 1000);
+	assert_int_equal(table.maps_reread, 0); /* nothing is missing */
+	for (uint64_t ns = 1000; ns < 100001000; ns += 1000000) {
+		p->maps_incomplete = true;
+		pmf_process_refresh(&table, p, ns);
+		assert_int_equal(table.maps_reread, 1);
+	}
+	pmf_process_refresh(&table, p, 100001000);
+	assert_int_equal(table.maps_reread, 2);
+	assert_false(p->maps_incomplete);
 }
 
 static void a_process_that_is_gone_says_so(void **state)
@@ -440,6 +459,8 @@ int main(void)
 		cmocka_unit_test(bias_follows_the_segments),
 		cmocka_unit_test(lines_of_proc_are_parsed_strictly),
 		cmocka_unit_test_setup_teardown(proc_fills_the_gaps, setup_live, teardown),
+		cmocka_unit_test_setup_teardown(
+			losses_in_a_row_read_proc_once, setup_live, teardown),
 		cmocka_unit_test_setup_teardown(a_recording_never_asks_proc, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_process_that_is_gone_says_so, setup_live, teardown),
