@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-enum pmf_log_level { PMF_LOG_QUIET, PMF_LOG_WARN, PMF_LOG_INFO, PMF_LOG_DEBUG };
+enum pmf_log_level { PMF_LOG_QUIET, PMF_LOG_WARN, PMF_LOG_INFO };
 
 void pmf_log_set_level(enum pmf_log_level level);
 enum pmf_log_level pmf_log_level(void);
@@ -17,6 +17,5 @@ void pmf_log(enum pmf_log_level level, const char *fmt, ...) __attribute__((form
 
 #define pmf_warn(...) pmf_log(PMF_LOG_WARN, __VA_ARGS__)
 #define pmf_info(...) pmf_log(PMF_LOG_INFO, __VA_ARGS__)
-#define pmf_debug(...) pmf_log(PMF_LOG_DEBUG, __VA_ARGS__)
 
 #endif

@@ -33,7 +33,6 @@ bool pmf_perf_kernel_permitted(const struct pmf_perf_limits *l);
 struct pmf_perf_features {
 	bool build_id;       /* attr.build_id (5.12) */
 	bool format_lost;    /* PERF_FORMAT_LOST (6.0) */
-	bool ksymbol;        /* 5.1 */
 	bool inherited_read; /* PERF_SAMPLE_READ of inherited events (6.12) */
 };
 /* 0, or the reason why the kernel refuses every event (seccomp filter, perf_event_paranoid 3, no

@@ -165,7 +165,7 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 		pmf_log_set_level(PMF_LOG_QUIET);
 		return 0;
 	case 'v':
-		pmf_log_set_level(PMF_LOG_DEBUG);
+		pmf_log_set_level(PMF_LOG_INFO);
 		return 0;
 	case OPT_DURATION:
 		if (pmf_parse_seconds(optarg, &a->collect.duration_ns, "--duration", err))
@@ -280,7 +280,7 @@ static void warn_about_plan(const struct pmf_event_list *list)
 static int exec_failed(const char *command, int errnum)
 {
 	char *local = pmf_asprintf("./%s", command);
-	bool there = !strchr(command, '/') && access(local, X_OK) == 0;
+	bool there = command[0] && !strchr(command, '/') && access(local, X_OK) == 0;
 	int status = errnum == ENOENT ? PMF_EXIT_NOT_FOUND : PMF_EXIT_CANNOT_EXEC;
 
 	if (status == PMF_EXIT_NOT_FOUND && strchr(command, '/') && access(command, F_OK) == 0)

@@ -1,7 +1,6 @@
 /* One run: the command, its records while it runs, its totals after it. */
 #include "collect_priv.h"
 
-#include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
 #include <stdlib.h>

@@ -1,7 +1,6 @@
 /* Records in, profile nodes out. */
 #include "collect_priv.h"
 
-#include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include <stdlib.h>
 #include <string.h>

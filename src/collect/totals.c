@@ -2,6 +2,7 @@
  * the sentences of the ledger. */
 #include "collect_priv.h"
 
+#include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
 #include <inttypes.h>
@@ -161,6 +162,27 @@ static void note_survivors(struct pmf_stacks *s, const struct pmf_process *main)
 	pmf_buf_release(&names);
 }
 
+/* Files whose functions have no names, or somebody else's. */
+static void note_images(struct pmf_stacks *s)
+{
+	char a[PMF_UNITS_MAX];
+
+	for (size_t i = 0; i < s->table.nr_images; i++)
+		if (s->table.images[i]->why[0])
+			pmf_info("%s: %s", s->table.images[i]->path, s->table.images[i]->why);
+	pmf_info("/proc/PID/maps was read %s times", pmf_format_count(a, s->table.maps_reread));
+	if (s->table.images_unreadable)
+		pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,
+			"%s mapped files could not be opened, so their functions have no names: "
+			"-v says which",
+			pmf_format_count(a, s->table.images_unreadable));
+	if (s->table.images_replaced)
+		pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,
+			"%s mapped files were replaced or deleted on disk while they were in use",
+			pmf_format_count(a, s->table.images_replaced));
+	pmf_info("/proc/PID/maps was read %s times", pmf_format_count(a, s->table.maps_reread));
+}
+
 static void note_quality(struct pmf_stacks *s, const struct pmf_source *src)
 {
 	struct pmf_profile *p = s->profile;
@@ -181,10 +203,7 @@ static void note_quality(struct pmf_stacks *s, const struct pmf_source *src)
 	if (src->facts.malformed)
 		pmf_profile_note(p, PMF_NOTE_WARN, -1, "%s records made no sense and were skipped",
 			pmf_format_count(a, src->facts.malformed));
-	if (s->table.images_replaced)
-		pmf_profile_note(p, PMF_NOTE_WARN, -1,
-			"%s mapped files were replaced or deleted on disk while they were in use",
-			pmf_format_count(a, s->table.images_replaced));
+	note_images(s);
 }
 
 static void settle_all(struct pmf_stacks *s)

@@ -107,11 +107,6 @@ static void with_lost(struct perf_event_attr *attr)
 	attr->read_format = PERF_FORMAT_LOST;
 }
 
-static void with_ksymbol(struct perf_event_attr *attr)
-{
-	attr->ksymbol = 1;
-}
-
 static void with_inherited_read(struct perf_event_attr *attr)
 {
 	attr->inherit = 1;
@@ -131,7 +126,6 @@ int pmf_perf_features_probe(struct pmf_perf_features *f, struct pmf_err *err)
 	}
 	f->build_id = probe(with_build_id) == 0;
 	f->format_lost = probe(with_lost) == 0;
-	f->ksymbol = probe(with_ksymbol) == 0;
 	f->inherited_read = probe(with_inherited_read) == 0;
 	return 0;
 }

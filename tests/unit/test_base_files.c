@@ -227,12 +227,11 @@ static uid_t owner_with(const char *path, const char *uid, const char *gid)
 static void test_outfile_under_sudo(void **state)
 {
 	static const char *const bad[] = {"", "12x", "-5", " 5", "4294967295", "99999999999999"};
-	char *path = pmf_asprintf("%s/out.svg", (char *)*state);
+	char *path;
 
-	if (geteuid() != 0) {
-		free(path);
+	if (geteuid() != 0)
 		skip();
-	}
+	path = pmf_asprintf("%s/out.svg", (char *)*state);
 	assert_int_equal(owner_with(path, "1234", "55"), 1234);
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(bad); i++)
 		assert_int_equal(owner_with(path, bad[i], "55"), 0);
@@ -325,8 +324,8 @@ static void test_log(void **state)
 		"pmuflame: ?31m µ é\n");
 	pmf_log_set_level(PMF_LOG_QUIET);
 	assert_logged(dir, PMF_LOG_WARN, "quiet", "");
-	pmf_log_set_level(PMF_LOG_DEBUG);
-	assert_int_equal(pmf_log_level(), PMF_LOG_DEBUG);
+	pmf_log_set_level(PMF_LOG_INFO);
+	assert_int_equal(pmf_log_level(), PMF_LOG_INFO);
 	assert_logged(dir, PMF_LOG_INFO, "now", "pmuflame: now\n");
 	pmf_log_set_level(PMF_LOG_WARN);
 
