@@ -37,6 +37,9 @@ struct pmf_progress {
 };
 typedef void pmf_progress_cb(void *ctx, const struct pmf_progress *progress);
 
+/* The most that a sample's dump can hold: perf_event_open(2), sample_stack_user. */
+enum { PMF_STACK_BYTES_MAX = 65528 };
+
 struct pmf_collect_opts {
 	char *const *argv; /* NULL-terminated */
 	enum pmf_unwind_mode call_graph;

@@ -23,7 +23,7 @@
 
 enum {
 	STACK_BYTES_DEFAULT = 32768,
-	STACK_BYTES_MAX = 65528, /* perf_event_open(2), sample_stack_user; a record holds no more */
+	STACK_BYTES_MIN = 8,
 };
 
 struct record_args {
@@ -31,6 +31,7 @@ struct record_args {
 	size_t cap_specs;
 	struct pmf_collect_opts collect;
 	struct pmf_output_opts output;
+	char *name; /* of the target, as people see it */
 	const char *summary_path;
 	bool no_command;
 	bool quiet;
@@ -139,10 +140,11 @@ static int parse_stack_bytes(const char *text, uint32_t *out, struct pmf_err *er
 
 	if (ret)
 		return ret;
-	if (n == 0 || n > STACK_BYTES_MAX)
+	if (n < STACK_BYTES_MIN || n > PMF_STACK_BYTES_MAX)
 		return pmf_err_set(err, PMF_EUSAGE,
-			"--stack-bytes %" PRIu64 " is outside 8 to %d: a sample holds no more", n,
-			STACK_BYTES_MAX);
+			"--stack-bytes %" PRIu64 " is outside %d to %d: a sample holds no more", n,
+			STACK_BYTES_MIN,
+			PMF_STACK_BYTES_MAX);
 	*out = (uint32_t)((n + 7) & ~(uint64_t)7);
 	return 0;
 }
@@ -195,8 +197,7 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 		a->no_command = true;
 		return 0;
 	default:
-		return pmf_err_set(err, PMF_EUSAGE,
-			"unknown option, or one without its value: 'pmuflame --help' lists them");
+		return pmf_err_set(err, PMF_EUSAGE, "unknown option");
 	}
 }
 
@@ -210,7 +211,7 @@ static int parse_args(struct record_args *a, int argc, char **argv, struct pmf_e
 	a->collect.stack_bytes = STACK_BYTES_DEFAULT;
 	a->collect.inherit = true;
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+e:F:c:o:qvhV", long_options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "+:e:F:c:o:qvhV", long_options, NULL)) != -1) {
 		if (opt == 'h') {
 			print_help(stdout);
 			return 1;
@@ -219,10 +220,12 @@ static int parse_args(struct record_args *a, int argc, char **argv, struct pmf_e
 			puts("pmuflame " PACKAGE_VERSION);
 			return 1;
 		}
+		if (opt == ':')
+			return pmf_err_set(
+				err, PMF_EUSAGE, "option '%s' needs a value", argv[optind - 1]);
 		if (opt == '?')
 			return pmf_err_set(err, PMF_EUSAGE,
-				"'%s' is no option of pmuflame, or its value is missing: 'pmuflame "
-				"--help' lists them",
+				"'%s' is no option of pmuflame: 'pmuflame --help' lists them",
 				argv[optind - 1]);
 		ret = parse_option(a, opt, err);
 		if (ret)
@@ -316,8 +319,8 @@ static int finish(struct record_args *a, struct pmf_profile *p,
 	pmf_tree_build(&tree, p);
 	ret = pmf_output_write(&tree, &a->output, &written, err);
 	if (a->summary_path)
-		ret2 = pmf_output_summary_json(
-			&tree, a->summary_path, exit_status(res), ret ? NULL : err);
+		ret2 = pmf_output_summary_json(&tree, &written, a->summary_path,
+			exit_status(res), ret ? NULL : err);
 	if (!a->quiet)
 		pmf_output_summary_text(&tree, &written, exit_status(res));
 	pmf_output_list_release(&written);
@@ -333,8 +336,10 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	bool progress_shown = false;
 	int status, ret;
 
-	if (pmf_output_prepare(&a->output, list, a->summary_path, &err))
+	if (pmf_output_prepare(&a->output, list, a->summary_path, &err)) {
+		pmf_output_undo(&a->output);
 		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
+	}
 	warn_about_plan(list);
 	a->collect.argv = a->command;
 	if (!a->quiet && isatty(STDERR_FILENO))
@@ -345,12 +350,14 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	signal(SIGPIPE, SIG_IGN);
 	if (progress_shown)
 		fputs(CLEAR_LINE, stderr);
+	if (ret || res.exec_errno)
+		pmf_output_undo(&a->output);
 	if (ret)
 		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
 	if (res.exec_errno) {
 		status = exec_failed(a->command[0], res.exec_errno);
 	} else {
-		profile.title = pmf_strdup(a->output.name);
+		profile.title = pmf_strdup(a->name);
 		if (!a->no_command)
 			profile.command = pmf_output_quote_command(a->command);
 		status = exit_status(&res);
@@ -379,11 +386,13 @@ static int cmd_record(int argc, char **argv)
 	} else if (ret < 0 || pmf_plan_events(&list, &a.plan, &err)) {
 		status = pmf_cli_fail(PMF_EXIT_FAILED, &err);
 	} else {
-		a.output.name = pmf_target_name(a.command);
+		a.name = pmf_target_name(a.command);
+		a.output.name = pmf_target_file_name(a.name);
 		status = record(&a, &list);
 	}
 	pmf_event_list_release(&list);
 	pmf_output_opts_release(&a.output);
+	free(a.name);
 	free(a.plan.specs);
 	return status;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 void pmf_output_opts_release(struct pmf_output_opts *o)
 {
@@ -83,7 +84,8 @@ static int find_prefix(struct pmf_output_opts *o, struct pmf_err *err)
 		o->prefix = pmf_strdup(o->path);
 		return 0;
 	}
-	ret = o->path ? pmf_outfolder_make(o->path, err) : 0;
+	o->made_folder = o->path && !is_folder(o->path);
+	ret = o->made_folder ? pmf_outfolder_make(o->path, err) : 0;
 	if (ret)
 		return ret;
 	o->prefix = pmf_asprintf("%s%s%s", o->path ? o->path : "",
@@ -113,6 +115,12 @@ int pmf_output_prepare(struct pmf_output_opts *o, const struct pmf_event_list *l
 	if (ret == 0 && summary_path)
 		ret = pmf_outfile_probe(summary_path, err);
 	return ret;
+}
+
+void pmf_output_undo(const struct pmf_output_opts *o)
+{
+	if (o->made_folder)
+		rmdir(o->path);
 }
 
 static int write_one(const struct pmf_tree *t, const struct pmf_output_opts *o,

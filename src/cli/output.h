@@ -17,6 +17,7 @@ struct pmf_output_opts {
 	const struct pmf_renderer *formats[PMF_OUTPUT_MAX_FORMATS];
 	size_t nr_formats;
 	/* Set by pmf_output_prepare. */
+	bool made_folder;
 	char *prefix;      /* "DIR/NAME" or PREFIX */
 	char *prev_prefix; /* where the run before goes: "DIR/NAME.prev"; NULL for an own PREFIX */
 };
@@ -36,6 +37,9 @@ int pmf_output_formats(struct pmf_output_opts *o, const char *list, struct pmf_e
 int pmf_output_prepare(struct pmf_output_opts *o, const struct pmf_event_list *list,
 	const char *summary_path, struct pmf_err *err);
 
+/* Nothing will be written after all: leave no empty folder behind. */
+void pmf_output_undo(const struct pmf_output_opts *o);
+
 /* Write every file; @written gets the paths. Goes on after a failure, whose sentence is kept. */
 int pmf_output_write(const struct pmf_tree *t, const struct pmf_output_opts *o,
 	struct pmf_output_list *written, struct pmf_err *err);
@@ -44,8 +48,8 @@ int pmf_output_write(const struct pmf_tree *t, const struct pmf_output_opts *o,
 void pmf_output_summary_text(
 	const struct pmf_tree *t, const struct pmf_output_list *written, int status);
 /* The run's numbers as JSON; the fields are described in man/pmuflame.1, SUMMARY. */
-int pmf_output_summary_json(
-	const struct pmf_tree *t, const char *path, int status, struct pmf_err *err);
+int pmf_output_summary_json(const struct pmf_tree *t, const struct pmf_output_list *written,
+	const char *path, int status, struct pmf_err *err);
 
 /* The command as a shell would read it, the home folder as ~. free(3) it. */
 char *pmf_output_quote_command(char *const *argv);

@@ -1,15 +1,51 @@
 /* The closing summary, for people and for scripts. */
+#include "config.h"
+
 #include "output.h"
 
 #include "pmuflame/file.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { TOP = 5 };
+
+/* Names come from hostile files and can be pages long: what a terminal line can take of one. */
+static void add_name(struct pmf_buf *out, const char *name)
+{
+	enum { MOST = 100 };
+	size_t len = strlen(name), shown = len;
+
+	if (len > MOST)
+		for (shown = MOST; shown > 0 && (name[shown] & 0xc0) == 0x80; shown--)
+			; /* never half a character */
+	if (shown < len) {
+		char *cut = pmf_asprintf("%.*s…", (int)shown, name);
+
+		pmf_buf_addclean(out, cut, '?');
+		free(cut);
+	} else {
+		pmf_buf_addclean(out, name, '?');
+	}
+}
+
+static void add_rate(struct pmf_buf *out, const struct pmf_profile_event *pe, bool clock)
+{
+	char a[PMF_UNITS_MAX];
+
+	if (pe->freq_hz)
+		pmf_buf_printf(out, "%" PRIu64 " Hz", pe->freq_hz);
+	else if (clock)
+		pmf_buf_printf(out, "every %s", pmf_format_ns(a, pe->period));
+	else if (pe->period == 1)
+		pmf_buf_addstr(out, "every one");
+	else
+		pmf_buf_printf(out, "1 in %s", pmf_format_count(a, pe->period));
+}
 
 static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 {
@@ -21,21 +57,24 @@ static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX];
 	bool clock = strcmp(pe->unit, "ns") == 0;
 
-	pmf_buf_printf(out, "  %s: %s counted, %s samples, %s covered, ", pe->label,
+	pmf_buf_printf(out, "  %s (", pe->label);
+	add_rate(out, pe, clock);
+	pmf_buf_printf(out, "): %s counted, %s sample%s stand for %s of it, ",
 		clock ? pmf_format_ns(a, pe->counted) : pmf_format_count(a, pe->counted),
-		pmf_format_count(b, pe->samples),
-		pmf_format_percent(c, (double)pe->weight, (double)pe->counted));
+		pmf_format_count(b, pe->samples), pe->samples == 1 ? "" : "s",
+		pmf_format_percent(c, (double)pe->weight * pe->scale,
+			(double)pe->counted * PMF_MAX(pe->scale, 1)));
 	if (pe->lost_known)
 		pmf_buf_printf(out, "%s lost\n", pmf_format_count(a, pe->lost));
 	else
 		pmf_buf_addstr(out, "lost samples not known per event before Linux 6.0\n");
-	for (size_t i = 0; i < n && top[i].self > 0; i++) {
+	for (size_t i = 0; i < n && top[i].self >= all / 10000; i++) {
 		const struct pmf_func *fn = &t->funcs[top[i].func];
 
 		pmf_buf_printf(out, "    %7s  ", pmf_format_percent(a, top[i].self, all));
-		pmf_buf_addclean(out, pmf_strtab_get(&p->strings, fn->name), '?');
+		add_name(out, pmf_strtab_get(&p->strings, fn->name));
 		pmf_buf_addstr(out, "  ");
-		pmf_buf_addclean(out, pmf_strtab_get(&p->strings, fn->module), '?');
+		add_name(out, pmf_strtab_get(&p->strings, fn->module));
 		pmf_buf_addch(out, '\n');
 	}
 }
@@ -47,8 +86,9 @@ void pmf_output_summary_text(
 	struct pmf_buf out = PMF_BUF_INIT;
 	char a[PMF_UNITS_MAX];
 
-	pmf_buf_printf(&out, "pmuflame: %s ran %s, status %d\n", p->title,
-		pmf_format_ns(a, p->duration_ns), status);
+	pmf_buf_addstr(&out, "pmuflame: ");
+	add_name(&out, p->title);
+	pmf_buf_printf(&out, " ran %s, status %d\n", pmf_format_ns(a, p->duration_ns), status);
 	for (size_t e = 0; e < p->nr_events; e++)
 		add_event(&out, t, e);
 	for (size_t i = 0; i < p->nr_notes; i++) {
@@ -57,8 +97,11 @@ void pmf_output_summary_text(
 		pmf_buf_addclean(&out, p->notes[i].text, '?');
 		pmf_buf_addch(&out, '\n');
 	}
-	for (size_t i = 0; i < written->n; i++)
-		pmf_buf_printf(&out, "  wrote %s\n", written->paths[i]);
+	for (size_t i = 0; i < written->n; i++) {
+		pmf_buf_addstr(&out, "  wrote ");
+		pmf_buf_addclean(&out, written->paths[i], '?');
+		pmf_buf_addch(&out, '\n');
+	}
 	fputs(pmf_buf_str(&out), stderr);
 	pmf_buf_release(&out);
 }
@@ -147,10 +190,12 @@ static json_t *event_json(const struct pmf_tree *t, size_t e)
 	return o;
 }
 
-static json_t *summary_json(const struct pmf_tree *t, int status)
+static json_t *summary_json(
+	const struct pmf_tree *t, const struct pmf_output_list *written, int status)
 {
 	const struct pmf_profile *p = t->profile;
 	json_t *root = json_object(), *events = json_array(), *notes = json_array();
+	json_t *files = json_array();
 
 	for (size_t e = 0; e < p->nr_events; e++)
 		json_array_append_new(events, event_json(t, e));
@@ -165,6 +210,10 @@ static json_t *summary_json(const struct pmf_tree *t, int status)
 		json_object_set_new(o, "text", json_text(p->notes[i].text));
 		json_array_append_new(notes, o);
 	}
+	for (size_t i = 0; i < written->n; i++)
+		json_array_append_new(files, json_text(written->paths[i]));
+	json_object_set_new(root, "schema", json_integer(1));
+	json_object_set_new(root, "version", json_string(PACKAGE_VERSION));
 	json_object_set_new(root, "name", json_text(p->title));
 	json_object_set_new(root, "command", p->command ? json_text(p->command) : json_null());
 	json_object_set_new(root, "status", json_integer(status));
@@ -172,13 +221,14 @@ static json_t *summary_json(const struct pmf_tree *t, int status)
 	json_object_set_new(root, "start_unix_ns", json_integer((json_int_t)p->start_unix_ns));
 	json_object_set_new(root, "duration_ns", json_integer((json_int_t)p->duration_ns));
 	json_object_set_new(root, "lost_sideband", json_integer((json_int_t)p->lost_sideband));
+	json_object_set_new(root, "files", files);
 	json_object_set_new(root, "events", events);
 	json_object_set_new(root, "notes", notes);
 	return root;
 }
 
-int pmf_output_summary_json(
-	const struct pmf_tree *t, const char *path, int status, struct pmf_err *err)
+int pmf_output_summary_json(const struct pmf_tree *t, const struct pmf_output_list *written,
+	const char *path, int status, struct pmf_err *err)
 {
 	struct pmf_outfile of;
 	int ret = pmf_outfile_open(&of, path, err);
@@ -186,7 +236,7 @@ int pmf_output_summary_json(
 
 	if (ret)
 		return ret;
-	root = summary_json(t, status);
+	root = summary_json(t, written, status);
 	json_dumpf(root, of.f, JSON_INDENT(2));
 	fputc('\n', of.f);
 	json_decref(root);

@@ -94,11 +94,11 @@ static size_t find_subject(const struct launcher *l, char *const *argv, bool *na
 	return 0;
 }
 
-static char *file_safe(const char *name)
+static char *short_name(const char *path)
 {
 	static const char *const suffixes[] = {
 		".py", ".js", ".mjs", ".cjs", ".ts", ".jar", ".rb", ".pl", ".sh", ".exe"};
-	char *out = pmf_strdup(base_name(name));
+	char *out = pmf_strdup(base_name(path));
 	size_t len = strlen(out);
 
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(suffixes); i++) {
@@ -109,8 +109,15 @@ static char *file_safe(const char *name)
 			break;
 		}
 	}
+	return out;
+}
+
+char *pmf_target_file_name(const char *name)
+{
+	char *out = pmf_strdup(name);
+
 	for (char *c = out; *c; c++)
-		if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
+		if (!isalnum((unsigned char)*c) && !strchr("._-+", *c) && !(*c & 0x80))
 			*c = '_';
 	if (out[0] == '.' || out[0] == '-')
 		out[0] = '_';
@@ -126,10 +133,10 @@ char *pmf_target_name(char *const *argv)
 		size_t i = l ? find_subject(l, argv, &named) : 0;
 
 		if (i == 0)
-			return file_safe(argv[0]);
+			return short_name(argv[0]);
 		/* python3 -m pytest tests/test_x.py is pytest, called in another way. */
 		if (!l->runs_command && !(named && strcmp(argv[i], "pytest") == 0))
-			return file_safe(argv[i]);
+			return short_name(argv[i]);
 		argv += i;
 	}
 }

@@ -229,6 +229,8 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	describe_host(p);
 	ret = pmf_stacks_init(&r->stacks, p, list, pmf_arch_native(), opts->call_graph, true, err);
 	if (ret == 0) {
+		r->stacks.stack_bytes = opts->stack_bytes;
+		r->stacks.inherit = opts->inherit;
 		ret = pmf_launch_start(&r->launch, opts->argv, err);
 		if (ret == 0) {
 			raise_nofile();

@@ -94,6 +94,8 @@ struct pmf_stacks {
 	uint32_t *unsampled_frames; /* per event */
 	struct pmf_weights weights;
 	struct pmf_holes holes;
+	uint32_t stack_bytes; /* asked for with each sample; 0 if not known */
+	bool inherit;         /* children are recorded, and so are their exits */
 	uint64_t lost_records;
 	uint64_t swept_ns;
 	uint64_t now_ns;

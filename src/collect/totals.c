@@ -150,8 +150,8 @@ static void note_survivors(struct pmf_stacks *s, const struct pmf_process *main)
 		if (proc->exited || proc == main || proc->nr_threads == 0)
 			continue;
 		if (alive++ < 5)
-			pmf_buf_printf(&names, "%s%s (%d)", alive > 1 ? ", " : "", proc->comm,
-				(int)proc->pid);
+			pmf_buf_printf(&names, "%s%s (%d)", alive > 1 ? ", " : "",
+				proc->comm[0] ? proc->comm : "unnamed", (int)proc->pid);
 	}
 	if (alive)
 		pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,
@@ -160,6 +160,38 @@ static void note_survivors(struct pmf_stacks *s, const struct pmf_process *main)
 			alive, alive == 1 ? "" : "s", alive == 1 ? "was" : "were",
 			pmf_buf_str(&names), alive > 5 ? ", …" : "");
 	pmf_buf_release(&names);
+}
+
+static int next_stack_bytes(uint32_t stack_bytes)
+{
+	return stack_bytes >= PMF_STACK_BYTES_MAX / 2 ? PMF_STACK_BYTES_MAX : 2 * (int)stack_bytes;
+}
+
+/* What a reader of the picture must know before the numbers, with its cure. */
+static void note_shares(struct pmf_profile *p, size_t e, uint32_t stack_bytes)
+{
+	const struct pmf_profile_event *pe = &p->events[e];
+	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX];
+
+	if (pe->lost_known && pe->lost)
+		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
+			"%s samples of '%s' were lost (%s): the rings were full; fewer samples (-F, -c) "
+			"or less stack with each (--stack-bytes) avoid it",
+			pmf_format_count(a, pe->lost), pe->label,
+			pmf_format_percent(b, (double)pe->lost, (double)(pe->lost + pe->samples)));
+	if (stack_bytes && pe->cut_stacks * 100 > pe->samples && stack_bytes < PMF_STACK_BYTES_MAX)
+		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
+			"%s of the stacks of '%s' were deeper than the %s copied with each: "
+			"'--stack-bytes %d' copies more",
+			pmf_format_percent(a, (double)pe->cut_stacks, (double)pe->samples), pe->label,
+			pmf_format_bytes(b, stack_bytes), next_stack_bytes(stack_bytes));
+	if (pe->samples && pe->unsampled * 10 > pe->counted)
+		pmf_profile_note(p, PMF_NOTE_WARN, (int)e, "%s of '%s' is %s",
+			pmf_format_percent(a, (double)pe->unsampled, (double)pe->counted), pe->label,
+			pe->unsampled_name
+				? pe->unsampled_name
+				: "[unsampled]: tasks too short for a sample at this rate; a higher -F "
+				  "or a smaller -c samples more");
 }
 
 /* Files whose functions have no names, or somebody else's. */
@@ -180,7 +212,6 @@ static void note_images(struct pmf_stacks *s)
 		pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,
 			"%s mapped files were replaced or deleted on disk while they were in use",
 			pmf_format_count(a, s->table.images_replaced));
-	pmf_info("/proc/PID/maps was read %s times", pmf_format_count(a, s->table.maps_reread));
 }
 
 static void note_quality(struct pmf_stacks *s, const struct pmf_source *src)
@@ -239,11 +270,13 @@ int pmf_totals_end(
 		note_counts(p, e, &s->list->events[e], &t);
 		share_remainder(s, e, main);
 	}
-	note_survivors(s, main);
+	if (s->inherit)
+		note_survivors(s, main);
 	settle_all(s);
 	for (size_t e = 0; e < s->list->n; e++) {
 		pmf_stacks_draw_unsampled(s, e);
 		tame_periods(p, e);
+		note_shares(p, e, s->stack_bytes);
 	}
 	note_quality(s, src);
 	return 0;

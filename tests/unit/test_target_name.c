@@ -27,9 +27,23 @@ static void test_commands(void **state)
 	(void)state;
 	check("backtest", "./build/backtest --bars 10");
 	check("backtest", "backtest");
-	check("a_b_c", "a:b=c x");
-	check("_hidden", "/x/.hidden");
+	check("a:b=c", "a:b=c x");
+	check("g++", "/usr/bin/g++ -c x.cc");
 	check("python-config", "python-config --libs");
+}
+
+static void test_file_names(void **state)
+{
+	static const char *const names[][2] = {{"a:b=c", "a_b_c"}, {".hidden", "_hidden"},
+		{"-rf", "_rf"}, {"g++", "g++"}, {"<b>&\n'", "_b____"}, {"ünï", "ünï"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		char *got = pmf_target_file_name(names[i][0]);
+
+		assert_string_equal(got, names[i][1]);
+		free(got);
+	}
 }
 
 static void test_interpreters(void **state)
@@ -65,6 +79,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_file_names),
 		cmocka_unit_test(test_interpreters),
 		cmocka_unit_test(test_runners),
 	};
