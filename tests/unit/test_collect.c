@@ -1,0 +1,162 @@
+/* A recorded run through source, process, unwind and profile: everything above the kernel. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "pmuflame/collect.h"
+#include "pmuflame/mem.h"
+#include "ring_fixture.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct run {
+	struct ring_fixture fixture;
+	struct pmf_event_list list;
+	struct pmf_profile profile;
+};
+
+static void replay(struct run *r, enum pmf_unwind_mode mode)
+{
+	struct pmf_source *src;
+	struct pmf_err err = PMF_ERR_INIT;
+
+	for (size_t i = 0; i < r->fixture.nr_rings; i++)
+		r->fixture.rings[i].tail = 0;
+	if (pmf_source_replay(
+		    &src, &r->fixture.layouts, r->fixture.ptrs, r->fixture.nr_rings, &err) ||
+		pmf_collect_source(
+			&r->profile, src, &r->list, mode, pmf_arch_by_name(r->fixture.arch), &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(src->facts.malformed, 0);
+	src->ops->free(src);
+}
+
+static int setup(void **state)
+{
+	struct run *r = pmf_zalloc(sizeof *r);
+	const char *folder = getenv("srcdir");
+	char *path = pmf_asprintf("%s/tests/fixtures/sha256-pipe.ring", folder ? folder : ".");
+	struct pmf_err err = PMF_ERR_INIT;
+
+	pmf_event_list_init(&r->list);
+	if (ring_fixture_load(&r->fixture, path, &err))
+		fail_msg("%s", err.text);
+	free(path);
+	for (size_t e = 0; e < r->fixture.nr_events; e++)
+		if (pmf_event_list_add(&r->list, r->fixture.events[e], NULL, NULL, &err))
+			fail_msg("%s", err.text);
+	*state = r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct run *r = *state;
+
+	pmf_event_list_release(&r->list);
+	ring_fixture_release(&r->fixture);
+	free(r);
+	return 0;
+}
+
+/* The counts are those of test_record_replay.c, which reads the records alone. */
+static void assert_counts(const struct run *r)
+{
+	const struct pmf_profile_event *faults = &r->profile.events[0];
+	const struct pmf_profile_event *clock = &r->profile.events[1];
+
+	assert_int_equal(faults->samples, 48);
+	assert_int_equal(faults->weight, 5 * 48);
+	assert_int_equal(clock->samples, 27);
+	assert_int_equal(clock->weight, 27081243);
+	/* A recording has no totals: its samples are all that is counted. */
+	assert_int_equal(clock->counted, clock->weight);
+	assert_int_equal(clock->unsampled, 0);
+}
+
+static uint64_t sum(const struct pmf_profile *p, uint64_t *const *columns, size_t event)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < p->nr_nodes && i < p->cap_columns; i++)
+		n += columns[event][i];
+	return n;
+}
+
+static double process_total(const struct pmf_tree *t, size_t event, const char *comm)
+{
+	for (uint32_t i = 0; i < t->nr_nodes; i++) {
+		const struct pmf_func *f = &t->funcs[t->nodes[i].func];
+
+		if (f->kind == PMF_FRAME_PROCESS &&
+			strcmp(pmf_strtab_get(&t->profile->strings, f->name), comm) == 0)
+			return pmf_tree_total(t, event, i);
+	}
+	return 0;
+}
+
+static void every_sample_has_its_place(void **state)
+{
+	static const enum pmf_unwind_mode modes[] = {
+		PMF_UNWIND_AUTO, PMF_UNWIND_FP, PMF_UNWIND_NONE};
+	struct run *r = *state;
+
+	for (size_t m = 0; m < PMF_ARRAY_SIZE(modes); m++) {
+		replay(r, modes[m]);
+		assert_counts(r);
+		for (size_t e = 0; e < 2; e++) {
+			assert_int_equal(sum(&r->profile, r->profile.weights, e),
+				r->profile.events[e].weight);
+			assert_int_equal(sum(&r->profile, r->profile.samples, e),
+				r->profile.events[e].samples);
+		}
+		pmf_profile_release(&r->profile);
+	}
+}
+
+static void samples_stand_under_who_took_them(void **state)
+{
+	struct run *r = *state;
+	struct pmf_tree tree;
+	double of[3];
+
+	replay(r, PMF_UNWIND_AUTO);
+	pmf_tree_build(&tree, &r->profile);
+	of[0] = process_total(&tree, 1, "sh");
+	of[1] = process_total(&tree, 1, "head");
+	of[2] = process_total(&tree, 1, "sha256sum");
+	/* Who computes pays; and nothing belongs to nobody. */
+	assert_true(of[2] > of[0] && of[2] > of[1] && of[1] > 0);
+	assert_true(of[0] + of[1] + of[2] == 27081243);
+	pmf_tree_release(&tree);
+	pmf_profile_release(&r->profile);
+}
+
+static void a_recording_is_the_same_twice(void **state)
+{
+	struct run *r = *state;
+	size_t nodes, frames;
+
+	replay(r, PMF_UNWIND_AUTO);
+	nodes = r->profile.nr_nodes;
+	frames = r->profile.nr_frames;
+	pmf_profile_release(&r->profile);
+	replay(r, PMF_UNWIND_AUTO);
+	assert_int_equal(r->profile.nr_nodes, nodes);
+	assert_int_equal(r->profile.nr_frames, frames);
+	pmf_profile_release(&r->profile);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(every_sample_has_its_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(samples_stand_under_who_took_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_recording_is_the_same_twice, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("collect", tests, NULL, NULL);
+}
