@@ -20,6 +20,15 @@ static int by_start(const void *a, const void *b)
 	return (x->start > y->start) - (x->start < y->start);
 }
 
+/* On x86 the handlers of a system call without arguments are one function: its 64-bit name is the
+ * one that callers know. */
+static unsigned base_rank(char type, const char *name)
+{
+	if (strchr("wW", type) || (type == 'T' && strncmp(name, "__ia32_", 7) == 0))
+		return PMF_SYM_WEAK;
+	return type == 'T' ? 0 : PMF_SYM_LOCAL;
+}
+
 static void add_line(struct pmf_symtab *t, struct pmf_buf *names, char *line)
 {
 	char *p, *name, *module, type;
@@ -45,11 +54,7 @@ static void add_line(struct pmf_symtab *t, struct pmf_buf *names, char *line)
 		.start = addr,
 		.name = (uint32_t)names->len,
 		.module = id,
-		.rank = pmf_sym_rank(name,
-			type == 'T'          ? 0
-			: strchr("wW", type) ? PMF_SYM_WEAK
-					     : PMF_SYM_LOCAL,
-			0),
+		.rank = pmf_sym_rank(name, base_rank(type, name), 0),
 	};
 	if (id != DATA)
 		pmf_buf_add(names, name, strlen(name) + 1);

@@ -164,6 +164,9 @@ static enum pmf_step step_without_rule(struct pmf_walk *w, bool fp)
 
 static enum pmf_step step(struct pmf_unwinder *u, struct pmf_walk *w)
 {
+	/* Where calls push, only a leaf can have its return address in a register: vfork's
+	 * does. */
+	bool may_stay = w->exact || u->arch->reg_ra != PMF_REG_NONE;
 	uint64_t sp = w->regs[w->dwarf_sp];
 	enum pmf_step ret;
 
@@ -178,7 +181,7 @@ static enum pmf_step step(struct pmf_unwinder *u, struct pmf_walk *w)
 		return PMF_STEP_ROOT;
 	/* A caller's frame lies further out; anything else is a loop. */
 	if (w->regs[w->dwarf_sp] <= sp && !w->stack_may_jump &&
-		!(w->regs[w->dwarf_sp] == sp && u->arch->reg_ra != PMF_REG_NONE))
+		!(w->regs[w->dwarf_sp] == sp && may_stay))
 		return PMF_STEP_FAILED;
 	return PMF_STEP_OK;
 }

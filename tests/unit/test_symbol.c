@@ -443,6 +443,11 @@ static void test_kallsyms(void **state)
 		"ffffffff81000040 W weak_one\n"
 		"ffffffff81000080 D some_data\n"
 		"ffffffff81000090 t last\n"
+		"ffffffff81000060 t __do_sys_getpid\n"
+		"ffffffff81000060 T __ia32_sys_getpid\n"
+		"ffffffff81000060 T __x64_sys_getpid\n"
+		"ffffffff81000070 t __do_compat_sys_sigreturn\n"
+		"ffffffff81000070 T __ia32_compat_sys_sigreturn\n"
 		"ffffffffc0100000 t bpf_prog_1234\t[bpf]\n"
 		"nonsense\n"
 		"ffffffff81000050\n"
@@ -450,7 +455,9 @@ static void test_kallsyms(void **state)
 		0);
 	expect_kernel(&t, 0xffffffff81000000, "startup", "");
 	expect_kernel(&t, 0xffffffff8100003f, "startup", "");
-	expect_kernel(&t, 0xffffffff8100007f, "weak_one", "");
+	expect_kernel(&t, 0xffffffff8100005f, "weak_one", "");
+	expect_kernel(&t, 0xffffffff81000060, "__x64_sys_getpid", "");
+	expect_kernel(&t, 0xffffffff8100007f, "__ia32_compat_sys_sigreturn", "");
 	expect_kernel(&t, 0xffffffff81000080, NULL, NULL);
 	expect_kernel(&t, 0xffffffff81001fff, "last", "");
 	expect_kernel(&t, 0xffffffff81002000, NULL, NULL);

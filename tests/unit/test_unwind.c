@@ -390,6 +390,33 @@ __asm__("	.text\n"
 	"	ret\n"
 	"	.cfi_endproc\n");
 
+/* Code that takes its return address off the stack and keeps it in a register, as glibc's vfork
+ * does around its system call; getpid stands for that here. */
+void test_call_vfork_like(void);
+__asm__("	.text\n"
+	"	.globl test_call_vfork_like\n"
+	"test_vfork_like:\n"
+	"	.cfi_startproc\n"
+	"	popq %rdi\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	.cfi_register %rip, %rdi\n"
+	"	movl $39, %eax\n"
+	"	syscall\n"
+	"	pushq %rdi\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	cmpl $-4095, %eax\n"
+	"	ret\n"
+	"	.cfi_endproc\n"
+	"test_call_vfork_like:\n"
+	"	.cfi_startproc\n"
+	"	pushq $1\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	call test_vfork_like\n"
+	"	popq %rax\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	ret\n"
+	"	.cfi_endproc\n");
+
 static int setup_shots(void **state, void (*fn)(void), unsigned long every)
 {
 	int ret = setup(state);
@@ -412,6 +439,11 @@ static int setup_work(void **state)
 static int setup_popping(void **state)
 {
 	return setup_shots(state, test_call_popping, 1);
+}
+
+static int setup_vfork_like(void **state)
+{
+	return setup_shots(state, test_call_vfork_like, 1);
 }
 
 static int teardown_steps(void **state)
@@ -786,6 +818,8 @@ int main(void)
 			every_instruction_is_walked_as_libgcc_does, setup_work, teardown_steps),
 		cmocka_unit_test_setup_teardown(
 			every_instruction_is_walked_as_libgcc_does, setup_popping, teardown_steps),
+		cmocka_unit_test_setup_teardown(every_instruction_is_walked_as_libgcc_does,
+			setup_vfork_like, teardown_steps),
 		cmocka_unit_test_setup_teardown(
 			a_signal_frame_leads_to_the_stopped_code, setup, teardown),
 		cmocka_unit_test_setup_teardown(
