@@ -3,6 +3,7 @@
 
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -118,20 +119,22 @@ static void tell_progress(struct run *r)
 	r->opts->progress(r->opts->ctx, &progress);
 }
 
-/* --duration: end the command, first politely. */
-static void check_duration(struct run *r, struct pmf_collect_result *res)
+/* --duration: end the command, first politely. False if it may not be ended: the run is over then,
+ * and a set-uid command goes on without us. */
+static bool check_duration(struct run *r, struct pmf_collect_result *res)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
 
 	if (!r->opts->duration_ns || now - r->start_ns < r->opts->duration_ns)
-		return;
+		return true;
 	if (!r->term_ns) {
 		r->term_ns = now;
 		res->duration_over = true;
-		kill(r->launch.pid, SIGTERM);
-	} else if (now - r->term_ns >= (uint64_t)KILL_AFTER_S * KILL_AFTER_NS_PER_S) {
-		kill(r->launch.pid, SIGKILL);
+		return kill(r->launch.pid, SIGTERM) == 0 || errno != EPERM;
 	}
+	if (now - r->term_ns >= (uint64_t)KILL_AFTER_S * KILL_AFTER_NS_PER_S)
+		kill(r->launch.pid, SIGKILL);
+	return true;
 }
 
 static int wait_ms(const struct run *r)
@@ -158,8 +161,8 @@ static int record_loop(struct run *r, struct pmf_collect_result *res, struct pmf
 		ret = r->src->ops->drain(r->src, false, pmf_stacks_record, &r->stacks);
 		if (ret < 0)
 			return pmf_err_set(err, PMF_EIO, "cannot go on reading the rings");
-		if (!r->launch.exited)
-			check_duration(r, res);
+		if (!r->launch.exited && !check_duration(r, res))
+			break;
 		tell_progress(r);
 	}
 	return 0;
@@ -211,7 +214,11 @@ static int run_command(struct run *r, struct pmf_collect_result *res, struct pmf
 	ret = r->src->ops->drain(r->src, true, pmf_stacks_record, &r->stacks);
 	if (ret < 0)
 		return pmf_err_set(err, PMF_EIO, "cannot read the rest of the rings");
-	note_end(p, res);
+	if (r->launch.exited)
+		note_end(p, res);
+	else
+		pmf_profile_note(p, PMF_NOTE_WARN, -1,
+			"--duration is over, and the command runs on: this user may not end it");
 	pmf_dropped_note(p, r->opts->argv[0]);
 	return pmf_totals_end(&r->stacks, r->src, r->launch.pid, err);
 }

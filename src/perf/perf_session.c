@@ -193,8 +193,16 @@ static int open_event_on_cpu(struct pmf_perf_session *s, size_t e, struct perf_e
 	a->disabled = group_fd < 0;
 	a->enable_on_exec = group_fd < 0;
 	fd = open_precise(ev, a, s->opts.pid, c->cpu, group_fd, settled);
+	if (fd == -ENODEV)
+		return 0;
+	if (fd == -EINVAL && group_fd >= 0)
+		return pmf_err_set(err, PMF_ELIMIT,
+			"event '%s' does not fit into its group: the PMU cannot count all of them "
+			"at "
+			"once; take it out of the braces",
+			ev->spec);
 	if (fd < 0)
-		return fd == -ENODEV ? 0 : pmf_perf_explain(ev, -fd, a, &s->limits, err);
+		return pmf_perf_explain(ev, -fd, a, &s->limits, err);
 	if (ev->group >= 0 && group_fd < 0)
 		c->group_fds[ev->group] = fd;
 	PMF_PUSH(s->fds, s->nr_fds, s->cap_fds) =
