@@ -152,6 +152,9 @@ refused()
 @test "list and doctor tell what works here" {
 	run -0 "$PMUFLAME" list cpu-clock
 	[[ $output == *cpu-clock* ]]
+	run -1 grep ' $' <<<"$output"
+	run -1 --separate-stderr "$PMUFLAME" list no-such-event
+	[ "$(wc -l <<<"${stderr:?}")" -eq 1 ]
 	"$PMUFLAME" list --json page-faults | jq -e 'any(.[]; .name == "page-faults" and .opens)' >/dev/null
 	run -0 "$PMUFLAME" doctor
 	[[ $output == *perf_event_paranoid* ]]

@@ -28,7 +28,8 @@ struct check {
 
 struct doctor {
 	struct pmf_perf_limits limits;
-	bool opens; /* perf_event_open works at all */
+	bool opens;    /* perf_event_open works at all */
+	bool filtered; /* a seccomp filter is why it does not */
 	bool has_pmu;
 	struct check checks[CHECKS_MAX];
 	size_t n;
@@ -64,7 +65,15 @@ static void check_open(struct doctor *d)
 	struct pmf_err err = PMF_ERR_INIT;
 
 	d->opens = pmf_perf_features_probe(&f, &err) == 0;
-	if (!d->opens)
+	/* At 3 and above, perf_event_paranoid refuses on its own. */
+	d->filtered = err.status == PMF_EPERM && d->limits.seccomp_filter &&
+		      (d->limits.cap_perfmon || d->limits.paranoid < 3);
+	if (d->filtered)
+		add(d, STATE_BLOCKED, "perf_event_open",
+			"docker (or podman) run --cap-add PERFMON ..., or with "
+			"--security-opt seccomp=unconfined",
+			"a seccomp filter (container or sandbox) refuses every event");
+	else if (!d->opens)
 		add(d, STATE_BLOCKED, "perf_event_open", NULL, "%s", err.text);
 	else if (!f.format_lost || !f.build_id)
 		add(d, STATE_LIMIT, "perf_event_open", NULL,
@@ -82,6 +91,8 @@ static void check_sampling(struct doctor *d)
 	struct pmf_err err = PMF_ERR_INIT;
 	struct pmf_perf_try t = {.opens = false};
 
+	if (!d->opens)
+		return;
 	pmf_event_list_init(&list);
 	if (pmf_event_list_add(&list, "cpu-clock", NULL, NULL, &err) == 0)
 		pmf_perf_try_event(&list.events[0], &t);
@@ -146,11 +157,10 @@ static void check_seccomp(struct doctor *d)
 		add(d, STATE_OK, "seccomp", NULL,
 			"a filter is set (container or sandbox), and it lets perf_event_open "
 			"through");
-	else
-		add(d, STATE_BLOCKED, "seccomp",
-			"docker run --cap-add PERFMON --security-opt seccomp=unconfined ...",
-			"a filter is set (container or sandbox), and it is likely what refuses "
-			"perf_event_open");
+	else if (!d->filtered)
+		add(d, STATE_LIMIT, "seccomp", NULL,
+			"a filter is set (container or sandbox), and it may refuse perf_event_open "
+			"too");
 }
 
 /* x86 says so in its flags, others in the firmware's tables. */
@@ -173,6 +183,11 @@ static void check_pmu(struct doctor *d)
 	d->has_pmu = pmf_perf_has_pmu(&why);
 	if (d->has_pmu)
 		add(d, STATE_OK, "hardware PMU", NULL, "the cycles counter counts");
+	else if (!d->opens)
+		add(d, STATE_LIMIT, "hardware PMU", NULL,
+			"not known: the kernel refuses every event");
+	else if (why.status == PMF_EPERM)
+		add(d, STATE_LIMIT, "hardware PMU", NULL, "not known: %s", why.text);
 	else if (is_virtual_machine())
 		add(d, STATE_LIMIT, "hardware PMU",
 			"on the host: qemu-system-x86_64 -cpu host,pmu=on ... (VMware: "

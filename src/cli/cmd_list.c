@@ -23,6 +23,7 @@ struct row {
 struct listing {
 	const char *pattern; /* NULL for everything but tracepoints */
 	bool has_pmu;
+	struct pmf_err no_pmu; /* why not */
 	struct row *rows;
 	size_t n, cap;
 	size_t tracepoints_left, pfm_left; /* known, but not tried */
@@ -93,18 +94,22 @@ static const char *yes_no(bool yes)
 static void print_row(const struct row *row, const struct pmf_perf_try *t, int width)
 {
 	const char *why = short_reason(t->why), *counts = yes_no(t->counts);
+	struct pmf_buf line = PMF_BUF_INIT;
 
 	if (t->opens && !t->exercised)
 		counts = "?";
-	printf("  %-*s  %-5s  %-6s  %-7s  ", width, row->name, yes_no(t->opens), counts,
-		yes_no(t->samples));
+	pmf_buf_printf(&line, "  %-*s  %-5s  %-6s  %-7s  ", width, row->name, yes_no(t->opens),
+		counts, yes_no(t->samples));
 	if (*why)
 		/* Asides and suggestions belong to the error of a single event. */
-		printf("%.*s\n", (int)strcspn(why, ";("), why);
-	else if (t->user_only)
-		printf("%s (user code only)\n", row->desc);
+		pmf_buf_printf(&line, "%.*s", (int)strcspn(why, ";("), why);
 	else
-		printf("%s\n", row->desc);
+		pmf_buf_addstr(&line, row->desc);
+	while (line.len && line.data[line.len - 1] == ' ')
+		line.len--;
+	printf("%.*s%s\n", (int)line.len, line.data,
+		!*why && t->user_only ? " (user code only)" : "");
+	pmf_buf_release(&line);
 	fflush(stdout);
 }
 
@@ -202,9 +207,12 @@ static void closing_lines(const struct listing *l)
 
 	if (l->pfm_left)
 		fprintf(f,
-			"%s events of libpfm4 were not tried, for there is no hardware PMU here: "
-			"'pmuflame list %s::' lists them.\n",
-			pmf_format_count(count, l->pfm_left), l->pfm_pmu);
+			"%s events of libpfm4 were not tried, for %s: 'pmuflame list %s::' lists "
+			"them.\n",
+			pmf_format_count(count, l->pfm_left),
+			l->no_pmu.status == PMF_EPERM ? "the kernel refuses plain cycles"
+						      : "there is no hardware PMU here",
+			l->pfm_pmu);
 	if (l->tracepoints_left)
 		fprintf(f,
 			"%s tracepoints were not tried: 'pmuflame list sched:' tries those with "
@@ -221,7 +229,7 @@ static int list(struct listing *l)
 	size_t presets;
 	int ret = PMF_EXIT_OK;
 
-	l->has_pmu = pmf_perf_has_pmu(NULL);
+	l->has_pmu = pmf_perf_has_pmu(&l->no_pmu);
 	pmf_event_walk(collect, l, NULL);
 	presets = list_presets(l);
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(kinds); i++)

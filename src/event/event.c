@@ -138,10 +138,10 @@ int pmf_event_default_rate(struct pmf_event *ev, uint64_t period, uint64_t freq_
 			ev->spec, want_period);
 	if (max_hz && want_hz > max_hz)
 		return pmf_err_set(err, PMF_EUSAGE,
-			"'%s': %" PRIu64 " Hz is more than this kernel samples (%" PRIu64
-			" Hz): ask for less, or raise it with "
-			"'sudo sysctl kernel.perf_event_max_sample_rate=%" PRIu64 "'",
-			ev->spec, want_hz, max_hz, want_hz);
+			"'%s': %" PRIu64 " Hz is more than this kernel samples: "
+			"kernel.perf_event_max_sample_rate is %" PRIu64
+			": ask for less, or raise that sysctl",
+			ev->spec, want_hz, max_hz);
 	ev->period = want_period;
 	ev->freq_hz = want_hz;
 	return 0;

@@ -31,6 +31,8 @@ enum pmf_event_class pmf_event_classify(uint32_t type, uint64_t config, bool cor
 /* A strict number, decimal or 0x, all of @s. */
 bool pmf_event_number(const char *s, size_t len, uint64_t *out);
 
+#define PMF_EVENT_MODIFIERS "ukhpPDGH"
+
 /* ---- Resolvers: what a NAME stands for ----
  * Each looks at @text (NAME and perhaps ":modifiers") and returns 1 if it does not know the NAME, a
  * negative status with @err set if it does and something is wrong, or 0 with @ev's attrs and class

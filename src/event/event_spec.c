@@ -8,8 +8,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define MODIFIERS "ukhpPDGH"
-
 enum { QUOTE_MAX = 120 }; /* bytes of the user's text that a sentence repeats */
 
 struct mods {
@@ -176,9 +174,15 @@ static int unknown(const struct pmf_event_env *env, const char *text, struct pmf
 	int ret;
 
 	if (colon && colon != name && colon[-1] != ':' && colon[1] &&
-		strspn(colon + 1, MODIFIERS) == strlen(colon + 1))
+		strspn(colon + 1, PMF_EVENT_MODIFIERS) == strlen(colon + 1))
 		*colon = '\0';
-	ret = pmf_event_tracepoint_trouble(env, name, err);
+	if (strpbrk(name, "*?["))
+		ret = pmf_err_set(err, PMF_EUSAGE,
+			"'%.*s' is a pattern, and an event is named in full: 'pmuflame list "
+			"\"%.*s\"' shows those that match",
+			QUOTE_MAX, name, QUOTE_MAX, name);
+	else
+		ret = pmf_event_tracepoint_trouble(env, name, err);
 	if (ret == 0) {
 		if (pmf_event_nearest(env, name, &near))
 			ret = pmf_err_set(err, PMF_ENOTFOUND,
@@ -292,16 +296,14 @@ static size_t trimmed(const char *s, const char *end)
 	return (size_t)(end - s);
 }
 
-/* "SPEC: reason", and SPEC only once where the reason starts with it. */
+/* "SPEC: reason": without the event that the reason starts with, it is the same text for all that
+ * share it. */
 static char *dropped_text(const char *spec, const char *reason)
 {
-	char *named = pmf_asprintf("cannot open '%s': ", spec), *text;
-	size_t len = strlen(named);
+	const char *colon = strstr(reason, "': ");
 
-	text = pmf_asprintf(
-		"%s: %s", spec, strncmp(reason, named, len) == 0 ? reason + len : reason);
-	free(named);
-	return text;
+	return pmf_asprintf(
+		"%s: %s", spec, strncmp(reason, "cannot ", 7) == 0 && colon ? colon + 3 : reason);
 }
 
 /* Try each of a preset's members; what cannot open is named in the list. The first reason is left

@@ -210,6 +210,11 @@ int pmf_event_from_breakpoint(const struct pmf_event_env *env, const char *text,
 		access = access_bits(p + 1, len);
 		if (access)
 			p += 1 + len;
+		else if (strspn(p + 1, PMF_EVENT_MODIFIERS) < len)
+			return pmf_err_set(err, PMF_EUSAGE,
+				"'%s': '%.*s' is no access: a breakpoint waits for r, w, rw or x; "
+				"modifiers such as u stand behind a colon of their own",
+				text, (int)PMF_MIN(len, 80), p + 1);
 	}
 	if (access & HW_BREAKPOINT_X && access != HW_BREAKPOINT_X)
 		return pmf_err_set(err, PMF_EUSAGE,

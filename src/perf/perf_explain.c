@@ -155,8 +155,8 @@ static int explain_permission(const char *name, int errnum, const struct perf_ev
 	/* A filter answers EPERM, perf_event_paranoid EACCES. */
 	if (errnum == EPERM && l->seccomp_filter)
 		return pmf_err_set(err, PMF_EPERM,
-			"cannot open %s: a seccomp filter (container or sandbox) refuses "
-			"perf_event_open: start the container with '--cap-add PERFMON', or with "
+			"cannot open %s: a seccomp filter refuses perf_event_open (container or "
+			"sandbox): start the container with '--cap-add PERFMON', or with "
 			"'--security-opt seccomp=unconfined' (docker, podman)",
 			name);
 	if (!l->cap_perfmon && l->paranoid >= 3)
@@ -332,19 +332,22 @@ static bool kernel_tracepoint(const char *spec)
 int pmf_perf_refuse_kernel_only(
 	const struct pmf_event *ev, const struct pmf_perf_limits *l, struct pmf_err *err)
 {
+	const char *mods;
+
 	if (ev->cls != PMF_EVENT_SWITCH &&
 		!(ev->cls == PMF_EVENT_TRACEPOINT && kernel_tracepoint(ev->spec)))
 		return 0;
-	if (ev->user_given && ev->attrs[0].attr.exclude_kernel)
+	if (ev->user_given && ev->attrs[0].attr.exclude_kernel) {
+		mods = strrchr(ev->label, ':');
 		return pmf_err_set(err, PMF_EUSAGE,
-			"'%.150s' happens in the kernel, so it would count nothing without it: "
-			"leave "
-			"its modifiers away",
-			ev->label);
+			"cannot open '%.150s': it happens in the kernel: drop %s%s%s", ev->label,
+			mods ? "'" : "", mods ? mods : "its modifiers", mods ? "'" : "");
+	}
 	if (pmf_perf_kernel_permitted(l))
 		return 0;
 	return pmf_err_set(err, PMF_EPERM,
-		"'%.150s' happens in the kernel, needs kernel.perf_event_paranoid ≤ 1 or "
+		"cannot open '%.150s': it happens in the kernel, needs "
+		"kernel.perf_event_paranoid ≤ 1 or "
 		"CAP_PERFMON "
 		"(it is %lld): 'sudo sysctl kernel.perf_event_paranoid=1'",
 		ev->label, l->paranoid);

@@ -163,7 +163,10 @@ static const struct {
 	{"mem:0x1/9", PMF_EUSAGE, "watches 1 to 8 bytes, not '9'"},
 	{"mem:0x1/", PMF_EUSAGE, "watches 1 to 8 bytes"},
 	{"mem:0x1:rx", PMF_EUSAGE, "not for both"},
-	{"mem:0x1:rr", PMF_EUSAGE, "'r' is no modifier"},
+	{"mem:0x1:rr", PMF_EUSAGE, "'rr' is no access: a breakpoint waits for r, w, rw or x"},
+	{"mem:0x1:q", PMF_EUSAGE, "'q' is no access"},
+	{"mem:0x1:w:q", PMF_EUSAGE, "'q' is no modifier"},
+	{"sched:*", PMF_EUSAGE, "is a pattern"},
 	{"cpu/event=1", PMF_EUSAGE, "lacks the closing '/'"},
 	{"cpu/event=1/", PMF_ENOTFOUND, "there is no PMU 'cpu'"},
 	{"@nope", PMF_ENOTFOUND, "there is no preset '@nope': there are @default, @cache"},
@@ -335,8 +338,8 @@ static void test_default_rate(void **state)
 		{"cpu-clock@9999", 0, 0, 0, 0, 0, "no clock period under 10,000"},
 		{"task-clock", 100, 0, 0, 0, 0, "no clock period under 10,000"},
 		{"cycles@5000hz", 0, 0, 4000, 0, 0,
-			"sysctl kernel.perf_event_max_sample_rate=5000"},
-		{"cycles", 0, 4001, 4000, 0, 0, "more than this kernel samples (4000 Hz)"},
+			"kernel.perf_event_max_sample_rate is 4000: ask for less"},
+		{"cycles", 0, 4001, 4000, 0, 0, "4001 Hz is more than this kernel samples"},
 		{"cycles", UINT64_C(1) << 63, 0, 0, 0, 0, "63 bits"},
 	};
 
@@ -421,12 +424,12 @@ static void test_file_name(void **state)
 	pmf_event_list_release(&list);
 }
 
-/* Lets through what @ctx, a comma list, names. */
+/* Lets through what @ctx, a comma list, names; the others for want of the first. */
 static bool only(void *ctx, const struct pmf_event *ev, struct pmf_err *why)
 {
 	if (strstr(ctx, ev->spec))
 		return true;
-	pmf_err_set(why, PMF_EUNSUP, "cannot open '%s': not today", ev->spec);
+	pmf_err_set(why, PMF_EUNSUP, "cannot open 'cycles': not today");
 	return false;
 }
 

@@ -5,12 +5,17 @@
 #include "pmuflame/mem.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "skip.h"
@@ -166,6 +171,35 @@ static void test_pmu_answers_agree(void **state)
 	}
 }
 
+/* In a process of its own, for a filter stays. */
+static void test_refused_pmu_is_not_missing(void **state)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_perf_event_open, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = {PMF_ARRAY_SIZE(filter), filter};
+	struct pmf_err why = PMF_ERR_INIT;
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	if (pid == 0) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+			prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog))
+			_exit(1);
+		_exit(pmf_perf_has_pmu(&why)                  ? 2
+			: why.status != PMF_EPERM             ? 3
+			: !strstr(why.text, "seccomp filter") ? 4
+							      : 0);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void test_preset_runs(void **state)
 {
 	struct pmf_event_list list;
@@ -260,13 +294,14 @@ static void test_refuse_kernel_only(void **state)
 		get(kernel[i], &list);
 		assert_int_equal(
 			pmf_perf_refuse_kernel_only(&list.events[0], &closed, &err), PMF_EPERM);
-		assert_non_null(strstr(err.text, "happens in the kernel, needs "
+		assert_non_null(strstr(err.text, "': it happens in the kernel, needs "
 						 "kernel.perf_event_paranoid ≤ 1 or CAP_PERFMON"));
 		assert_int_equal(pmf_perf_refuse_kernel_only(&list.events[0], &open, &err), 0);
 		pmf_event_list_release(&list);
 	}
 	get("cs:u", &list);
 	assert_int_equal(pmf_perf_refuse_kernel_only(&list.events[0], &open, &err), PMF_EUSAGE);
+	assert_string_equal(err.text, "cannot open 'cs:u': it happens in the kernel: drop ':u'");
 	pmf_event_list_release(&list);
 	get("page-faults", &list);
 	assert_int_equal(pmf_perf_refuse_kernel_only(&list.events[0], &closed, &err), 0);
@@ -290,6 +325,7 @@ int main(void)
 		cmocka_unit_test(test_switches),
 		cmocka_unit_test(test_not_exercised),
 		cmocka_unit_test(test_pmu_answers_agree),
+		cmocka_unit_test(test_refused_pmu_is_not_missing),
 		cmocka_unit_test(test_preset_runs),
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_refuse_kernel_only),
