@@ -185,12 +185,16 @@ uint64_t pmf_tree_samples(const struct pmf_tree *t, size_t event, uint32_t node)
 uint64_t pmf_tree_samples_self(const struct pmf_tree *t, size_t event, uint32_t node);
 
 /* The functions with the most self weight for @event, widest first, at most @max; returns how many.
- * SPECIAL, PROCESS and ROOT frames are left out. Total counts recursion once. */
+ * SPECIAL, PROCESS and ROOT frames are left out. Total counts recursion once.
+ * With @user_side, self weight in the kernel is that of the function which called into it, the
+ * nearest caller that is not of the kernel: for events that are only ever seen there (context
+ * switches, tracepoints). Without such a caller it stays with the kernel's function. */
 struct pmf_func_cost {
 	uint32_t func;
 	double self, total;
 	uint64_t samples_self;
 };
-size_t pmf_tree_top(const struct pmf_tree *t, size_t event, struct pmf_func_cost *out, size_t max);
+size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
+	struct pmf_func_cost *out, size_t max);
 
 #endif

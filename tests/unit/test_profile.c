@@ -150,12 +150,62 @@ static void top_counts_recursion_once_and_leaves_specials_out(void **state)
 	special = pmf_profile_frame_named(&p, PMF_FRAME_SPECIAL, "[unsampled]");
 	pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, special), 500, 0);
 	pmf_tree_build(&t, &p);
-	assert_int_equal(pmf_tree_top(&t, 0, top, 4), 2);
+	assert_int_equal(pmf_tree_top(&t, 0, false, top, 4), 2);
 	assert_string_equal(pmf_strtab_get(&p.strings, t.funcs[top[0].func].name), "leaf");
 	assert_true(top[0].self == 30 && top[0].total == 30 && top[0].samples_self == 3);
 	assert_string_equal(pmf_strtab_get(&p.strings, t.funcs[top[1].func].name), "fib");
 	assert_true(top[1].self == 20 && top[1].total == 50);
-	assert_int_equal(pmf_tree_top(&t, 0, top, 1), 1);
+	assert_int_equal(pmf_tree_top(&t, 0, false, top, 1), 1);
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+}
+
+static const char *top_name(const struct pmf_tree *t, const struct pmf_func_cost *cost)
+{
+	return pmf_strtab_get(&t->profile->strings, t->funcs[cost->func].name);
+}
+
+static uint32_t of_kind(
+	struct pmf_profile *p, uint32_t parent, enum pmf_frame_kind kind, const char *name)
+{
+	return pmf_profile_node(p, parent, pmf_profile_frame_named(p, kind, name));
+}
+
+static void top_of_the_user_side_is_who_called_into_the_kernel(void **state)
+{
+	struct pmf_profile p;
+	struct pmf_tree t;
+	struct pmf_func_cost top[5];
+	uint32_t proc, reader, waiter, node;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	proc = of_kind(&p, 0, PMF_FRAME_PROCESS, "app");
+	reader = named(&p, proc, "read");
+	waiter = named(&p, reader, "poll");
+	for (int i = 0; i < 2; i++) {
+		node = of_kind(&p, i ? waiter : reader, PMF_FRAME_KERNEL, "do_syscall_64");
+		pmf_profile_add(&p, 0, of_kind(&p, node, PMF_FRAME_KERNEL, "schedule"),
+			i ? 100 : 30, i ? 10 : 3);
+	}
+	pmf_profile_add(&p, 0, waiter, 5, 1);
+	/* Without a function of the program: a kernel thread, and a stack cut at the border. */
+	pmf_profile_add(&p, 0, of_kind(&p, proc, PMF_FRAME_KERNEL, "kthread"), 20, 2);
+	node = of_kind(&p, proc, PMF_FRAME_SPECIAL, "[truncated stack]");
+	pmf_profile_add(&p, 0, of_kind(&p, node, PMF_FRAME_KERNEL, "irq"), 10, 1);
+	pmf_tree_build(&t, &p);
+	assert_int_equal(pmf_tree_top(&t, 0, true, top, 5), 4);
+	assert_string_equal(top_name(&t, &top[0]), "poll");
+	assert_true(top[0].self == 105 && top[0].total == 105 && top[0].samples_self == 11);
+	assert_string_equal(top_name(&t, &top[1]), "read");
+	assert_true(top[1].self == 30 && top[1].total == 135 && top[1].samples_self == 3);
+	assert_string_equal(top_name(&t, &top[2]), "kthread");
+	assert_true(top[2].self == 20);
+	assert_string_equal(top_name(&t, &top[3]), "irq");
+	assert_true(top[3].self == 10);
+	assert_int_equal(pmf_tree_top(&t, 0, false, top, 5), 4);
+	assert_string_equal(top_name(&t, &top[0]), "schedule");
+	assert_true(top[0].self == 130);
 	pmf_tree_release(&t);
 	pmf_profile_release(&p);
 }
@@ -295,3 +345,4 @@ int main(void)
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
+		cmocka_unit_test(top_of_the_user_side_is_who_called_into_the_kernel),
