@@ -292,6 +292,8 @@ test("a deep stack starts at its root and can be climbed", "deep", async (page) 
 	assert.ok(await input(page).isVisible());
 	for (let i = 0; i < 60; i++)
 		await page.keyboard.press("ArrowUp");
+	assert.ok((await page.title()).startsWith("戦略 ü</title><script>alert(6)</script>&\"'"));
+	assert.ok((await page.locator(".ti").first().textContent()).startsWith("戦略 ü</title>"));
 	await page.waitForFunction(() => {
 		const box = document.querySelector("rect.focus").getBoundingClientRect();
 		return box.top > 0 && box.top < 800;

@@ -191,7 +191,7 @@ function drawMarks() {
 	const i = view.hover >= 0 ? view.hover : view.focus;
 	const facts = " \u00b7 " + formatWeight(event, total[i]) +
 		(event.unit === "ns" ? "" : " " + event.label) + " \u00b7 " +
-		percent(total[i], total[0]) + errorOf(total[i] / total[0], event.samples[0]) +
+		percent(total[i], total[0]) + errorOf(total[i] / total[0], event.effective) +
 		" \u00b7 self " + percent(self[i], total[0]);
 	const room = Math.floor(chartWidth() / view.em);
 	const name = cut(nameOf(i), Math.max(room - facts.length, 12));
@@ -535,7 +535,7 @@ function fillTip(i) {
 	const table = make(tip, "table");
 	const samples = event.samples;
 	tipRow(table, [event.label, formatWeight(event, total[i]),
-		percent(total[i], total[0]) + errorOf(total[i] / total[0], samples[0])]);
+		percent(total[i], total[0]) + errorOf(total[i] / total[0], event.effective)]);
 	if (view.zoom)
 		tipRow(table, ["of the zoomed frame", "", percent(total[i], total[view.zoom])]);
 	tipRow(table, ["self", formatWeight(event, self[i]), percent(self[i], total[0])]);
@@ -543,7 +543,7 @@ function fillTip(i) {
 	for (const other of data.events.slice(1))
 		tipRow(table, [other.label, formatWeight(other, other.total[i]),
 			percent(other.total[i], other.total[0]) +
-			errorOf(other.total[i] / other.total[0], other.samples[0])]);
+			errorOf(other.total[i] / other.total[0], other.effective)]);
 	tip.hidden = false;
 }
 
