@@ -30,7 +30,7 @@ if (!browserPath)
 	skipAll("no chromium found");
 
 const sampleUrls = {};
-for (const kind of ["normal", "hostile", "empty", "deep", "big"]) {
+for (const kind of ["normal", "hostile", "empty", "tall", "deep", "big"]) {
 	const file = path.join(buildDir, "tests", "browser", "sample-" + kind + ".svg");
 	const tool = path.join(buildDir, "tests", "tools", "svg_sample");
 	execFileSync("mkdir", ["-p", path.dirname(file)]);
@@ -305,6 +305,7 @@ test("100,000 frames open and zoom at once", "big", async (page) => {
 		const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
 		await frame();
 		const start = performance.now();
+	await page.waitForFunction(() => scrollY > 0);
 		document.documentElement.dispatchEvent(new MouseEvent("click",
 			{ clientX: 500, clientY: innerHeight - 120, bubbles: true }));
 		await frame();
@@ -315,6 +316,23 @@ test("100,000 frames open and zoom at once", "big", async (page) => {
 	// Peers need seven seconds for each; a loaded machine gets its share.
 	assert.ok(times.load < 5000 && times.zoom < 2000);
 	assert.ok(!/^all · /.test(await status(page)));
+test("a tall picture is whole when loaded, for screenshots, then shows its root", "tall", async (page) => {
+	await page.addInitScript(() => addEventListener("load", () => setTimeout(() => {
+		window.whenLoaded = [scrollY, document.querySelector("#pmf-head").getBoundingClientRect().top];
+	})));
+	await page.setViewportSize({ width: 1200, height: 557 });
+	await page.evaluate(() => scrollTo(0, 0));
+	await page.reload();
+	await page.waitForFunction(() => scrollY > 0);
+	const [scrolled, headTop] = await page.evaluate(() => window.whenLoaded);
+	assert.ok(scrolled === 0 && Math.round(headTop) === 0);
+	assert.ok(await label(page, /^all$/).evaluate((t) => t.getBoundingClientRect().top < innerHeight));
+	// A picture of the whole page has its head at the top again.
+	await page.setViewportSize({ width: 1200, height: 2000 });
+	await page.waitForFunction(() => scrollY === 0);
+	assert.equal(Math.round((await page.locator("#pmf-head").boundingBox()).y), 0);
+});
+
 });
 
 test("without scripts the picture is whole", "normal", async (page) => {

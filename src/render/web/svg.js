@@ -281,6 +281,19 @@ function followScroll() {
 	helpBox.parentNode.setAttribute("y", y + view.headHeight + 10);
 }
 
+// A browser that is started for a screenshot takes it soon after the page is loaded, the later the
+// bigger the picture, and from the page's top: nothing is painted there if the page has scrolled.
+function showRootSoon() {
+	setTimeout(showRoot, Math.min(Math.max(200, performance.now()), 1000));
+}
+
+// A picture taller than the window is shown from its root on, unless someone has scrolled already.
+function showRoot() {
+	const hidden = chartBottom() + STATUS - window.innerHeight;
+	if (window.scrollY === 0 && hidden > 0)
+		window.scrollTo(0, hidden);
+}
+
 function scrollTo(i) {
 	const offset = svg.getBoundingClientRect().top, y = offset + top(i);
 	if (y < view.headHeight)
@@ -616,5 +629,5 @@ svg.addEventListener("click", onClick);
 window.addEventListener("resize", layOut);
 window.addEventListener("scroll", followScroll, {passive: true});
 layOut();
-if (svg === document.documentElement && chartBottom() + STATUS > window.innerHeight)
-	window.scrollTo(0, chartBottom() + STATUS - window.innerHeight);
+if (svg === document.documentElement)
+	window.addEventListener("load", showRootSoon);
