@@ -63,7 +63,9 @@ struct pmf_profile_event {
 		task_ns;          /* Σ over CPUs; task_ns: the dummy's running time */
 	double scale;             /* multiplexing: ≥ 1; exactly 1 if it always ran */
 	uint64_t samples, weight; /* taken, and Σ of their raw weights */
+	double weight_sq;         /* Σ of their squared raw weights; pmf_profile_add() adds it */
 	uint64_t unsampled;       /* counted beyond samples, raw */
+	char *unsampled_name;     /* the frame that holds it; NULL: "[unsampled]" */
 	uint64_t lost;            /* samples lost; valid if lost_known */
 	bool lost_known;
 	uint64_t throttled; /* THROTTLE records */
@@ -107,6 +109,7 @@ struct pmf_profile {
 	uint64_t start_unix_ns, duration_ns;
 	uint64_t lost_sideband;     /* non-sample records lost */
 	uint64_t lost_unattributed; /* LOST records' sum where the kernel has no PERF_FORMAT_LOST */
+	size_t ring_bytes;          /* per CPU; 0: not known */
 	int cpus;
 };
 
@@ -129,9 +132,14 @@ uint32_t pmf_profile_add_inline(
 
 /* The child of node @parent for @frame, made if new. Parents stand before their children. */
 uint32_t pmf_profile_node(struct pmf_profile *p, uint32_t parent, uint32_t frame);
-/* Add to event @event at @node: @weight events from @samples samples. Never allocates. */
+/* Add to event @event at @node: @weight events from @samples samples of equal weight; no samples:
+ * counted only. Of the event's sums only weight_sq is kept here. Never allocates. */
 void pmf_profile_add(
 	struct pmf_profile *p, size_t event, uint32_t node, uint64_t weight, uint64_t samples);
+
+/* How many samples of equal weight would know a share as well as @ev's do (Kish's effective sample
+ * size: weight² / weight_sq); its samples where the squares are not known. */
+double pmf_profile_effective_samples(const struct pmf_profile_event *ev);
 
 /* A sentence for the ledger. Identical sentences are kept once. */
 void pmf_profile_note(struct pmf_profile *p, enum pmf_note_level level, int event, const char *fmt,
@@ -185,12 +193,16 @@ uint64_t pmf_tree_samples(const struct pmf_tree *t, size_t event, uint32_t node)
 uint64_t pmf_tree_samples_self(const struct pmf_tree *t, size_t event, uint32_t node);
 
 /* The functions with the most self weight for @event, widest first, at most @max; returns how many.
- * SPECIAL, PROCESS and ROOT frames are left out. Total counts recursion once. */
+ * SPECIAL, PROCESS and ROOT frames are left out. Total counts recursion once.
+ * With @user_side, self weight in the kernel is that of the function which called into it, the
+ * nearest caller that is not of the kernel: for events that are only ever seen there (context
+ * switches, tracepoints). Without such a caller it stays with the kernel's function. */
 struct pmf_func_cost {
 	uint32_t func;
 	double self, total;
 	uint64_t samples_self;
 };
-size_t pmf_tree_top(const struct pmf_tree *t, size_t event, struct pmf_func_cost *out, size_t max);
+size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
+	struct pmf_func_cost *out, size_t max);
 
 #endif

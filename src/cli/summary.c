@@ -52,7 +52,7 @@ static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 	const struct pmf_profile *p = t->profile;
 	const struct pmf_profile_event *pe = &p->events[e];
 	struct pmf_func_cost top[TOP];
-	size_t n = pmf_tree_top(t, e, top, TOP);
+	size_t n = pmf_tree_top(t, e, false, top, TOP);
 	double all = pmf_tree_total(t, e, 0);
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX];
 	bool clock = strcmp(pe->unit, "ns") == 0;
@@ -127,7 +127,7 @@ static json_t *event_functions(const struct pmf_tree *t, size_t e)
 {
 	enum { MOST = 100 };
 	struct pmf_func_cost top[MOST];
-	size_t n = pmf_tree_top(t, e, top, MOST);
+	size_t n = pmf_tree_top(t, e, false, top, MOST);
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++) {

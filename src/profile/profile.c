@@ -108,6 +108,7 @@ void pmf_profile_release(struct pmf_profile *p)
 		free(p->events[e].unit);
 		free(p->events[e].file_name);
 		free(p->events[e].fallback_reason);
+		free(p->events[e].unsampled_name);
 		free(p->weights[e]);
 		free(p->samples[e]);
 	}
@@ -204,6 +205,16 @@ void pmf_profile_add(
 {
 	p->weights[event][node] += weight;
 	p->samples[event][node] += samples;
+	if (samples > 0)
+		p->events[event].weight_sq += (double)weight * (double)weight / (double)samples;
+}
+
+double pmf_profile_effective_samples(const struct pmf_profile_event *ev)
+{
+	double samples = (double)ev->samples, weight = (double)ev->weight;
+
+	/* Rounding must not make it more than what was taken. */
+	return ev->weight_sq > 0 ? PMF_MIN(weight * weight / ev->weight_sq, samples) : samples;
 }
 
 void pmf_profile_note(

@@ -26,6 +26,22 @@ static void add_count(struct pmf_buf *out, const char *before, uint64_t n)
 	pmf_buf_addstr(out, pmf_format_count(text, n));
 }
 
+/* Few heavy samples among many light ones know less than their number says. */
+static void samples_part(const struct pmf_profile_event *ev, struct pmf_buf *out)
+{
+	double worth = pmf_profile_effective_samples(ev);
+	char text[PMF_UNITS_MAX];
+
+	add_count(out, " · samples ", ev->samples);
+	if (worth >= 0.9 * (double)ev->samples)
+		return;
+	if (worth < 100)
+		pmf_buf_printf(out, ", worth %.1f of equal weight,", worth);
+	else
+		pmf_buf_printf(out, ", worth %s of equal weight,",
+			pmf_format_count(text, (uint64_t)worth));
+}
+
 static void main_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 {
 	char counted[PMF_UNITS_MAX], share[PMF_UNITS_MAX];
@@ -36,10 +52,10 @@ static void main_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 		is_time(ev) ? "" : " events");
 	if (ev->scale > 1)
 		pmf_buf_addstr(out, " (scaled)");
-	add_count(out, " · samples ", ev->samples);
+	samples_part(ev, out);
 	if (total > 0)
-		pmf_buf_printf(
-			out, " cover %s", pmf_format_percent(share, total - unsampled, total));
+		pmf_buf_printf(out, " stand for %s of the count",
+			pmf_format_percent(share, total - unsampled, total));
 	if (ev->lost_known)
 		add_count(out, " · lost ", ev->lost);
 	else
@@ -87,8 +103,10 @@ static void weight_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 {
 	char weight[PMF_UNITS_MAX], rest[PMF_UNITS_MAX], share[PMF_UNITS_MAX];
 
-	pmf_buf_printf(out, "sampled weight %s · [unsampled] %s (%s)",
-		pmf_profile_format(ev, (double)ev->weight * ev->scale, weight),
+	pmf_buf_printf(out, "sampled weight %s · ",
+		pmf_profile_format(ev, (double)ev->weight * ev->scale, weight));
+	add_clean(out, ev->unsampled_name ? ev->unsampled_name : "[unsampled]");
+	pmf_buf_printf(out, " %s (%s)",
 		pmf_profile_format(ev, (double)ev->unsampled * ev->scale, rest),
 		pmf_format_percent(share, (double)ev->unsampled, (double)ev->counted));
 	if (ev->scale > 1) {
@@ -145,7 +163,7 @@ static void add_part(struct pmf_buf *out, size_t line_start, const char *name, c
 static void run_line(const struct pmf_profile *p, struct pmf_buf *out)
 {
 	time_t start = (time_t)(p->start_unix_ns / 1000000000u);
-	char when[64], duration[PMF_UNITS_MAX];
+	char when[64], duration[PMF_UNITS_MAX], ring[PMF_UNITS_MAX];
 	size_t line_start = out->len;
 	struct tm tm;
 
@@ -158,6 +176,10 @@ static void run_line(const struct pmf_profile *p, struct pmf_buf *out)
 		add_part(out, line_start, "run: ", when);
 	if (p->duration_ns)
 		add_part(out, line_start, "run: ", pmf_format_ns(duration, p->duration_ns));
+	if (p->ring_bytes) {
+		add_part(out, line_start, "run: ", "rings ");
+		pmf_buf_printf(out, "%s per CPU", pmf_format_bytes(ring, p->ring_bytes));
+	}
 	if (out->len > line_start)
 		pmf_buf_addch(out, '\n');
 }

@@ -286,23 +286,41 @@ static bool is_code(enum pmf_frame_kind kind)
 	return kind != PMF_FRAME_ROOT && kind != PMF_FRAME_PROCESS && kind != PMF_FRAME_SPECIAL;
 }
 
-size_t pmf_tree_top(const struct pmf_tree *t, size_t event, struct pmf_func_cost *out, size_t max)
+/* Where the walk stands: the functions of the path, and of each the nearest that is not the
+ * kernel's, itself included; UINT32_MAX if that is no code. */
+struct path_step {
+	uint32_t func, user;
+};
+
+static struct path_step step_to(const struct pmf_tree *t, uint32_t func, uint32_t caller_user)
+{
+	enum pmf_frame_kind kind = t->funcs[func].kind;
+
+	if (kind == PMF_FRAME_KERNEL)
+		return (struct path_step){func, caller_user};
+	return (struct path_step){func, is_code(kind) ? func : UINT32_MAX};
+}
+
+size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
+	struct pmf_func_cost *out, size_t max)
 {
 	struct pmf_func_cost *costs = pmf_calloc(t->nr_funcs, sizeof *costs);
 	uint32_t *open = pmf_calloc(t->nr_funcs, sizeof *open); /* times on the current path */
-	uint32_t *path = pmf_calloc((size_t)t->max_depth + 1, sizeof *path);
+	struct path_step *path = pmf_calloc((size_t)t->max_depth + 1, sizeof *path);
 	size_t depth = 0, n = 0;
 
 	for (uint32_t i = 0; i < t->nr_nodes; i++) {
-		uint32_t func = t->nodes[i].func;
+		uint32_t func = t->nodes[i].func, payer;
 
 		while (depth > t->nodes[i].depth)
-			open[path[--depth]]--;
-		path[depth++] = func;
+			open[path[--depth].func]--;
+		path[depth] = step_to(t, func, depth ? path[depth - 1].user : UINT32_MAX);
+		payer = user_side && path[depth].user != UINT32_MAX ? path[depth].user : func;
+		depth++;
 		if (open[func]++ == 0)
 			costs[func].total += pmf_tree_total(t, event, i);
-		costs[func].self += pmf_tree_self(t, event, i);
-		costs[func].samples_self += pmf_tree_samples_self(t, event, i);
+		costs[payer].self += pmf_tree_self(t, event, i);
+		costs[payer].samples_self += pmf_tree_samples_self(t, event, i);
 	}
 	for (uint32_t f = 0; f < t->nr_funcs; f++) {
 		costs[f].func = f;

@@ -82,6 +82,9 @@ static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 	add_weights(out, "total", s, event, pmf_tree_total);
 	if (event == s->event)
 		add_weights(out, "self", s, event, pmf_tree_self);
+	/* What the ± of a share follows from: samples of unequal weight know less. */
+	add_field(out, "effective");
+	add_weight(out, pmf_profile_effective_samples(ev));
 	add_field(out, "samples");
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < s->n; i++) {

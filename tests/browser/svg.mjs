@@ -30,7 +30,7 @@ if (!browserPath)
 	skipAll("no chromium found");
 
 const sampleUrls = {};
-for (const kind of ["normal", "hostile", "empty", "deep", "big"]) {
+for (const kind of ["normal", "hostile", "empty", "tall", "deep", "big"]) {
 	const file = path.join(buildDir, "tests", "browser", "sample-" + kind + ".svg");
 	const tool = path.join(buildDir, "tests", "tools", "svg_sample");
 	execFileSync("mkdir", ["-p", path.dirname(file)]);
@@ -114,26 +114,41 @@ test("search marks matches and counts nested ones once", "normal", async (page) 
 	await page.keyboard.press("/");
 	await page.keyboard.type("market::");
 	// run() holds 2,890 + 1,710 + 930 + 640 of 11,260 samples, and the unsampled 112 ms count too.
-	assert.equal(await output(page), "54.26% matched");
+	assert.equal(await output(page), "54.26% · 6 of 50 frames");
 	assert.ok((await page.locator("path.match").getAttribute("d")).startsWith("M"));
 	await input(page).fill("mark_to_market|on_bar");
-	assert.equal(await output(page), "48.63% matched");
+	assert.equal(await output(page), "48.63% · 3 of 50 frames");
 	await input(page).fill("^READ$");
-	assert.equal(await output(page), "0.00% matched");
+	assert.equal(await output(page), "0.00% · 0 of 50 frames");
 	await input(page).fill("^read$");
-	assert.match(await output(page), /^4\.2\d% matched$/);
+	assert.match(await output(page), /^4\.2\d% · 1 of 50 frames$/);
 	await input(page).fill("@ext4");
-	assert.match(await output(page), /^4\.2\d% matched$/);
+	assert.match(await output(page), /^4\.2\d% · 1 of 50 frames$/);
 	await page.keyboard.press("Escape");
 	assert.equal(await output(page), "");
 	assert.equal(await page.locator("path.match").getAttribute("d"), "");
+});
+
+test("what was found stands out from kernel frames, in light and dark", "normal", async (page) => {
+	const look = () => page.evaluate(() => [".k2", "path.match", "#pmf-labels .hit"].map((s) =>
+		getComputedStyle(document.querySelector(s)).fill.match(/\d+/g).map(Number)));
+	const distance = (a, b) => Math.hypot(...a.map((v, k) => v - b[k]));
+	await page.keyboard.press("/");
+	await page.keyboard.type("do_syscall");
+	for (const colorScheme of ["light", "dark"]) {
+		await page.emulateMedia({ colorScheme });
+		const [kernel, match, text] = await look();
+		assert.ok(distance(kernel, match) > 150 && distance(match, text) > 200);
+	}
+	await input(page).fill("");
+	assert.equal(await page.locator("#pmf-labels .hit").count(), 0);
 });
 
 test("search tells the share of the zoomed frame", "normal", async (page) => {
 	await click(page, "load_csv");
 	await page.keyboard.press("Control+f");
 	await page.keyboard.type("^read$");
-	assert.match(await output(page), /matched, 28\.\d\d% of zoom$/);
+	assert.match(await output(page), /^4\.2\d% · 1 of 50 frames, 28\.\d\d% of zoom$/);
 });
 
 test("a bad regular expression is said, not thrown", "normal", async (page) => {
@@ -142,7 +157,7 @@ test("a bad regular expression is said, not thrown", "normal", async (page) => {
 	assert.equal(await output(page), "not a regular expression");
 	assert.ok(await page.locator(".bar input.bad").count());
 	await input(page).fill("(main)");
-	assert.match(await output(page), /matched/);
+	assert.match(await output(page), /% · \d+ of \d+ frames/);
 	assert.equal(await page.locator(".bar input.bad").count(), 0);
 });
 
@@ -275,8 +290,10 @@ test("hostile names stay text", "hostile", async (page) => {
 	await click(page, "alert(2)");
 	await page.keyboard.press("/");
 	await page.keyboard.type("<script>");
-	assert.match(await output(page), /matched/);
+	assert.match(await output(page), /% · \d+ of \d+ frames/);
 	assert.equal(await page.locator("script").count(), 2);
+	assert.ok((await page.title()).startsWith("戦略 ü</title><script>alert(6)</script>&\"'"));
+	assert.ok((await page.locator(".ti").first().textContent()).startsWith("戦略 ü</title>"));
 	assert.equal(await page.locator("b").count(), await page.locator(".tip b").count());
 });
 
@@ -288,6 +305,7 @@ test("an empty profile says why", "empty", async (page) => {
 });
 
 test("a deep stack starts at its root and can be climbed", "deep", async (page) => {
+	await page.waitForFunction(() => scrollY > 0);
 	assert.ok(await label(page, /^all$/).evaluate((t) => t.getBoundingClientRect().top < innerHeight));
 	assert.ok(await input(page).isVisible());
 	for (let i = 0; i < 60; i++)
@@ -296,6 +314,23 @@ test("a deep stack starts at its root and can be climbed", "deep", async (page) 
 		const box = document.querySelector("rect.focus").getBoundingClientRect();
 		return box.top > 0 && box.top < 800;
 	});
+});
+
+test("a tall picture is whole when loaded, for screenshots, then shows its root", "tall", async (page) => {
+	await page.addInitScript(() => addEventListener("load", () => setTimeout(() => {
+		window.whenLoaded = [scrollY, document.querySelector("#pmf-head").getBoundingClientRect().top];
+	})));
+	await page.setViewportSize({ width: 1200, height: 557 });
+	await page.evaluate(() => scrollTo(0, 0));
+	await page.reload();
+	await page.waitForFunction(() => scrollY > 0);
+	const [scrolled, headTop] = await page.evaluate(() => window.whenLoaded);
+	assert.ok(scrolled === 0 && Math.round(headTop) === 0);
+	assert.ok(await label(page, /^all$/).evaluate((t) => t.getBoundingClientRect().top < innerHeight));
+	// A picture of the whole page has its head at the top again.
+	await page.setViewportSize({ width: 1200, height: 2000 });
+	await page.waitForFunction(() => scrollY === 0);
+	assert.equal(Math.round((await page.locator("#pmf-head").boundingBox()).y), 0);
 });
 
 test("100,000 frames open and zoom at once", "big", async (page) => {

@@ -132,42 +132,50 @@ static void add_lines(struct pmf_profile *p, const struct line *lines, size_t n)
 	}
 }
 
+static void add_up(struct pmf_profile *p, size_t e)
+{
+	struct pmf_profile_event *ev = &p->events[e];
+
+	for (size_t i = 0; i < p->nr_nodes; i++) {
+		*(p->samples[e][i] ? &ev->weight : &ev->unsampled) += p->weights[e][i];
+		ev->samples += p->samples[e][i];
+	}
+	ev->counted = ev->weight + ev->unsampled;
+}
+
 static void finish(struct pmf_profile *p)
 {
 	struct pmf_profile_event *ev = &p->events[0];
-	uint64_t weight = 0, unsampled = 0, samples = 0;
+	uint64_t samples;
 
-	for (size_t i = 0; i < p->nr_nodes; i++) {
-		*(p->samples[0][i] ? &weight : &unsampled) += p->weights[0][i];
-		samples += p->samples[0][i];
-	}
+	for (size_t e = 0; e < p->nr_events; e++)
+		add_up(p, e);
+	samples = ev->samples;
 	ev->spec = pmf_strdup("cycles");
 	ev->label = pmf_strdup("cpu-clock");
 	ev->unit = pmf_strdup("ns");
 	ev->fallback_reason = pmf_strdup(
 		"this machine's processor offers no cycles counter to programs (ENOENT)");
 	ev->freq_hz = 997;
-	ev->counted = weight + unsampled;
-	ev->unsampled = unsampled;
-	ev->weight = weight;
-	ev->samples = samples;
 	ev->rooted_stacks = samples - samples / 50;
 	ev->cut_stacks = samples / 80;
 	ev->broken_stacks = samples / 50 - samples / 80;
 	ev->frames = samples * 8;
 	ev->unresolved_frames = samples / 50;
-	ev->running_ns = ev->task_ns = ev->enabled_ns = weight;
+	ev->running_ns = ev->task_ns = ev->enabled_ns = ev->weight;
 	for (size_t e = 1; e < p->nr_events; e++) {
 		p->events[e].spec = pmf_strdup("page-faults");
 		p->events[e].label = pmf_strdup("page-faults");
 		p->events[e].unit = pmf_strdup("events");
 		p->events[e].period = 10000;
 	}
-	p->title = pmf_strdup("backtest");
+	if (!p->title)
+		p->title = pmf_strdup("backtest");
 	p->command = pmf_strdup("./backtest --from 2019-01-01 --symbols 'ES NQ'");
 	p->host_note = pmf_strdup("x86_64, Linux 6.18.44, 2 CPUs");
 	p->start_unix_ns = UINT64_C(1790000000) * 1000000000;
 	p->duration_ns = 11234567890;
+	p->ring_bytes = 16 << 20;
 }
 
 /* Few functions and @stacks deep stacks, each of which leaves the one before it somewhere: what a
@@ -234,11 +242,15 @@ bool sample_profile(struct pmf_profile *p, const char *kind)
 		pmf_profile_add(p, 0, add_stack(p, longest), 300000000, 300);
 		pmf_profile_note(
 			p, PMF_NOTE_INFO, 0, "%s", "]]></script><script>alert(5)</script>");
+		p->title = pmf_strdup("戦略 ü</title><script>alert(6)</script>&\"'\x1b]]>\xff");
+		p->events[0].unsampled_name = pmf_strdup("[<i>&\n]]>]");
 	} else if (strcmp(kind, "empty") == 0) {
 		pmf_profile_note(p, PMF_NOTE_WARN, -1, "%s",
 			"the program ended before its first period was over: try a smaller -c");
 	} else if (strcmp(kind, "deep") == 0) {
 		fill_deep(p, 5000);
+	} else if (strcmp(kind, "tall") == 0) {
+		fill_deep(p, 58);
 	} else if (strcmp(kind, "big") == 0) {
 		fill_big(p, 1000);
 	} else {

@@ -1,5 +1,5 @@
 /* svg_sample KIND: a flame graph of a made-up profile on stdout, for the browser tests and for
- * looking at. Kinds: normal, hostile, empty, deep, big. */
+ * looking at. Kinds: normal, hostile, empty, tall, deep, big. */
 #include "pmuflame/render.h"
 
 #include <stdlib.h>
@@ -16,7 +16,7 @@ int main(int argc, char **argv)
 	int ret;
 
 	if (argc != 2 || !sample_profile(&p, argv[1])) {
-		fputs("usage: svg_sample normal|hostile|empty|deep|big\n", stderr);
+		fputs("usage: svg_sample normal|hostile|empty|tall|deep|big\n", stderr);
 		return 2;
 	}
 	pmf_tree_build(&t, &p);

@@ -2,6 +2,7 @@
 #include "pmuflame/units.h"
 
 #include <malloc.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -150,12 +151,62 @@ static void top_counts_recursion_once_and_leaves_specials_out(void **state)
 	special = pmf_profile_frame_named(&p, PMF_FRAME_SPECIAL, "[unsampled]");
 	pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, special), 500, 0);
 	pmf_tree_build(&t, &p);
-	assert_int_equal(pmf_tree_top(&t, 0, top, 4), 2);
+	assert_int_equal(pmf_tree_top(&t, 0, false, top, 4), 2);
 	assert_string_equal(pmf_strtab_get(&p.strings, t.funcs[top[0].func].name), "leaf");
 	assert_true(top[0].self == 30 && top[0].total == 30 && top[0].samples_self == 3);
 	assert_string_equal(pmf_strtab_get(&p.strings, t.funcs[top[1].func].name), "fib");
 	assert_true(top[1].self == 20 && top[1].total == 50);
-	assert_int_equal(pmf_tree_top(&t, 0, top, 1), 1);
+	assert_int_equal(pmf_tree_top(&t, 0, false, top, 1), 1);
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+}
+
+static const char *top_name(const struct pmf_tree *t, const struct pmf_func_cost *cost)
+{
+	return pmf_strtab_get(&t->profile->strings, t->funcs[cost->func].name);
+}
+
+static uint32_t of_kind(
+	struct pmf_profile *p, uint32_t parent, enum pmf_frame_kind kind, const char *name)
+{
+	return pmf_profile_node(p, parent, pmf_profile_frame_named(p, kind, name));
+}
+
+static void top_of_the_user_side_is_who_called_into_the_kernel(void **state)
+{
+	struct pmf_profile p;
+	struct pmf_tree t;
+	struct pmf_func_cost top[5];
+	uint32_t proc, reader, waiter, node;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	proc = of_kind(&p, 0, PMF_FRAME_PROCESS, "app");
+	reader = named(&p, proc, "read");
+	waiter = named(&p, reader, "poll");
+	for (int i = 0; i < 2; i++) {
+		node = of_kind(&p, i ? waiter : reader, PMF_FRAME_KERNEL, "do_syscall_64");
+		pmf_profile_add(&p, 0, of_kind(&p, node, PMF_FRAME_KERNEL, "schedule"),
+			i ? 100 : 30, i ? 10 : 3);
+	}
+	pmf_profile_add(&p, 0, waiter, 5, 1);
+	/* Without a function of the program: a kernel thread, and a stack cut at the border. */
+	pmf_profile_add(&p, 0, of_kind(&p, proc, PMF_FRAME_KERNEL, "kthread"), 20, 2);
+	node = of_kind(&p, proc, PMF_FRAME_SPECIAL, "[truncated stack]");
+	pmf_profile_add(&p, 0, of_kind(&p, node, PMF_FRAME_KERNEL, "irq"), 10, 1);
+	pmf_tree_build(&t, &p);
+	assert_int_equal(pmf_tree_top(&t, 0, true, top, 5), 4);
+	assert_string_equal(top_name(&t, &top[0]), "poll");
+	assert_true(top[0].self == 105 && top[0].total == 105 && top[0].samples_self == 11);
+	assert_string_equal(top_name(&t, &top[1]), "read");
+	assert_true(top[1].self == 30 && top[1].total == 135 && top[1].samples_self == 3);
+	assert_string_equal(top_name(&t, &top[2]), "kthread");
+	assert_true(top[2].self == 20);
+	assert_string_equal(top_name(&t, &top[3]), "irq");
+	assert_true(top[3].self == 10);
+	assert_int_equal(pmf_tree_top(&t, 0, false, top, 5), 4);
+	assert_string_equal(top_name(&t, &top[0]), "schedule");
+	assert_true(top[0].self == 130);
 	pmf_tree_release(&t);
 	pmf_profile_release(&p);
 }
@@ -224,6 +275,7 @@ static void the_ledger_says_it_all(void **state)
 	p.host_note = pmf_strdup("x86_64, Linux 6.18, 2 CPUs");
 	p.start_unix_ns = 1790000000u * UINT64_C(1000000000);
 	p.duration_ns = 2100000000;
+	p.ring_bytes = 16 << 20;
 	pmf_profile_note(&p, PMF_NOTE_WARN, 0, "kernel time is %s", "not permitted");
 	pmf_profile_note(&p, PMF_NOTE_WARN, 0, "kernel time is not permitted");
 	pmf_profile_note(&p, PMF_NOTE_INFO, 1, "of the other event");
@@ -231,7 +283,8 @@ static void the_ledger_says_it_all(void **state)
 	assert_int_equal(p.nr_notes, 3);
 	pmf_profile_ledger(&p, 0, &out);
 	assert_string_equal(pmf_buf_str(&out),
-		"cpu-clock:u: 2.00 s counted · samples 1,980 cover 99.00% · lost 0\n"
+		"cpu-clock:u: 2.00 s counted · samples 1,980 stand for 99.00% of the count · lost "
+		"0\n"
 		"asked for cycles:u, counted cpu-clock:u: this machine has no PMU\n"
 		"rate 997 Hz · precise_ip 0 · user only\n"
 		"sampled weight 1.98 s · [unsampled] 20 ms (1.00%) · ran all the time, not scaled "
@@ -242,7 +295,7 @@ static void the_ledger_says_it_all(void **state)
 		"warning: kernel time is not permitted\n"
 		"note: of the run\n"
 		"run: ./backtest 'a b' · x86_64, Linux 6.18, 2 CPUs · 2026-09-21 14:13:20 UTC · "
-		"2.10 s\n");
+		"2.10 s · rings 16 MiB per CPU\n");
 	pmf_buf_release(&out);
 	pmf_profile_release(&p);
 }
@@ -269,14 +322,62 @@ static void the_ledger_names_scaling_and_unknown_loss(void **state)
 	p.lost_unattributed = 12;
 	pmf_profile_ledger(&p, 0, &out);
 	assert_string_equal(pmf_buf_str(&out),
-		"cache-misses: 2,000,000 events counted (scaled) · samples 100 cover 100.00% · "
-		"lost: not known per event before Linux 6.0\n"
+		"cache-misses: 2,000,000 events counted (scaled) · samples 100 stand for "
+		"100.00% of the count · lost: not known per event before Linux 6.0\n"
 		"rate: 1 sample per 10,000 events · precise_ip 2 · user and kernel\n"
 		"sampled weight 2,000,000 · [unsampled] 0 (0.00%) · multiplexed: ran 50.00% of the "
 		"time, scaled by 2.000 · throttled 0\n"
 		"stacks: rooted 0 (0.00%) · cut 0 (0.00%) · broken 0 (0.00%)\n"
 		"warning: records lost, event unknown: 12\n");
 	pmf_buf_release(&out);
+	pmf_profile_release(&p);
+}
+
+/* 22 samples of one event each and one of 100: what is known of a share comes from the last. */
+static void samples_of_unequal_weight_are_worth_fewer(void **state)
+{
+	struct pmf_buf out = PMF_BUF_INIT;
+	struct pmf_profile p;
+	struct pmf_profile_event *ev;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	ev = &p.events[0];
+	ev->label = pmf_strdup("page-faults");
+	ev->unit = pmf_strdup("events");
+	ev->unsampled_name = pmf_strdup("[kernel time,\tnot permitted]");
+	ev->counted = 200;
+	ev->unsampled = 78;
+	ev->weight = 122;
+	ev->samples = 23;
+	/* Nobody added up the squares. */
+	assert_true(pmf_profile_effective_samples(ev) == 23);
+	for (int i = 0; i < 22; i++)
+		pmf_profile_add(&p, 0, 0, 1, 1);
+	pmf_profile_add(&p, 0, 0, 100, 1);
+	pmf_profile_add(&p, 0, 0, 78, 0); /* no sample: knows nothing */
+	assert_true(ev->weight_sq == 22 + 100 * 100);
+	pmf_profile_ledger(&p, 0, &out);
+	assert_non_null(strstr(pmf_buf_str(&out), "samples 23, worth 1.5 of equal weight, stand "
+						  "for 61.00% of the count · lost 0\n"));
+	assert_non_null(strstr(pmf_buf_str(&out),
+		"sampled weight 122 · [kernel time, not permitted] 78 (39.00%)"));
+	pmf_buf_release(&out);
+	pmf_profile_release(&p);
+}
+
+static void samples_of_equal_weight_are_worth_their_number(void **state)
+{
+	struct pmf_profile p;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	pmf_profile_add(&p, 0, 0, 3 * 1003009, 3);
+	for (int i = 0; i < 997; i++)
+		pmf_profile_add(&p, 0, 0, 1003009, 1);
+	p.events[0].samples = 1000;
+	p.events[0].weight = UINT64_C(1000) * 1003009;
+	assert_true(fabs(pmf_profile_effective_samples(&p.events[0]) - 1000) < 1e-6);
 	pmf_profile_release(&p);
 }
 
@@ -288,9 +389,12 @@ int main(void)
 		cmocka_unit_test(inlined_callees_stand_below_their_function),
 		cmocka_unit_test(frames_of_one_function_merge_and_siblings_are_in_order),
 		cmocka_unit_test(top_counts_recursion_once_and_leaves_specials_out),
+		cmocka_unit_test(top_of_the_user_side_is_who_called_into_the_kernel),
 		cmocka_unit_test(a_million_nodes_and_a_deep_stack_build),
 		cmocka_unit_test(the_ledger_says_it_all),
 		cmocka_unit_test(the_ledger_names_scaling_and_unknown_loss),
+		cmocka_unit_test(samples_of_unequal_weight_are_worth_fewer),
+		cmocka_unit_test(samples_of_equal_weight_are_worth_their_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@ const SVG_NS = "http://www.w3.org/2000/svg";
 const HTML_NS = "http://www.w3.org/1999/xhtml";
 // As in render_svg.c.
 const PAD = 10, ROW = 18, STATUS = 30, FOOT_LINE = 16;
-const NARROW = 760, TOOLBAR = 34, TOOLBAR_WIDTH = 500, LEGEND_ROW = 18;
+const NARROW = 860, TOOLBAR = 34, TOOLBAR_WIDTH = 600, LEGEND_ROW = 18;
 // Narrower frames are not drawn again; so is what falls into a pixel that its row has filled already.
 const THINNEST = 0.15, FILLED = 0.3;
 const FUNC_FIELDS = 6;
@@ -142,12 +142,12 @@ function draw() {
 	const main = paths.map(() => []), callers = paths.map(() => []), matched = [], texts = [];
 	eachVisible((i, x, width, isCaller) => {
 		const y = top(i);
-		const list = view.matches && view.matches[data.func[i]] ? matched :
-			(isCaller ? callers : main)[field(i, 5)];
+		const hit = view.matches !== null && view.matches[data.func[i]] === 1;
+		const list = hit ? matched : (isCaller ? callers : main)[field(i, 5)];
 		list.push(rectPath(x, y, width));
 		const label = shorten(nameOf(i), Math.floor((width - 6) / view.em));
 		if (label)
-			texts.push([x + 3, y + 12.5, label]);
+			texts.push([x + 3, y + 12.5, label, hit ? "hit" : ""]);
 	});
 	paths.forEach((path, c) => path.setAttribute("d", main[c].join("")));
 	matchPath.setAttribute("d", matched.join(""));
@@ -169,7 +169,7 @@ function drawLabels(texts) {
 	for (let el = labels.firstElementChild, k = 0; k < texts.length; k++) {
 		const t = el || make(labels, "text");
 		el = t.nextElementSibling;
-		set(t, {x: px(texts[k][0]), y: texts[k][1]});
+		set(t, {x: px(texts[k][0]), y: texts[k][1], class: texts[k][3]});
 		if (t.textContent !== texts[k][2])
 			t.textContent = texts[k][2];
 	}
@@ -191,7 +191,7 @@ function drawMarks() {
 	const i = view.hover >= 0 ? view.hover : view.focus;
 	const facts = " \u00b7 " + formatWeight(event, total[i]) +
 		(event.unit === "ns" ? "" : " " + event.label) + " \u00b7 " +
-		percent(total[i], total[0]) + errorOf(total[i] / total[0], event.samples[0]) +
+		percent(total[i], total[0]) + errorOf(total[i] / total[0], event.effective) +
 		" \u00b7 self " + percent(self[i], total[0]);
 	const room = Math.floor(chartWidth() / view.em);
 	const name = cut(nameOf(i), Math.max(room - facts.length, 12));
@@ -281,6 +281,19 @@ function followScroll() {
 	helpBox.parentNode.setAttribute("y", y + view.headHeight + 10);
 }
 
+// A browser that is started for a screenshot takes it soon after the page is loaded, the later the
+// bigger the picture, and from the page's top: nothing is painted there if the page has scrolled.
+function showRootSoon() {
+	setTimeout(showRoot, Math.min(Math.max(200, performance.now()), 1000));
+}
+
+// A picture taller than the window is shown from its root on, unless someone has scrolled already.
+function showRoot() {
+	const hidden = chartBottom() + STATUS - window.innerHeight;
+	if (window.scrollY === 0 && hidden > 0)
+		window.scrollTo(0, hidden);
+}
+
 function scrollTo(i) {
 	const offset = svg.getBoundingClientRect().top, y = offset + top(i);
 	if (y < view.headHeight)
@@ -319,15 +332,20 @@ function search(pattern) {
 	draw();
 }
 
-// The weight of matching frames from root on; what stands on a matching frame counts with it.
-function matchedWeight(root) {
-	let weight = 0;
-	for (let i = root; i < end[root];) {
-		const hit = view.matches[data.func[i]];
-		weight += hit ? total[i] : 0;
-		i = hit ? end[i] : i + 1;
+// The matching frames from root on: how many, and their weight, in which what stands on a matching
+// frame counts with it.
+function matchedFrom(root) {
+	let weight = 0, count = 0;
+	for (let i = root, open = root; i < end[root]; i++) {
+		if (!view.matches[data.func[i]])
+			continue;
+		count++;
+		if (i >= open) {
+			weight += total[i];
+			open = end[i];
+		}
 	}
-	return weight;
+	return {weight, count};
 }
 
 function showMatched() {
@@ -335,11 +353,13 @@ function showMatched() {
 		output.textContent = output.title = "";
 		return;
 	}
-	const share = percent(matchedWeight(0), total[0]) + " matched";
+	const found = matchedFrom(0);
+	const share = percent(found.weight, total[0]) + " \u00b7 " + formatCount(found.count) + " of " +
+		formatCount(n);
 	const ofZoom = view.zoom ?
-		", " + percent(matchedWeight(view.zoom), total[view.zoom]) + " of zoom" : "";
-	output.title = share + ofZoom;
-	output.textContent = view.width < NARROW ? share : share + ofZoom;
+		", " + percent(matchedFrom(view.zoom).weight, total[view.zoom]) + " of zoom" : "";
+	output.title = share + " frames" + ofZoom;
+	output.textContent = view.width < NARROW ? share : output.title;
 }
 
 function nextMatch(step) {
@@ -535,7 +555,7 @@ function fillTip(i) {
 	const table = make(tip, "table");
 	const samples = event.samples;
 	tipRow(table, [event.label, formatWeight(event, total[i]),
-		percent(total[i], total[0]) + errorOf(total[i] / total[0], samples[0])]);
+		percent(total[i], total[0]) + errorOf(total[i] / total[0], event.effective)]);
 	if (view.zoom)
 		tipRow(table, ["of the zoomed frame", "", percent(total[i], total[view.zoom])]);
 	tipRow(table, ["self", formatWeight(event, self[i]), percent(self[i], total[0])]);
@@ -543,7 +563,7 @@ function fillTip(i) {
 	for (const other of data.events.slice(1))
 		tipRow(table, [other.label, formatWeight(other, other.total[i]),
 			percent(other.total[i], other.total[0]) +
-			errorOf(other.total[i] / other.total[0], other.samples[0])]);
+			errorOf(other.total[i] / other.total[0], other.effective)]);
 	tip.hidden = false;
 }
 
@@ -616,5 +636,5 @@ svg.addEventListener("click", onClick);
 window.addEventListener("resize", layOut);
 window.addEventListener("scroll", followScroll, {passive: true});
 layOut();
-if (svg === document.documentElement && chartBottom() + STATUS > window.innerHeight)
-	window.scrollTo(0, chartBottom() + STATUS - window.innerHeight);
+if (svg === document.documentElement)
+	window.addEventListener("load", showRootSoon);
