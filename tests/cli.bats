@@ -39,7 +39,7 @@ refused()
 	refused 125 "max_sample_rate" -- -e cpu-clock -F 100000000 true
 	refused 125 "exclude each other" -- -F 10 -c 10 true
 	refused 125 "no option" -- --nonsense true
-	refused 125 "no option|missing" -- -e
+	refused 125 "needs a value" -- -e
 	refused 125 "no command" -- -e cpu-clock
 	refused 125 "format" -- --format png true
 	refused 125 "stack-bytes" -- --stack-bytes 70000 true

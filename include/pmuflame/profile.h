@@ -57,6 +57,7 @@ struct pmf_profile_event {
 	uint64_t freq_hz; /* asked for, or 0 */
 	int precise_ip;   /* granted */
 	bool exclude_kernel, exclude_user;
+	bool in_kernel; /* only ever happens there: what called into it is of interest */
 	char *fallback_reason;
 	uint64_t counted; /* Σ read() over CPUs, not scaled */
 	uint64_t enabled_ns, running_ns,

@@ -143,8 +143,7 @@ static int parse_stack_bytes(const char *text, uint32_t *out, struct pmf_err *er
 	if (n < STACK_BYTES_MIN || n > PMF_STACK_BYTES_MAX)
 		return pmf_err_set(err, PMF_EUSAGE,
 			"--stack-bytes %" PRIu64 " is outside %d to %d: a sample holds no more", n,
-			STACK_BYTES_MIN,
-			PMF_STACK_BYTES_MAX);
+			STACK_BYTES_MIN, PMF_STACK_BYTES_MAX);
 	*out = (uint32_t)((n + 7) & ~(uint64_t)7);
 	return 0;
 }
@@ -319,8 +318,8 @@ static int finish(struct record_args *a, struct pmf_profile *p,
 	pmf_tree_build(&tree, p);
 	ret = pmf_output_write(&tree, &a->output, &written, err);
 	if (a->summary_path)
-		ret2 = pmf_output_summary_json(&tree, &written, a->summary_path,
-			exit_status(res), ret ? NULL : err);
+		ret2 = pmf_output_summary_json(
+			&tree, &written, a->summary_path, exit_status(res), ret ? NULL : err);
 	if (!a->quiet)
 		pmf_output_summary_text(&tree, &written, exit_status(res));
 	pmf_output_list_release(&written);

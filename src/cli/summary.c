@@ -52,7 +52,7 @@ static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 	const struct pmf_profile *p = t->profile;
 	const struct pmf_profile_event *pe = &p->events[e];
 	struct pmf_func_cost top[TOP];
-	size_t n = pmf_tree_top(t, e, false, top, TOP);
+	size_t n = pmf_tree_top(t, e, pe->in_kernel, top, TOP);
 	double all = pmf_tree_total(t, e, 0);
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX];
 	bool clock = strcmp(pe->unit, "ns") == 0;
@@ -220,6 +220,7 @@ static json_t *summary_json(
 	json_object_set_new(root, "host", json_text(p->host_note ? p->host_note : ""));
 	json_object_set_new(root, "start_unix_ns", json_integer((json_int_t)p->start_unix_ns));
 	json_object_set_new(root, "duration_ns", json_integer((json_int_t)p->duration_ns));
+	json_object_set_new(root, "ring_bytes", json_integer((json_int_t)p->ring_bytes));
 	json_object_set_new(root, "lost_sideband", json_integer((json_int_t)p->lost_sideband));
 	json_object_set_new(root, "files", files);
 	json_object_set_new(root, "events", events);

@@ -63,8 +63,7 @@ static void describe_host(struct pmf_profile *p)
 }
 
 /* What the kernel granted, into the ledger; and what the unsampled share of each event is. */
-static void note_granted(
-	struct pmf_stacks *s, const struct pmf_source *src, size_t asked_ring_bytes)
+static void note_granted(struct pmf_stacks *s, const struct pmf_source *src)
 {
 	struct pmf_profile *p = s->profile;
 	bool forced = false;
@@ -76,10 +75,14 @@ static void note_granted(
 		p->events[e].exclude_kernel = g->exclude_kernel;
 		forced |= g->exclude_kernel_forced;
 		/* A clock runs on in the kernel where its samples are dropped. */
-		if (s->list->events[e].cls == PMF_EVENT_CLOCK && g->exclude_kernel)
-			s->unsampled_frames[e] = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL,
-				g->exclude_kernel_forced ? "[kernel time, not permitted]"
-							 : "[kernel time, excluded]");
+		if (s->list->events[e].cls == PMF_EVENT_CLOCK && g->exclude_kernel) {
+			const char *name = g->exclude_kernel_forced ? "[kernel time, not permitted]"
+								    : "[kernel time, excluded]";
+
+			p->events[e].unsampled_name = pmf_strdup(name);
+			s->unsampled_frames[e] =
+				pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, name);
+		}
 		if (s->list->events[e].cls == PMF_EVENT_FAULT && g->exclude_kernel)
 			pmf_profile_note(p, PMF_NOTE_INFO, (int)e,
 				"'%s' counts user-mode faults only", p->events[e].label);
@@ -88,15 +91,7 @@ static void note_granted(
 		pmf_profile_note(p, PMF_NOTE_WARN, -1,
 			"user space only: this user may not sample the kernel; 'sysctl "
 			"kernel.perf_event_paranoid=1' or CAP_PERFMON permits it");
-	if (src->facts.ring_bytes < asked_ring_bytes) {
-		char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX];
-
-		pmf_profile_note(p, PMF_NOTE_INFO, -1,
-			"rings of %s per CPU were granted, %s were wanted: 'sysctl "
-			"kernel.perf_event_mlock_kb' or 'ulimit -l' raises the limit",
-			pmf_format_bytes(a, src->facts.ring_bytes),
-			pmf_format_bytes(b, asked_ring_bytes));
-	}
+	p->ring_bytes = src->facts.ring_bytes;
 }
 
 struct run {
@@ -191,7 +186,7 @@ static int open_source(struct run *r, const struct pmf_event_list *list, struct 
 
 	if (ret)
 		return ret;
-	note_granted(&r->stacks, r->src, po.ring_bytes);
+	note_granted(&r->stacks, r->src);
 	return 0;
 }
 

@@ -21,7 +21,8 @@ static int refuse_twice(const struct pmf_event_list *list, struct pmf_err *err)
 			if (y->attrs[0].attr.type == PERF_TYPE_SOFTWARE &&
 				y->attrs[0].attr.config == x->attrs[0].attr.config)
 				return pmf_err_set(err, PMF_EUSAGE,
-					"'%s' and '%s' are the same software event, whose samples the "
+					"'%s' and '%s' are the same software event, whose samples "
+					"the "
 					"kernel mixes up when it is open twice: record it once",
 					x->spec, y->spec);
 		}
@@ -52,7 +53,8 @@ static int apply_fallback(
 			return pmf_err_set(err, why.status, "%s", why.text);
 		if (opts->strict)
 			return pmf_err_set(err, PMF_EUNSUP,
-				"event '%s' cannot be sampled: %s (without --strict, cpu-clock would "
+				"event '%s' cannot be sampled: %s (without --strict, cpu-clock "
+				"would "
 				"stand in for it)",
 				ev->spec, why.text);
 		pmf_event_fall_back_to_clock(ev, why.text);
@@ -83,9 +85,8 @@ static void join_dropped(struct pmf_event_list *list)
 			list->dropped[n++] = list->dropped[i];
 			continue;
 		}
-		joined = pmf_asprintf("%.*s, %.*s%s",
-			(int)(strlen(list->dropped[k]) - strlen(why)), list->dropped[k],
-			(int)(why - list->dropped[i]), list->dropped[i], why);
+		joined = pmf_asprintf("%.*s, %.*s%s", (int)(strlen(list->dropped[k]) - strlen(why)),
+			list->dropped[k], (int)(why - list->dropped[i]), list->dropped[i], why);
 
 		free(list->dropped[k]);
 		free(list->dropped[i]);

@@ -43,6 +43,7 @@ void pmf_totals_begin(struct pmf_profile *p, const struct pmf_event_list *list)
 		pe->freq_hz = ev->freq_hz;
 		pe->exclude_kernel = ev->attrs[0].attr.exclude_kernel;
 		pe->exclude_user = ev->attrs[0].attr.exclude_user;
+		pe->in_kernel = ev->cls == PMF_EVENT_SWITCH || ev->cls == PMF_EVENT_TRACEPOINT;
 		pe->scale = 1;
 		if (ev->fallback_reason)
 			pe->fallback_reason = pmf_strdup(ev->fallback_reason);
@@ -171,27 +172,30 @@ static int next_stack_bytes(uint32_t stack_bytes)
 static void note_shares(struct pmf_profile *p, size_t e, uint32_t stack_bytes)
 {
 	const struct pmf_profile_event *pe = &p->events[e];
-	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX];
+	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX];
 
 	if (pe->lost_known && pe->lost)
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
-			"%s samples of '%s' were lost (%s): the rings were full; fewer samples (-F, -c) "
-			"or less stack with each (--stack-bytes) avoid it",
+			"%s samples of '%s' were lost (%s): the rings of %s per CPU were full; "
+			"fewer "
+			"samples (-F, -c) or less stack with each (--stack-bytes) avoid it",
 			pmf_format_count(a, pe->lost), pe->label,
-			pmf_format_percent(b, (double)pe->lost, (double)(pe->lost + pe->samples)));
+			pmf_format_percent(b, (double)pe->lost, (double)(pe->lost + pe->samples)),
+			pmf_format_bytes(c, p->ring_bytes));
 	if (stack_bytes && pe->cut_stacks * 100 > pe->samples && stack_bytes < PMF_STACK_BYTES_MAX)
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 			"%s of the stacks of '%s' were deeper than the %s copied with each: "
 			"'--stack-bytes %d' copies more",
-			pmf_format_percent(a, (double)pe->cut_stacks, (double)pe->samples), pe->label,
-			pmf_format_bytes(b, stack_bytes), next_stack_bytes(stack_bytes));
+			pmf_format_percent(a, (double)pe->cut_stacks, (double)pe->samples),
+			pe->label, pmf_format_bytes(b, stack_bytes), next_stack_bytes(stack_bytes));
 	if (pe->samples && pe->unsampled * 10 > pe->counted)
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e, "%s of '%s' is %s",
-			pmf_format_percent(a, (double)pe->unsampled, (double)pe->counted), pe->label,
-			pe->unsampled_name
-				? pe->unsampled_name
-				: "[unsampled]: tasks too short for a sample at this rate; a higher -F "
-				  "or a smaller -c samples more");
+			pmf_format_percent(a, (double)pe->unsampled, (double)pe->counted),
+			pe->label,
+			pe->unsampled_name ? pe->unsampled_name
+					   : "[unsampled]: tasks too short for a sample at this "
+					     "rate; a higher -F "
+					     "or a smaller -c samples more");
 }
 
 /* Files whose functions have no names, or somebody else's. */

@@ -105,7 +105,7 @@ static void weight_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 
 	pmf_buf_printf(out, "sampled weight %s · ",
 		pmf_profile_format(ev, (double)ev->weight * ev->scale, weight));
-	add_clean(out, ev->unsampled_name ? ev->unsampled_name : "[unsampled]");
+	pmf_buf_addclean(out, ev->unsampled_name ? ev->unsampled_name : "[unsampled]", ' ');
 	pmf_buf_printf(out, " %s (%s)",
 		pmf_profile_format(ev, (double)ev->unsampled * ev->scale, rest),
 		pmf_format_percent(share, (double)ev->unsampled, (double)ev->counted));
