@@ -7,7 +7,10 @@
 
 load live.bash
 
-RATE=6007   # not perf's default, and no divisor of a timer tick
+# Neither is perf's default or divides a timer tick; two equal ones would keep their distance in time
+# all along, and then show two different points of a loop.
+RATE=6007
+PERF_RATE=5749
 DUMP=8192   # perf's default: what is too deep for one is too deep for both
 SECONDS_EACH=3.6
 POINTS=2
@@ -36,7 +39,7 @@ need()
 beside_perf()
 {
 	profile -q --stack-bytes "$DUMP" -F "$RATE" -e cpu-clock -- \
-		perf record -q -o perf.data --buildid-mmap --call-graph "dwarf,$DUMP" -F "$RATE" \
+		perf record -q -o perf.data --buildid-mmap --call-graph "dwarf,$DUMP" -F "$PERF_RATE" \
 		-e cpu-clock -- "$@"
 	comm=$(basename "$1")
 	comm=${comm:0:15}

@@ -133,7 +133,8 @@ static int refuse_place(const char *path, struct pmf_err *err)
 	if (stat(path, &st) < 0)
 		return 0;
 	/* /dev/stdout is a link, to a regular file too where output goes to one. */
-	if (S_ISREG(st.st_mode) && strncmp(path, "/dev/", 5) != 0 && strncmp(path, "/proc/", 6) != 0)
+	if (S_ISREG(st.st_mode) && strncmp(path, "/dev/", 5) != 0 &&
+		strncmp(path, "/proc/", 6) != 0)
 		return 0;
 	return pmf_err_set(err, PMF_EUSAGE, "cannot write '%s': it is %s", path,
 		S_ISDIR(st.st_mode) ? "a folder" : "no regular file");
