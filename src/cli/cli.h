@@ -4,6 +4,7 @@
 #define PMF_CLI_H
 
 #include "pmuflame/err.h"
+#include <stdbool.h>
 #include <stdio.h>
 
 enum pmf_exit {
@@ -30,6 +31,10 @@ extern const struct pmf_cmd pmf_cmd_doctor;
 int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err);
 /* The same for a sentence made here. */
 int pmf_cli_failf(enum pmf_exit status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The options of a command that has --json and --help only, argv[0] being its name: an exit status if
+ * that was all, else -1, with optind(3) at the first argument. */
+int pmf_cli_json_options(int argc, char **argv, const char *help, bool *json);
 
 /* The list of commands, as help shows it. */
 void pmf_cli_print_commands(FILE *f);

@@ -7,13 +7,13 @@
 #include "pmuflame/mem.h"
 #include "pmuflame/perf.h"
 #include "pmuflame/units.h"
-#include <getopt.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum state { STATE_OK, STATE_LIMIT, STATE_BLOCKED };
 enum { CHECKS_MAX = 16, WANTED_HZ = 997, WANTED_RING_KIB = 2048, KALLSYMS_LINES = 4096 };
@@ -78,8 +78,7 @@ static void check_open(struct doctor *d)
 	else if (!f.format_lost || !f.build_id)
 		add(d, STATE_LIMIT, "perf_event_open", NULL,
 			"events open; this kernel is older than 6.0, so lost samples have no event "
-			"and "
-			"build ids are read from files");
+			"and build ids are read from files");
 	else
 		add(d, STATE_OK, "perf_event_open", NULL, "events open");
 }
@@ -142,8 +141,7 @@ static void check_caps(struct doctor *d)
 		add(d, STATE_LIMIT, "capabilities", NULL,
 			"this is a user namespace (rootless container), whose capabilities do not "
 			"count for perf events: run outside it, or lower perf_event_paranoid on "
-			"the "
-			"host");
+			"the host");
 	else
 		add(d, STATE_LIMIT, "capabilities", setcap,
 			"CAP_PERFMON is not held: with it, perf_event_paranoid would not matter");
@@ -194,8 +192,7 @@ static void check_pmu(struct doctor *d)
 			"\"Virtualize "
 			"CPU performance counters\"; cloud: a bare-metal instance)",
 			"%s: cycles is replaced by cpu-clock, and cache, branch and TLB events "
-			"cannot "
-			"be measured",
+			"cannot be measured",
 			why.text);
 	else
 		add(d, STATE_LIMIT, "hardware PMU", "sudo dmesg | grep -iE 'pmu|perf'",
@@ -389,28 +386,11 @@ static const char help[] =
 
 static int run(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	bool json = false;
-	int c;
+	bool json;
+	int status = pmf_cli_json_options(argc, argv, help, &json);
 
-	optind = 0; /* main may have parsed before: start over (getopt(3)) */
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h') {
-			fputs(help, stdout);
-			return PMF_EXIT_OK;
-		}
-		if (c != 'j')
-			return pmf_cli_failf(PMF_EXIT_USAGE,
-				"doctor does not know '%s': 'pmuflame doctor --help' shows its "
-				"options",
-				argv[optind - 1]);
-		json = true;
-	}
+	if (status >= 0)
+		return status;
 	if (optind < argc)
 		return pmf_cli_failf(
 			PMF_EXIT_USAGE, "doctor takes no argument such as '%s'", argv[optind]);

@@ -7,11 +7,11 @@
 #include "pmuflame/perf.h"
 #include "pmuflame/units.h"
 #include <fnmatch.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { NAME_COLUMN_MAX = 44 };
 
@@ -260,44 +260,25 @@ static const char help[] =
 	"Show the events of this machine, and for each whether it opens, counts and samples, by\n"
 	"trying it for a millisecond, or the reason why not.\n"
 	"\n"
-	"PATTERN is part of a name, or a pattern with * ? [ ]; case does not matter. Tracepoints "
-	"are\n"
-	"tried only when a PATTERN selects them. A ? under `counts' means that the trial cannot "
-	"make\n"
-	"the event happen.\n"
+	"PATTERN is part of a name, or a pattern with * ? [ ]; case does not matter. Tracepoints\n"
+	"are tried only when a PATTERN selects them. A ? under `counts' means that the trial\n"
+	"cannot make the event happen.\n"
 	"\n"
 	"  --json      an array of objects instead of a table\n"
 	"  -h, --help  this text\n";
 
 static int run(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
 	struct listing l = {.pattern = NULL};
-	bool json = false;
-	int c, ret;
+	bool json;
+	int ret, status = pmf_cli_json_options(argc, argv, help, &json);
 
-	optind = 0; /* main may have parsed before: start over (getopt(3)) */
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h') {
-			fputs(help, stdout);
-			return PMF_EXIT_OK;
-		}
-		if (c != 'j')
-			return pmf_cli_failf(PMF_EXIT_USAGE,
-				"list does not know '%s': 'pmuflame list --help' shows its options",
-				argv[optind - 1]);
-		json = true;
-	}
+	if (status >= 0)
+		return status;
 	if (argc - optind > 1)
 		return pmf_cli_failf(PMF_EXIT_USAGE,
 			"list takes one PATTERN, and '%s' is a second one: quote a pattern with * "
-			"so "
-			"that the shell leaves it alone",
+			"so that the shell leaves it alone",
 			argv[optind + 1]);
 	l.pattern = argv[optind];
 	l.json = json ? json_array() : NULL;

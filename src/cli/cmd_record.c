@@ -38,38 +38,37 @@ struct record_args {
 	char **command; /* NULL-terminated rest of argv */
 };
 
+static const char help[] =
+	"usage: pmuflame [record] [options] [--] COMMAND [ARG...]\n"
+	"       pmuflame COMMAND-BELOW [options]\n\n"
+	"Run COMMAND under hardware or software events and draw one flame graph per event.\n\n"
+	"examples:\n"
+	"  pmuflame --event cycles ./backtest\n"
+	"  pmuflame -e cpu-clock,page-faults,context-switches -- python3 strategy.py\n"
+	"  pmuflame -e '{cycles,instructions},cache-misses:u@10007' -o out/ make test\n\n"
+	"what to record:\n"
+	"  -e, --event SPEC[,SPEC...]  NAME[:modifiers][@PERIOD|@FREQhz], {A,B} for a group,\n"
+	"                              or a preset: @default @cache @branch @tlb @software\n"
+	"                              (default: cycles; 'pmuflame list' shows names)\n"
+	"  -F, --freq HZ               samples a second (default 997)\n"
+	"  -c, --count PERIOD          one sample every PERIOD events\n"
+	"      --duration S            end the command after S seconds\n"
+	"      --call-graph MODE       auto, dwarf, fp or none (default auto)\n"
+	"      --stack-bytes N         stack copied with each sample, at most 65528\n"
+	"                              (default 32768)\n"
+	"      --inherit yes|no        record the command's children too (default yes)\n"
+	"      --strict                no cpu-clock for cycles, no dropped presets\n\n"
+	"what to write:\n"
+	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
+	"      --format LIST           svg, folded (default svg)\n"
+	"      --summary FILE          the numbers of the run as JSON\n"
+	"      --no-command            leave the command's arguments out of all files\n"
+	"  -q, --quiet   -v, --verbose   -h, --help   -V, --version\n\n"
+	"commands:\n";
+
 static void print_help(FILE *f)
 {
-	fputs("usage: pmuflame [record] [options] [--] COMMAND [ARG...]\n"
-	      "       pmuflame COMMAND-BELOW [options]\n\n"
-	      "Run COMMAND under hardware or software events and draw one flame graph per "
-	      "event.\n\n"
-	      "examples:\n"
-	      "  pmuflame --event cycles ./backtest\n"
-	      "  pmuflame -e cpu-clock,page-faults,context-switches -- python3 strategy.py\n"
-	      "  pmuflame -e '{cycles,instructions},cache-misses:u@10007' -o out/ make test\n\n"
-	      "what to record:\n"
-	      "  -e, --event SPEC[,SPEC...]  NAME[:modifiers][@PERIOD|@FREQhz], {A,B} for a "
-	      "group,\n"
-	      "                              or a preset: @default @cache @branch @tlb @software\n"
-	      "                              (default: cycles; 'pmuflame list' shows names)\n"
-	      "  -F, --freq HZ               samples a second (default 997)\n"
-	      "  -c, --count PERIOD          one sample every PERIOD events\n"
-	      "      --duration S            end the command after S seconds\n"
-	      "      --call-graph MODE       auto, dwarf, fp or none (default auto)\n"
-	      "      --stack-bytes N         stack copied with each sample, at most 65528\n"
-	      "                              (default 32768)\n"
-	      "      --inherit yes|no        record the command's children too (default yes)\n"
-	      "      --strict                no cpu-clock in place of cycles, no dropped "
-	      "presets\n\n"
-	      "what to write:\n"
-	      "  -o, --output PATH           DIR/ or PREFIX of the files\n"
-	      "      --format LIST           svg, folded (default svg)\n"
-	      "      --summary FILE          the numbers of the run as JSON\n"
-	      "      --no-command            leave the command's arguments out of all files\n"
-	      "  -q, --quiet   -v, --verbose   -h, --help   -V, --version\n\n"
-	      "commands:\n",
-		f);
+	fputs(help, f);
 	pmf_cli_print_commands(f);
 	fputs("\nSee man pmuflame for events, files and exit statuses.\n", f);
 }

@@ -3,6 +3,7 @@
 
 #include "pmuflame/log.h"
 #include <fcntl.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,31 @@ int pmf_cli_failf(enum pmf_exit status, const char *fmt, ...)
 	va_end(ap);
 	pmf_log(PMF_LOG_QUIET, "%s", text); /* no level hides an error */
 	return status;
+}
+
+int pmf_cli_json_options(int argc, char **argv, const char *help, bool *json)
+{
+	static const struct option options[] = {
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int c;
+
+	*json = false;
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (c == 'h') {
+			fputs(help, stdout);
+			return PMF_EXIT_OK;
+		}
+		if (c != 'j')
+			return pmf_cli_failf(PMF_EXIT_USAGE,
+				"%s does not know '%s': 'pmuflame %s --help' shows its options",
+				argv[0], argv[optind - 1], argv[0]);
+		*json = true;
+	}
+	return -1;
 }
 
 void pmf_cli_print_commands(FILE *f)

@@ -54,8 +54,7 @@ static int apply_fallback(
 		if (opts->strict)
 			return pmf_err_set(err, PMF_EUNSUP,
 				"event '%s' cannot be sampled: %s (without --strict, cpu-clock "
-				"would "
-				"stand in for it)",
+				"would stand in for it)",
 				ev->spec, why.text);
 		pmf_event_fall_back_to_clock(ev, why.text);
 	}

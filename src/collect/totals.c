@@ -78,8 +78,7 @@ static void note_counts(struct pmf_profile *p, size_t e, const struct pmf_event 
 	else if (t->value == 0 && ev->cls == PMF_EVENT_HARDWARE)
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 			"'%s' was opened and counted 0: either it did not happen, or this PMU "
-			"accepts "
-			"the code without counting it",
+			"accepts the code without counting it",
 			pe->label);
 	else if (t->value == 0)
 		pmf_profile_note(
@@ -87,8 +86,7 @@ static void note_counts(struct pmf_profile *p, size_t e, const struct pmf_event 
 	else if (pe->samples == 0)
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 			"no samples: no task counted a whole period of '%s'; a longer run, a "
-			"higher "
-			"-F or a smaller -c takes some",
+			"higher -F or a smaller -c takes some",
 			pe->label);
 }
 
@@ -194,8 +192,7 @@ static void note_shares(struct pmf_profile *p, size_t e, uint32_t stack_bytes)
 			pe->label,
 			pe->unsampled_name ? pe->unsampled_name
 					   : "[unsampled]: tasks too short for a sample at this "
-					     "rate; a higher -F "
-					     "or a smaller -c samples more");
+					     "rate; a higher -F or a smaller -c samples more");
 }
 
 /* Files whose functions have no names, or somebody else's. */
@@ -229,8 +226,7 @@ static void note_quality(struct pmf_stacks *s, const struct pmf_source *src)
 	if (p->lost_sideband)
 		pmf_profile_note(p, PMF_NOTE_WARN, -1,
 			"%s records about processes and mappings were lost; maps were read again "
-			"from "
-			"/proc",
+			"from /proc",
 			pmf_format_count(a, p->lost_sideband));
 	if (src->facts.out_of_order)
 		pmf_profile_note(p, PMF_NOTE_INFO, -1, "%s records came later than their time",

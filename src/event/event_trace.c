@@ -219,8 +219,7 @@ int pmf_event_from_breakpoint(const struct pmf_event_env *env, const char *text,
 	if (access & HW_BREAKPOINT_X && access != HW_BREAKPOINT_X)
 		return pmf_err_set(err, PMF_EUSAGE,
 			"'%s': a breakpoint waits for execution (x) or for data (r, w, rw), not "
-			"for "
-			"both",
+			"for both",
 			text);
 	access = access ? access : HW_BREAKPOINT_RW;
 	/* The kernel takes no other length for code. */

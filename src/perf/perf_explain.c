@@ -130,8 +130,7 @@ static int explain_missing(const struct pmf_event *ev, const char *name, int err
 	if (hardware && !pmu)
 		pmf_err_set(err, PMF_EUNSUP,
 			"cannot open %s: this machine has no hardware PMU (a virtual machine "
-			"without "
-			"one?)%s",
+			"without one?)%s",
 			name, pmf_buf_str(&near));
 	else if (hardware)
 		pmf_err_set(err, PMF_EUNSUP, "cannot open %s: this processor's PMU cannot do it%s",
@@ -165,29 +164,25 @@ static int explain_permission(const char *name, int errnum, const struct perf_ev
 			"and "
 			"Ubuntu's kernels refuse every event to users: "
 			"'sudo sysctl kernel.perf_event_paranoid=2' (1 to see the kernel's code "
-			"too), "
-			"or %s",
+			"too), or %s",
 			name, l->paranoid, caps);
 	if (!l->cap_perfmon && l->paranoid >= 2 && attr && !attr->exclude_kernel)
 		return pmf_err_set(err, PMF_EPERM,
 			"cannot open %s: kernel.perf_event_paranoid is %lld, so that users may not "
 			"look into the kernel: 'sudo sysctl kernel.perf_event_paranoid=1', or %s, "
-			"or "
-			"add the modifier :u",
+			"or add the modifier :u",
 			name, l->paranoid, caps);
 	if (!l->cap_perfmon && l->paranoid >= 0)
 		return pmf_err_set(err, PMF_EPERM,
 			"cannot open %s: kernel.perf_event_paranoid is %lld, and this needs -1 "
 			"(raw "
 			"tracepoints) or 0 (whole CPUs): 'sudo sysctl "
-			"kernel.perf_event_paranoid=-1', "
-			"or %s",
+			"kernel.perf_event_paranoid=-1', or %s",
 			name, l->paranoid, caps);
 	return pmf_err_set(err, PMF_EPERM,
 		"cannot open %s: %s, though kernel.perf_event_paranoid (%lld) would permit it: a "
 		"security module (SELinux, AppArmor, kernel lockdown) or the profiled process's "
-		"owner "
-		"is in the way",
+		"owner is in the way",
 		name, strerror(errnum), l->paranoid);
 }
 
@@ -199,14 +194,12 @@ static int explain_invalid(const struct pmf_event *ev, const char *name,
 			"cannot open %s: the processor cannot watch this: it takes 1, 2, 4 or 8 "
 			"bytes "
 			"at an address that is a multiple of them, and many (x86) know w, rw and x "
-			"but "
-			"not r alone",
+			"but not r alone",
 			name);
 	if (ev && ev->cls == PMF_EVENT_OTHER && ev->attrs[0].cpus)
 		return pmf_err_set(err, PMF_EUSAGE,
 			"cannot open %s: its PMU '%s' counts for a whole package, not for a "
-			"program, "
-			"so it cannot be sampled",
+			"program, so it cannot be sampled",
 			name, ev->attrs[0].pmu);
 	if (attr && attr->precise_ip && ev && ev->precise_given)
 		return pmf_err_set(err, PMF_EUSAGE,
@@ -347,8 +340,7 @@ int pmf_perf_refuse_kernel_only(
 		return 0;
 	return pmf_err_set(err, PMF_EPERM,
 		"cannot open '%.150s': it happens in the kernel, needs "
-		"kernel.perf_event_paranoid ≤ 1 or "
-		"CAP_PERFMON "
+		"kernel.perf_event_paranoid ≤ 1 or CAP_PERFMON "
 		"(it is %lld): 'sudo sysctl kernel.perf_event_paranoid=1'",
 		ev->label, l->paranoid);
 }

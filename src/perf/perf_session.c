@@ -198,8 +198,7 @@ static int open_event_on_cpu(struct pmf_perf_session *s, size_t e, struct perf_e
 	if (fd == -EINVAL && group_fd >= 0)
 		return pmf_err_set(err, PMF_ELIMIT,
 			"event '%s' does not fit into its group: the PMU cannot count all of them "
-			"at "
-			"once; take it out of the braces",
+			"at once; take it out of the braces",
 			ev->spec);
 	if (fd < 0)
 		return pmf_perf_explain(ev, -fd, a, &s->limits, err);

@@ -27,8 +27,7 @@ int pmf_merge_init(struct pmf_merge *m, const struct pmf_layouts *layouts, struc
 		if (r->size < 8 || r->size & (r->size - 1) || (uintptr_t)r->data % 8 || r->tail % 8)
 			return pmf_err_set(err, PMF_EFORMAT,
 				"ring %zu cannot be read: its size (%zu bytes) must be a power of "
-				"two, "
-				"its start and its tail multiples of 8",
+				"two, its start and its tail multiples of 8",
 				i, r->size);
 	}
 	m->rings = rings;

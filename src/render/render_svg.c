@@ -338,8 +338,7 @@ static void make_ledger(struct svg *s)
 	if (s->pruned)
 		pmf_buf_printf(&s->ledger,
 			"picture: %s frames narrower than %.1f px are left out; they hold %s, "
-			"which their "
-			"callers show\n",
+			"which their callers show\n",
 			pmf_format_count(n, s->pruned), PRUNE_PX,
 			pmf_format_percent(share, s->pruned_weight, s->total));
 }

@@ -100,32 +100,36 @@ uint64_t pmf_cfi_uint(struct pmf_cfi_cursor *c, size_t bytes)
 	return n;
 }
 
-uint64_t pmf_cfi_uleb(struct pmf_cfi_cursor *c)
+/* Seven bits a byte, the lowest first; *shift gets the number of bits, *last the last byte. */
+static uint64_t leb128(struct pmf_cfi_cursor *c, unsigned *shift, uint64_t *last)
 {
 	uint64_t n = 0, byte;
-	unsigned shift = 0;
 
+	*shift = 0;
 	do {
 		byte = pmf_cfi_uint(c, 1);
-		if (shift < 64)
-			n |= (byte & 0x7f) << shift;
-		shift += 7;
+		if (*shift < 64)
+			n |= (byte & 0x7f) << *shift;
+		*shift += 7;
 	} while (byte & 0x80);
+	*last = byte;
 	return n;
+}
+
+uint64_t pmf_cfi_uleb(struct pmf_cfi_cursor *c)
+{
+	unsigned shift;
+	uint64_t last;
+
+	return leb128(c, &shift, &last);
 }
 
 int64_t pmf_cfi_sleb(struct pmf_cfi_cursor *c)
 {
-	uint64_t n = 0, byte;
-	unsigned shift = 0;
+	unsigned shift;
+	uint64_t last, n = leb128(c, &shift, &last);
 
-	do {
-		byte = pmf_cfi_uint(c, 1);
-		if (shift < 64)
-			n |= (byte & 0x7f) << shift;
-		shift += 7;
-	} while (byte & 0x80);
-	if (shift < 64 && (byte & 0x40))
+	if (shift < 64 && (last & 0x40))
 		n |= UINT64_MAX << shift;
 	return (int64_t)n;
 }
