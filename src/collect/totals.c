@@ -166,8 +166,30 @@ static int next_stack_bytes(uint32_t stack_bytes)
 	return stack_bytes >= PMF_STACK_BYTES_MAX / 2 ? PMF_STACK_BYTES_MAX : 2 * (int)stack_bytes;
 }
 
+static void note_unsampled(struct pmf_profile *p, size_t e, enum pmf_event_class cls)
+{
+	const struct pmf_profile_event *pe = &p->events[e];
+	char share[PMF_UNITS_MAX];
+
+	pmf_format_percent(share, (double)pe->unsampled, (double)pe->counted);
+	if (pe->unsampled_name)
+		pmf_profile_note(p, PMF_NOTE_WARN, (int)e, "%s of '%s' is %s", share, pe->label,
+			pe->unsampled_name);
+	else if (pe->freq_hz && cls != PMF_EVENT_HARDWARE && cls != PMF_EVENT_CLOCK)
+		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
+			"%s of '%s' is [unsampled]: by frequency the kernel samples its bursts "
+			"sparsely; a fixed period ('%s@%" PRIu64 "') takes more",
+			share, pe->label, pe->spec, pe->counted / 10000 + 1);
+	else
+		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
+			"%s of '%s' is [unsampled]: tasks too short for a sample at this rate; a "
+			"higher -F or a smaller -c samples more",
+			share, pe->label);
+}
+
 /* What a reader of the picture must know before the numbers, with its cure. */
-static void note_shares(struct pmf_profile *p, size_t e, uint32_t stack_bytes)
+static void note_shares(
+	struct pmf_profile *p, size_t e, enum pmf_event_class cls, uint32_t stack_bytes)
 {
 	const struct pmf_profile_event *pe = &p->events[e];
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX];
@@ -187,12 +209,7 @@ static void note_shares(struct pmf_profile *p, size_t e, uint32_t stack_bytes)
 			pmf_format_percent(a, (double)pe->cut_stacks, (double)pe->samples),
 			pe->label, pmf_format_bytes(b, stack_bytes), next_stack_bytes(stack_bytes));
 	if (pe->samples && pe->unsampled * 10 > pe->counted)
-		pmf_profile_note(p, PMF_NOTE_WARN, (int)e, "%s of '%s' is %s",
-			pmf_format_percent(a, (double)pe->unsampled, (double)pe->counted),
-			pe->label,
-			pe->unsampled_name ? pe->unsampled_name
-					   : "[unsampled]: tasks too short for a sample at this "
-					     "rate; a higher -F or a smaller -c samples more");
+		note_unsampled(p, e, cls);
 }
 
 /* Files whose functions have no names, or somebody else's. */
@@ -276,7 +293,7 @@ int pmf_totals_end(
 	for (size_t e = 0; e < s->list->n; e++) {
 		pmf_stacks_draw_unsampled(s, e);
 		tame_periods(p, e);
-		note_shares(p, e, s->stack_bytes);
+		note_shares(p, e, s->list->events[e].cls, s->stack_bytes);
 	}
 	note_quality(s, src);
 	return 0;
