@@ -155,6 +155,7 @@ static __attribute__((noinline)) void capture(struct shot *s)
 {
 	ucontext_t uc;
 
+	memset(&uc, 0, sizeof uc); /* not all registers are getcontext's to fill in */
 	getcontext(&uc);
 	take_regs(s, &uc);
 	copy_stack(s, s->regs[7], MAX_DUMP);
