@@ -18,7 +18,8 @@ struct pmf_arch {
 	uint64_t user_regs;
 	uint8_t reg_ip, reg_sp, reg_fp; /* perf register numbers */
 	uint8_t reg_ra;                 /* the link register, or PMF_REG_NONE where calls push */
-	uint8_t dwarf_ra;               /* DWARF number of the return-address column */
+	uint8_t dwarf_ra;               /* DWARF number of the return-address column: the pc's
+				* number, or the link register's */
 	/* perf register number → DWARF number, PMF_REG_NONE where DWARF has none. */
 	uint8_t perf_to_dwarf[PMF_ARCH_MAX_REGS];
 	/* A frame made with a frame pointer: where the caller's fp and the return address stand,
