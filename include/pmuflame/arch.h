@@ -18,12 +18,18 @@ struct pmf_arch {
 	uint64_t user_regs;
 	uint8_t reg_ip, reg_sp, reg_fp; /* perf register numbers */
 	uint8_t reg_ra;                 /* the link register, or PMF_REG_NONE where calls push */
-	uint8_t dwarf_ra;               /* DWARF number of the return-address column */
+	uint8_t dwarf_ra;               /* DWARF number of the return-address column: the pc's
+				* number, or the link register's */
 	/* perf register number → DWARF number, PMF_REG_NONE where DWARF has none. */
 	uint8_t perf_to_dwarf[PMF_ARCH_MAX_REGS];
 	/* A frame made with a frame pointer: where the caller's fp and the return address stand,
 	 * relative to the fp register, in bytes. */
 	int8_t fp_saved_fp, fp_saved_ra;
+	int8_t fp_cfa; /* and the caller's sp, from the same */
+	/* The two instructions that return from a signal handler, and where the registers that the
+	 * handler interrupted stand above sp then, in perf's order. 0 where CFI says it all. */
+	uint64_t sigreturn_code;
+	uint16_t sigframe_regs;
 	uint64_t ip_mask; /* bits of a code address that count: all, but for pointer
 			   * authentication */
 };

@@ -5,6 +5,8 @@
 #include <string.h>
 
 static const struct pmf_arch *const archs[] = {
+	&pmf_arch_arm64,
+	&pmf_arch_riscv64,
 	&pmf_arch_x86_64,
 };
 
@@ -12,6 +14,10 @@ const struct pmf_arch *pmf_arch_native(void)
 {
 #if defined(__x86_64__)
 	return &pmf_arch_x86_64;
+#elif defined(__aarch64__) && !defined(__ILP32__) && !defined(__AARCH64EB__)
+	return &pmf_arch_arm64;
+#elif defined(__riscv) && __riscv_xlen == 64
+	return &pmf_arch_riscv64;
 #else
 #error "pmuflame has no row for this architecture yet: see include/pmuflame/arch.h"
 #endif

@@ -4,6 +4,8 @@
 
 #include "pmuflame/arch.h"
 
+extern const struct pmf_arch pmf_arch_arm64;
+extern const struct pmf_arch pmf_arch_riscv64;
 extern const struct pmf_arch pmf_arch_x86_64;
 
 #endif

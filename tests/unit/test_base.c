@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 
 /* ---- mem ---- */
 
@@ -408,30 +409,49 @@ static void test_status_of_errno(void **state)
 
 /* ---- arch ---- */
 
-static void test_arch(void **state)
+static void check_arch(const struct pmf_arch *a)
 {
-	const struct pmf_arch *a = pmf_arch_by_name("x86_64");
 	bool used[256] = {false};
 
-	(void)state;
-	assert_non_null(a);
 	assert_ptr_equal(pmf_arch_by_elf(a->elf_machine), a);
-	assert_null(pmf_arch_by_name("vax"));
-	assert_null(pmf_arch_by_elf(0));
-	assert_non_null(pmf_arch_native());
-	/* DWARF numbers name one register each, and every register that is asked for has one. */
+	/* DWARF numbers name one register each, and every register that is asked for has one, but
+	 * for the pc where a link register has its column. */
 	for (size_t i = 0; i < PMF_ARCH_MAX_REGS; i++) {
 		uint8_t dwarf = a->perf_to_dwarf[i];
 
 		if (dwarf == PMF_REG_NONE) {
-			assert_false(i == a->reg_ip || i == a->reg_sp || i == a->reg_fp);
+			assert_true(i == a->reg_ip || !(a->user_regs >> i & 1));
 			continue;
 		}
 		assert_true(a->user_regs >> i & 1);
 		assert_false(used[dwarf]);
 		used[dwarf] = true;
 	}
-	assert_int_equal(a->perf_to_dwarf[a->reg_ip], a->dwarf_ra);
+	if (a->reg_ra == PMF_REG_NONE)
+		assert_int_equal(a->perf_to_dwarf[a->reg_ip], a->dwarf_ra);
+	else
+		assert_int_equal(a->perf_to_dwarf[a->reg_ra], a->dwarf_ra);
+	assert_int_not_equal(a->perf_to_dwarf[a->reg_sp], PMF_REG_NONE);
+	assert_int_not_equal(a->perf_to_dwarf[a->reg_fp], PMF_REG_NONE);
+}
+
+static void test_arch(void **state)
+{
+	static const char *const names[] = {"aarch64", "riscv64", "x86_64"};
+	struct utsname host;
+
+	(void)state;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(names); i++) {
+		const struct pmf_arch *a = pmf_arch_by_name(names[i]);
+
+		assert_non_null(a);
+		assert_string_equal(a->name, names[i]);
+		check_arch(a);
+	}
+	assert_null(pmf_arch_by_name("vax"));
+	assert_null(pmf_arch_by_elf(0));
+	assert_int_equal(uname(&host), 0);
+	assert_string_equal(pmf_arch_native()->name, host.machine);
 }
 
 int main(void)

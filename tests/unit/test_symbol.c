@@ -229,10 +229,34 @@ static void test_choice(void **state)
 	assert_false(pmf_symbol_find(syms, im, UINT64_MAX, &got));
 }
 
-/* objdump finds the stubs by its own knowledge of each linker. */
+/* The code of PLT stubs as objdump shows it, which finds them by its own knowledge of each linker. */
+static FILE *ask_objdump(const char *name)
+{
+	const char *objdump = getenv("OBJDUMP");
+	char *tool = pmf_asprintf(
+		"%s -d -j .plt -j .plt.sec -j .plt.got", objdump && *objdump ? objdump : "objdump");
+	FILE *f = ask(tool, name);
+
+	free(tool);
+	return f;
+}
+
+static bool objdump_knows(const char *name)
+{
+	FILE *f = ask_objdump(name);
+	bool section = false;
+	char line[1024];
+
+	while (f && fgets(line, sizeof line, f))
+		section |= strstr(line, "section .plt") != NULL;
+	if (f)
+		pclose(f);
+	return section;
+}
+
 static size_t check_plt(const char *name)
 {
-	FILE *f = ask("objdump -d -j .plt -j .plt.sec -j .plt.got", name);
+	FILE *f = ask_objdump(name);
 	struct pmf_image *im = get_fixture(name);
 	unsigned long long addr;
 	char line[1024], label[256];
@@ -260,9 +284,11 @@ static size_t check_plt(const char *name)
 static void test_plt(void **state)
 {
 	static const char *const needed[] = {"pie", "nopie", "shared.so", "based.so", "lazy"};
-	static const char *const more[] = {"ibt", "ibt-now", "lld", "lld-lazy", "gold"};
+	static const char *const more[] = {"ibt", "ibt-now", "bti", "lld", "lld-lazy", "gold"};
 
 	(void)state;
+	if (!objdump_knows("pie"))
+		skip_because("no objdump that can read this machine's code (set OBJDUMP)");
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(needed); i++)
 		assert_true(check_plt(needed[i]) >= 3);
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(more); i++)
@@ -288,6 +314,20 @@ static void test_plt_static(void **state)
 		assert_non_null(strstr(got.name, "@plt"));
 		assert_true(got.name[0] != '@');
 	}
+}
+
+/* Debug files for a whole system lie by the path of the file that they are for: were the fixtures
+ * made where they are now? */
+static bool made_here(void)
+{
+	char *bin = fixture(""), *real = realpath(bin, NULL);
+	char *debug = pmf_asprintf("%s%s/link-global.debug", root, real ? real : "");
+	bool here = access(debug, R_OK) == 0;
+
+	free(debug);
+	free(real);
+	free(bin);
+	return here;
 }
 
 /* What a stripped file lacks comes from elsewhere, if that belongs to it. */
@@ -316,6 +356,10 @@ static void test_elsewhere(void **state)
 		struct pmf_image *im = get_fixture(cases[i].name);
 		struct pmf_symbol got = {.name = ""};
 
+		if (strcmp(cases[i].name, "link-global.so") == 0 && !made_here()) {
+			print_message("# link-global.so: was made in another folder\n");
+			continue;
+		}
 		assert_non_null(im->elf);
 		/* Only the first may be found by build id. */
 		pmf_symbolizer_set_debug_root(syms, i < 4 ? root : "/nonexistent");
