@@ -25,6 +25,11 @@ struct pmf_arch {
 	/* A frame made with a frame pointer: where the caller's fp and the return address stand,
 	 * relative to the fp register, in bytes. */
 	int8_t fp_saved_fp, fp_saved_ra;
+	int8_t fp_cfa; /* and the caller's sp, from the same */
+	/* The two instructions that return from a signal handler, and where the registers that the
+	 * handler interrupted stand above sp then, in perf's order. 0 where CFI says it all. */
+	uint64_t sigreturn_code;
+	uint16_t sigframe_regs;
 	uint64_t ip_mask; /* bits of a code address that count: all, but for pointer
 			   * authentication */
 };

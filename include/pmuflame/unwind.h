@@ -1,13 +1,13 @@
 /* pmuflame/unwind.h - turn one sample's user registers and stack bytes into frames.
  * Layer: unwind (uses base, process). One struct pmf_unwinder per thread.
  *
- * The unwinders are rows of one table (src/unwind/unwind.c): libunwind over our own accessors, and
- * frame pointers where there is no CFI. */
+ * The unwinders (src/unwind/unwind.c chooses): libunwind over our own accessors, our own reading of
+ * CFI where libunwind does not know the architecture well, and frame pointers where there is no
+ * CFI. */
 #ifndef PMUFLAME_UNWIND_H
 #define PMUFLAME_UNWIND_H
 
 #include "pmuflame/arch.h"
-#include "pmuflame/err.h"
 #include "pmuflame/process.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -49,8 +49,7 @@ struct pmf_unwinder;
 
 enum pmf_unwind_mode { PMF_UNWIND_AUTO, PMF_UNWIND_DWARF, PMF_UNWIND_FP, PMF_UNWIND_NONE };
 
-struct pmf_unwinder *pmf_unwinder_new(
-	enum pmf_unwind_mode mode, const struct pmf_arch *arch, struct pmf_err *err);
+struct pmf_unwinder *pmf_unwinder_new(enum pmf_unwind_mode mode, const struct pmf_arch *arch);
 void pmf_unwinder_free(struct pmf_unwinder *u);
 
 /* Unwind @in into @out: at least the leaf is there. Addresses are process virtual addresses; return

@@ -54,5 +54,9 @@ const struct pmf_arch pmf_arch_riscv64 = {
 	/* The frame pointer is the CFA. */
 	.fp_saved_fp = -16,
 	.fp_saved_ra = -8,
+	.fp_cfa = 0,
+	.sigreturn_code = UINT64_C(0x0000007308b00893), /* li a7, 139; ecall */
+	/* struct rt_sigframe: siginfo, and in ucontext uc_mcontext.sc_regs. */
+	.sigframe_regs = 128 + 176,
 	.ip_mask = UINT64_MAX,
 };

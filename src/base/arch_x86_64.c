@@ -42,5 +42,6 @@ const struct pmf_arch pmf_arch_x86_64 = {
 		[R15 + 1 ... PMF_ARCH_MAX_REGS - 1] = PMF_REG_NONE},
 	.fp_saved_fp = 0,
 	.fp_saved_ra = 8,
+	.fp_cfa = 16,
 	.ip_mask = UINT64_MAX,
 };

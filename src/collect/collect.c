@@ -229,24 +229,22 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	pmf_profile_init(p, list->n);
 	pmf_totals_begin(p, list);
 	describe_host(p);
-	ret = pmf_stacks_init(&r->stacks, p, list, pmf_arch_native(), opts->call_graph, true, err);
+	pmf_stacks_init(&r->stacks, p, list, pmf_arch_native(), opts->call_graph, true);
+	r->stacks.stack_bytes = opts->stack_bytes;
+	r->stacks.inherit = opts->inherit;
+	ret = pmf_launch_start(&r->launch, opts->argv, err);
 	if (ret == 0) {
-		r->stacks.stack_bytes = opts->stack_bytes;
-		r->stacks.inherit = opts->inherit;
-		ret = pmf_launch_start(&r->launch, opts->argv, err);
-		if (ret == 0) {
-			raise_nofile();
-			ret = open_source(r, list, err);
-			if (ret == 0)
-				ret = run_command(r, res, err);
-			pmf_launch_end(&r->launch);
-		}
-		if (ret == 0 && !res->exec_errno)
-			pmf_naming_run(&r->stacks);
-		if (r->src)
-			r->src->ops->free(r->src);
-		pmf_stacks_release(&r->stacks);
+		raise_nofile();
+		ret = open_source(r, list, err);
+		if (ret == 0)
+			ret = run_command(r, res, err);
+		pmf_launch_end(&r->launch);
 	}
+	if (ret == 0 && !res->exec_errno)
+		pmf_naming_run(&r->stacks);
+	if (r->src)
+		r->src->ops->free(r->src);
+	pmf_stacks_release(&r->stacks);
 	if (ret)
 		pmf_profile_release(p);
 	free(r);
@@ -262,16 +260,14 @@ int pmf_collect_source(struct pmf_profile *p, struct pmf_source *src,
 
 	pmf_profile_init(p, list->n);
 	pmf_totals_begin(p, list);
-	ret = pmf_stacks_init(s, p, list, arch, call_graph, src->facts.live, err);
-	if (ret == 0) {
-		ret = src->ops->drain(src, true, pmf_stacks_record, s);
-		src->ops->stop(src);
-		if (ret == 0)
-			ret = pmf_totals_end(s, src, 0, err);
-		if (ret == 0)
-			pmf_naming_run(s);
-		pmf_stacks_release(s);
-	}
+	pmf_stacks_init(s, p, list, arch, call_graph, src->facts.live);
+	ret = src->ops->drain(src, true, pmf_stacks_record, s);
+	src->ops->stop(src);
+	if (ret == 0)
+		ret = pmf_totals_end(s, src, 0, err);
+	if (ret == 0)
+		pmf_naming_run(s);
+	pmf_stacks_release(s);
 	if (ret)
 		pmf_profile_release(p);
 	free(s);

@@ -11,8 +11,8 @@ enum {
 	SETTLE_AFTER_NS = 1000000000,
 };
 
-int pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,
-	const struct pmf_arch *arch, enum pmf_unwind_mode mode, bool live, struct pmf_err *err)
+void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,
+	const struct pmf_arch *arch, enum pmf_unwind_mode mode, bool live)
 {
 	memset(s, 0, sizeof *s);
 	s->profile = p;
@@ -20,17 +20,8 @@ int pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pm
 	s->arch = arch;
 	s->mode = mode;
 	pmf_process_table_init(&s->table, live);
-	if (mode != PMF_UNWIND_NONE) {
-		int ret = 0;
-
-		s->unwinder = pmf_unwinder_new(mode, arch, err);
-		if (!s->unwinder)
-			ret = err ? (int)err->status : PMF_EUNSUP;
-		if (ret) {
-			pmf_process_table_release(&s->table);
-			return ret;
-		}
-	}
+	if (mode != PMF_UNWIND_NONE)
+		s->unwinder = pmf_unwinder_new(mode, arch);
 	s->symbols = pmf_symbolizer_new();
 	s->truncated_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[truncated stack]");
 	s->broken_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[broken stack]");
@@ -39,7 +30,6 @@ int pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pm
 	for (size_t e = 0; e < list->n; e++)
 		s->unsampled_frames[e] =
 			pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[unsampled]");
-	return 0;
 }
 
 void pmf_stacks_release(struct pmf_stacks *s)

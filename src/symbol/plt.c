@@ -21,6 +21,8 @@ struct fills {
 };
 
 static const struct pmf_plt_arch *const archs[] = {
+	&pmf_plt_arm64,
+	&pmf_plt_riscv64,
 	&pmf_plt_x86_64,
 };
 
@@ -99,7 +101,7 @@ static void add_stubs(struct stubs *stubs, const struct pmf_symtab *t,
 		free(code);
 		return;
 	}
-	/* Stubs have 8 or 16 bytes, which sh_entsize does not always tell. Code that is no stub's
+	/* Stubs have 8, 16 or 24 bytes, which sh_entsize does not always tell. Code that is no stub's
 	 * start does not lead to a slot that is filled. Each reaches to the next. */
 	for (uint64_t at = 0; at < sh->sh_size; at += STUB_ALIGN) {
 		struct pmf_sym sym = {.start = sh->sh_addr + at, .rank = PMF_SYM_WORST};

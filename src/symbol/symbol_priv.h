@@ -100,6 +100,8 @@ struct pmf_plt_arch {
 	/* The GOT slot through which the stub in code[0..len), which stands at @addr, jumps. */
 	bool (*slot)(const uint8_t *code, size_t len, uint64_t addr, uint64_t *slot);
 };
+extern const struct pmf_plt_arch pmf_plt_arm64;
+extern const struct pmf_plt_arch pmf_plt_riscv64;
 extern const struct pmf_plt_arch pmf_plt_x86_64;
 
 /* Name the PLT stubs of @src in the sealed table @t; @dynstr is the blob of .dynsym's names or

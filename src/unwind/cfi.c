@@ -34,8 +34,9 @@ struct pmf_cfi_entry {
 };
 
 struct cie {
-	const uint8_t *program;
-	size_t program_bytes;
+	struct pmf_cfi_cursor program;
+	uint64_t code_align;
+	int64_t data_align;
 	uint8_t fde_encoding;
 	bool sized; /* 'z': the FDE has an augmentation length */
 	bool signal_frame;
@@ -143,7 +144,10 @@ static bool take_augmentation(struct pmf_cfi_cursor *c, const char *letters, str
 		case 'S':
 			out->signal_frame = true;
 			break;
-		case 'B': /* arm64 only: return addresses are signed with the other key */
+		/* arm64 only: return addresses are signed with the other key, the stack's
+		 * memory is tagged. */
+		case 'B':
+		case 'G':
 			break;
 		default:
 			return false;
@@ -170,14 +174,13 @@ static bool take_cie(
 	if (!nul || (version != 1 && version != 3))
 		return false;
 	c->p = nul + 1;
-	pmf_cfi_uleb(c);
-	pmf_cfi_sleb(c);
+	out->code_align = pmf_cfi_uleb(c);
+	out->data_align = pmf_cfi_sleb(c);
 	ra = version == 1 ? pmf_cfi_uint(c, 1) : pmf_cfi_uleb(c);
 	/* libunwind indexes an array by it. */
 	if (ra != dwarf_ra || !take_augmentation(c, letters, out) || c->bad)
 		return false;
-	out->program = c->p;
-	out->program_bytes = (size_t)(c->end - c->p);
+	out->program = *c;
 	return true;
 }
 
@@ -202,7 +205,6 @@ static bool take_fde(const struct pmf_cfi_section *s, uint64_t off, uint8_t dwar
 {
 	struct entry e;
 	struct cie cie;
-	size_t pointer_bytes;
 
 	if (!take_entry(s, off, &e) || e.end || e.cie_off == UINT64_MAX ||
 		!take_cie(s, e.cie_off, dwarf_ra, &cie) ||
@@ -211,15 +213,17 @@ static bool take_fde(const struct pmf_cfi_section *s, uint64_t off, uint8_t dwar
 		return false;
 	if (cie.sized)
 		pmf_cfi_skip(&e.body, pmf_cfi_uleb(&e.body));
-	if (e.body.bad || e.body.end - e.body.p > MAX_PROGRAM || cie.program_bytes > MAX_PROGRAM)
-		return false;
-	pointer_bytes = format_bytes(cie.fde_encoding);
-	if (!pmf_cfi_program_ok(cie.program, cie.program_bytes, pointer_bytes) ||
-		!pmf_cfi_program_ok(e.body.p, (size_t)(e.body.end - e.body.p), pointer_bytes))
+	if (e.body.bad || e.body.end - e.body.p > MAX_PROGRAM ||
+		cie.program.end - cie.program.p > MAX_PROGRAM)
 		return false;
 	out->section = s;
 	out->rva = s->rva + off;
 	out->signal_frame = cie.signal_frame;
+	out->cie_program = cie.program;
+	out->program = e.body;
+	out->code_align = cie.code_align;
+	out->data_align = cie.data_align;
+	out->pointer_bytes = (uint8_t)format_bytes(cie.fde_encoding);
 	return true;
 }
 

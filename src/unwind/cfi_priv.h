@@ -4,8 +4,7 @@
  * (static programs have no .eh_frame_hdr), .debug_frame (Go, and C without asynchronous tables).
  * The formats: LSB Core "Exception Frames", DWARF 5 section 6.4.
  *
- * Everything handed out is checked: instructions that libunwind would follow outside its own
- * arrays, or forever, do not count as a rule. */
+ * What they lead to is inside the section. Instructions are checked by whoever runs them. */
 #ifndef PMF_CFI_PRIV_H
 #define PMF_CFI_PRIV_H
 
@@ -14,6 +13,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* A place in bytes from outside: a read past the end gives 0 and sets bad. */
+struct pmf_cfi_cursor {
+	const uint8_t *p, *end;
+	bool bad;
+};
 
 /* Bytes of a section in .eh_frame format, and where they are to be found in the image. */
 struct pmf_cfi_section {
@@ -39,20 +44,59 @@ struct pmf_cfi_fde {
 	uint64_t start, end; /* the rvas that it covers */
 	uint64_t rva;        /* of the FDE itself */
 	bool signal_frame;
+	struct pmf_cfi_cursor cie_program, program;
+	uint64_t code_align;
+	int64_t data_align;
+	uint8_t pointer_bytes; /* of DW_CFA_set_loc's operand */
+};
+
+/* How to get what a register held in the caller. */
+enum pmf_cfi_how {
+	PMF_CFI_SAME,      /* it still holds it */
+	PMF_CFI_UNDEFINED, /* it is lost; the return address: there is no caller */
+	PMF_CFI_AT_CFA,    /* in memory at CFA + n */
+	PMF_CFI_CFA_PLUS,  /* it was CFA + n */
+	PMF_CFI_IN_REG,    /* in register n */
+	PMF_CFI_AT_EXPR,   /* in memory where the expression says */
+	PMF_CFI_EXPR,      /* it was what the expression says */
+};
+
+enum { PMF_CFI_COLUMNS = 32 }; /* the integer registers of every architecture */
+
+struct pmf_cfi_rule {
+	enum pmf_cfi_how how;
+	int64_t n;
+	struct pmf_cfi_cursor expr;
+};
+
+struct pmf_cfi_row {
+	struct pmf_cfi_cursor cfa_expr; /* p is NULL: the CFA is cfa_reg + cfa_off */
+	uint64_t cfa_reg;
+	int64_t cfa_off;
+	struct pmf_cfi_rule regs[PMF_CFI_COLUMNS];
 };
 
 /* The CFI of @im, read at the first call and kept in im->unwind_priv; NULL if there is none that
  * @arch could use. */
 const struct pmf_cfi *pmf_cfi_of(struct pmf_image *im, const struct pmf_arch *arch);
 bool pmf_cfi_find(const struct pmf_cfi *cfi, uint64_t rva, struct pmf_cfi_fde *out);
+/* The rules in force at @rva, which @fde covers; false if its instructions make no sense. */
+bool pmf_cfi_row_at(const struct pmf_cfi_fde *fde, uint64_t rva, struct pmf_cfi_row *row);
+
+/* What an expression may look at; each gives false for what is not to be had. */
+struct pmf_cfi_env {
+	void *ctx;
+	bool (*reg)(void *ctx, uint64_t reg, uint64_t *out);
+	bool (*read)(void *ctx, uint64_t va, uint64_t *out);
+};
+/* The value of @expr, which starts with *@first on its stack unless that is NULL. */
+bool pmf_cfi_eval(struct pmf_cfi_cursor expr, const struct pmf_cfi_env *env, const uint64_t *first,
+	uint64_t *out);
+/* May libunwind run the instructions of @fde? */
+bool pmf_cfi_fde_ok(const struct pmf_cfi_fde *fde);
 
 /* ---- Between the files of this folder ---- */
 
-/* A place in bytes from outside: a read past the end gives 0 and sets bad. */
-struct pmf_cfi_cursor {
-	const uint8_t *p, *end;
-	bool bad;
-};
 uint64_t pmf_cfi_uint(struct pmf_cfi_cursor *c, size_t bytes);
 uint64_t pmf_cfi_uleb(struct pmf_cfi_cursor *c);
 int64_t pmf_cfi_sleb(struct pmf_cfi_cursor *c);

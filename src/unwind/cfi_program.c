@@ -3,86 +3,8 @@
  * does and divides as told. */
 #include "cfi_priv.h"
 
+#include "cfi_ops_priv.h"
 #include <string.h>
-
-/* DWARF 5, sections 7.7.1 and 7.24. */
-enum {
-	DW_OP_addr = 0x03,
-	DW_OP_deref = 0x06,
-	DW_OP_const1u = 0x08,
-	DW_OP_const1s,
-	DW_OP_const2u,
-	DW_OP_const2s,
-	DW_OP_const4u,
-	DW_OP_const4s,
-	DW_OP_const8u,
-	DW_OP_const8s,
-	DW_OP_constu,
-	DW_OP_consts,
-	DW_OP_dup,
-	DW_OP_drop,
-	DW_OP_over,
-	DW_OP_pick,
-	DW_OP_swap,
-	DW_OP_rot,
-	DW_OP_abs = 0x19,
-	DW_OP_and,
-	DW_OP_minus = 0x1c,
-	DW_OP_mul = 0x1e,
-	DW_OP_neg,
-	DW_OP_not,
-	DW_OP_or,
-	DW_OP_plus,
-	DW_OP_plus_uconst,
-	DW_OP_shl,
-	DW_OP_shr,
-	DW_OP_shra,
-	DW_OP_xor,
-	DW_OP_eq = 0x29,
-	DW_OP_ge,
-	DW_OP_gt,
-	DW_OP_le,
-	DW_OP_lt,
-	DW_OP_ne,
-	DW_OP_lit0 = 0x30,
-	DW_OP_lit31 = 0x4f,
-	DW_OP_reg0 = 0x50,
-	DW_OP_reg31 = 0x6f,
-	DW_OP_breg0 = 0x70,
-	DW_OP_breg31 = 0x8f,
-	DW_OP_regx,
-	DW_OP_bregx = 0x92,
-	DW_OP_deref_size = 0x94,
-	DW_OP_nop = 0x96,
-};
-enum {
-	DW_CFA_nop = 0x00,
-	DW_CFA_set_loc,
-	DW_CFA_advance_loc1,
-	DW_CFA_advance_loc2,
-	DW_CFA_advance_loc4,
-	DW_CFA_offset_extended,
-	DW_CFA_restore_extended,
-	DW_CFA_undefined,
-	DW_CFA_same_value,
-	DW_CFA_register,
-	DW_CFA_remember_state,
-	DW_CFA_restore_state,
-	DW_CFA_def_cfa,
-	DW_CFA_def_cfa_register,
-	DW_CFA_def_cfa_offset,
-	DW_CFA_def_cfa_expression,
-	DW_CFA_expression,
-	DW_CFA_offset_extended_sf,
-	DW_CFA_def_cfa_sf,
-	DW_CFA_def_cfa_offset_sf,
-	DW_CFA_val_expression = 0x16,
-	DW_CFA_GNU_args_size = 0x2e,
-	DW_CFA_GNU_negative_offset_extended = 0x2f,
-	DW_CFA_advance_loc = 0x40, /* this and the next two: an operand in the low 6 bits */
-	DW_CFA_offset = 0x80,
-	DW_CFA_restore = 0xc0,
-};
 
 enum { MAX_REMEMBERED = 64, MAX_EXPRESSION = 512, NR_REGS = 17 };
 
@@ -303,4 +225,12 @@ bool pmf_cfi_program_ok(const uint8_t *p, size_t len, size_t pointer_bytes)
 		if (!instruction_ok(&c, pointer_bytes, &remembered))
 			return false;
 	return !c.bad;
+}
+
+bool pmf_cfi_fde_ok(const struct pmf_cfi_fde *fde)
+{
+	const struct pmf_cfi_cursor *cie = &fde->cie_program, *own = &fde->program;
+
+	return pmf_cfi_program_ok(cie->p, (size_t)(cie->end - cie->p), fde->pointer_bytes) &&
+	       pmf_cfi_program_ok(own->p, (size_t)(own->end - own->p), fde->pointer_bytes);
 }

@@ -13,47 +13,43 @@ enum {
 	MAX_STACK_BYTES = 64 * 1024 * 1024, /* an address this far above sp is on no stack */
 };
 
-/* How each mode takes a step, and whether code without a rule is stepped through by frame
- * pointer. */
-static const struct pmf_unwind_mode_row {
-	const struct pmf_unwinder_ops *ops;
-	bool fp_without_rule;
-} modes[] = {
-	[PMF_UNWIND_AUTO] = {&pmf_unwind_libunwind, true},
-	[PMF_UNWIND_DWARF] = {&pmf_unwind_libunwind, false},
-	[PMF_UNWIND_FP] = {&pmf_unwind_fp, false},
-	[PMF_UNWIND_NONE] = {NULL, false},
-};
-
-struct pmf_unwinder *pmf_unwinder_new(
-	enum pmf_unwind_mode mode, const struct pmf_arch *arch, struct pmf_err *err)
+struct pmf_unwinder *pmf_unwinder_with(
+	const struct pmf_unwinder_ops *ops, bool fp_without_rule, const struct pmf_arch *arch)
 {
-	struct pmf_unwinder *u;
+	struct pmf_unwinder *u = pmf_zalloc(sizeof *u);
 
-	if (modes[mode].ops == &pmf_unwind_libunwind && !pmf_unwind_libunwind_can(arch)) {
-		if (mode == PMF_UNWIND_DWARF) {
-			pmf_err_set(err, PMF_EUNSUP,
-				"stacks of %s cannot be unwound by DWARF on this machine: use "
-				"--call-graph fp, or a machine of that architecture",
-				arch->name);
-			return NULL;
-		}
-		mode = PMF_UNWIND_FP;
-	}
-	u = pmf_zalloc(sizeof *u);
-	u->mode = &modes[mode];
+	u->ops = ops;
+	u->fp_without_rule = fp_without_rule;
 	u->arch = arch;
-	if (u->mode->ops && u->mode->ops->new_priv)
-		u->priv = u->mode->ops->new_priv(arch);
+	if (ops && ops->new_priv)
+		u->priv = ops->new_priv(arch);
 	return u;
+}
+
+struct pmf_unwinder *pmf_unwinder_new(enum pmf_unwind_mode mode, const struct pmf_arch *arch)
+{
+	const struct pmf_unwinder_ops *by_cfi =
+		pmf_unwind_libunwind_can(arch) ? &pmf_unwind_libunwind : &pmf_unwind_cfi;
+
+	switch (mode) {
+	case PMF_UNWIND_AUTO:
+		return pmf_unwinder_with(by_cfi, true, arch);
+	case PMF_UNWIND_DWARF:
+		return pmf_unwinder_with(by_cfi, false, arch);
+	case PMF_UNWIND_FP:
+		return pmf_unwinder_with(&pmf_unwind_fp, false, arch);
+	case PMF_UNWIND_NONE:
+		break;
+	}
+	return pmf_unwinder_with(NULL, false, arch);
 }
 
 void pmf_unwinder_free(struct pmf_unwinder *u)
 {
 	if (!u)
 		return;
-	if (u->mode->ops && u->mode->ops->free_priv)
-		u->mode->ops->free_priv(u->priv);
+	if (u->ops && u->ops->free_priv)
+		u->ops->free_priv(u->priv);
 	free(u);
 }
 
@@ -86,6 +82,16 @@ bool pmf_walk_read(struct pmf_walk *w, uint64_t va, uint64_t *out)
 		return true;
 	pmf_walk_note_miss(w, va);
 	return false;
+}
+
+void pmf_walk_show_exact(struct pmf_walk *w)
+{
+	struct pmf_unwind_frame *f = &w->out->frames[w->out->n - 1];
+
+	if (!w->exact && f->map && w->pc < f->map->end) {
+		f->va++;
+		f->rva++;
+	}
 }
 
 static void walk_init(struct pmf_walk *w, const struct pmf_unwind_in *in,
@@ -171,9 +177,9 @@ static enum pmf_step step(struct pmf_unwinder *u, struct pmf_walk *w)
 	enum pmf_step ret;
 
 	w->stack_may_jump = false;
-	ret = u->mode->ops->step(u->priv, w);
+	ret = u->ops->step(u->priv, w);
 	if (ret == PMF_STEP_NO_RULE)
-		ret = step_without_rule(w, u->mode->fp_without_rule);
+		ret = step_without_rule(w, u->fp_without_rule);
 	if (ret != PMF_STEP_OK)
 		return ret;
 	w->pc &= u->arch->ip_mask;
@@ -192,8 +198,8 @@ static void walk(struct pmf_unwinder *u, struct pmf_walk *w)
 	enum pmf_step ret;
 
 	w->map = NULL;
-	if (u->mode->ops && u->mode->ops->begin)
-		u->mode->ops->begin(u->priv, w);
+	if (u->ops && u->ops->begin)
+		u->ops->begin(u->priv, w);
 	for (;;) {
 		if (w->out->n == w->out->cap) {
 			w->out->end = PMF_END_FULL;
@@ -201,7 +207,7 @@ static void walk(struct pmf_unwinder *u, struct pmf_walk *w)
 		}
 		if (!push_frame(w) || w->in->process->maps_generation != generation)
 			return;
-		if (!u->mode->ops) {
+		if (!u->ops) {
 			/* Nobody asked for callers, so none are missing. */
 			w->out->end = PMF_END_ROOT;
 			return;

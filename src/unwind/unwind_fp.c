@@ -35,7 +35,7 @@ enum pmf_step pmf_step_fp(struct pmf_walk *w)
 		return PMF_STEP_FAILED;
 	w->pc = ra;
 	w->regs[w->dwarf_fp] = saved_fp;
-	w->regs[w->dwarf_sp] = fp + 2 * (uint64_t)arch->word_bytes;
+	w->regs[w->dwarf_sp] = fp + (uint64_t)arch->fp_cfa;
 	w->known |= UINT64_C(1) << w->dwarf_fp | UINT64_C(1) << w->dwarf_sp;
 	w->exact = false;
 	return PMF_STEP_OK;
@@ -47,7 +47,7 @@ enum pmf_step pmf_step_leaf(struct pmf_walk *w)
 	uint64_t sp = reg(w, w->dwarf_sp, UINT64_MAX), ra;
 
 	if (arch->reg_ra != PMF_REG_NONE) {
-		ra = w->in->regs[arch->reg_ra] & arch->ip_mask;
+		ra = reg(w, arch->dwarf_ra, 0) & arch->ip_mask;
 	} else {
 		if (!pmf_walk_read(w, sp, &ra))
 			return PMF_STEP_FAILED;

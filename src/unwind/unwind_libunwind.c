@@ -210,7 +210,7 @@ static int find_proc_info(
 	if (!m || ip < m->start || ip >= m->end)
 		m = pmf_process_map(l->w->in->process, ip);
 	cfi = m ? pmf_cfi_of(m->image, l->w->in->arch) : NULL;
-	if (!cfi || !pmf_cfi_find(cfi, ip - m->bias, &fde))
+	if (!cfi || !pmf_cfi_find(cfi, ip - m->bias, &fde) || !pmf_cfi_fde_ok(&fde))
 		return -UNW_EINVALIDIP;
 	add_window(r, fde.section, m->bias);
 	if (fde.signal_frame && r->nr_signals < MAX_SIGNAL_RANGES && !is_signal_code(r, ip))
@@ -389,7 +389,9 @@ static struct rules *rules_of(struct lib *l, struct pmf_process *p)
 
 bool pmf_unwind_libunwind_can(const struct pmf_arch *arch)
 {
-	return arch == pmf_arch_native() && arch->dwarf_ra == UNW_TDEP_IP;
+	/* Where calls push, its ports are sound: see unwind_cfi.c. */
+	return arch == pmf_arch_native() && arch->reg_ra == PMF_REG_NONE &&
+	       arch->dwarf_ra == UNW_TDEP_IP;
 }
 
 static void *new_priv(const struct pmf_arch *arch)
@@ -446,17 +448,6 @@ static void sync(struct lib *l)
 	l->live = l->moved = false;
 }
 
-/* The trampoline was never called, so its own address is not one before. */
-static void show_trampoline(struct pmf_walk *w)
-{
-	struct pmf_unwind_frame *f = &w->out->frames[w->out->n - 1];
-
-	if (!w->exact && f->map && w->pc < f->map->end) {
-		f->va++;
-		f->rva++;
-	}
-}
-
 static enum pmf_step step(void *priv, struct pmf_walk *w)
 {
 	struct lib *l = priv;
@@ -486,7 +477,7 @@ static enum pmf_step step(void *priv, struct pmf_walk *w)
 	l->moved = true;
 	signal = is_signal_code(l->rules, pmf_walk_lookup_va(w));
 	if (signal)
-		show_trampoline(w);
+		pmf_walk_show_exact(w);
 	if (signal || w->exact)
 		sync(l);
 	w->pc = pc;

@@ -48,15 +48,23 @@ struct pmf_unwinder_ops {
 	enum pmf_step (*step)(void *priv, struct pmf_walk *w);
 };
 extern const struct pmf_unwinder_ops pmf_unwind_libunwind;
+extern const struct pmf_unwinder_ops pmf_unwind_cfi;
 extern const struct pmf_unwinder_ops pmf_unwind_fp;
 
 struct pmf_unwinder {
-	const struct pmf_unwind_mode_row *mode;
+	const struct pmf_unwinder_ops *ops; /* NULL: the leaf is all */
+	bool fp_without_rule;               /* code without a rule is stepped by frame pointer */
 	const struct pmf_arch *arch;
 	void *priv;
 	struct pmf_walk walk;
 };
 
+/* The unwinder of one row, whichever suits the architecture. */
+struct pmf_unwinder *pmf_unwinder_with(
+	const struct pmf_unwinder_ops *ops, bool fp_without_rule, const struct pmf_arch *arch);
+/* The current frame is a signal trampoline: it was never called, so its address is not one before
+ * where it returns to. */
+void pmf_walk_show_exact(struct pmf_walk *w);
 /* Is libunwind here able to unwind code of @arch? */
 bool pmf_unwind_libunwind_can(const struct pmf_arch *arch);
 /* Evaluate every rule anew: what cached unwinding is checked against. Before the first use only. */
