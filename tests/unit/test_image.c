@@ -6,6 +6,7 @@
 #include "skip.h"
 #include <cmocka.h>
 
+#include "pmuflame/arch.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/process.h"
 #include <fcntl.h>
@@ -89,7 +90,7 @@ static void test_open(void **state)
 	assert_string_equal(im->name, "based.so");
 	assert_non_null(im->elf);
 	assert_int_equal(im->kind, PMF_IMAGE_FILE);
-	assert_int_equal(im->elf_machine, EM_X86_64);
+	assert_int_equal(im->elf_machine, pmf_arch_native()->elf_machine);
 	assert_false(im->elf32);
 	assert_int_equal(im->build_id_len, 20);
 	assert_true(im->nr_segments >= 2);

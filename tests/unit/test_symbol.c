@@ -229,10 +229,34 @@ static void test_choice(void **state)
 	assert_false(pmf_symbol_find(syms, im, UINT64_MAX, &got));
 }
 
-/* objdump finds the stubs by its own knowledge of each linker. */
+/* The code of PLT stubs as objdump shows it, which finds them by its own knowledge of each linker. */
+static FILE *ask_objdump(const char *name)
+{
+	const char *objdump = getenv("OBJDUMP");
+	char *tool = pmf_asprintf(
+		"%s -d -j .plt -j .plt.sec -j .plt.got", objdump && *objdump ? objdump : "objdump");
+	FILE *f = ask(tool, name);
+
+	free(tool);
+	return f;
+}
+
+static bool objdump_knows(const char *name)
+{
+	FILE *f = ask_objdump(name);
+	bool section = false;
+	char line[1024];
+
+	while (f && fgets(line, sizeof line, f))
+		section |= strstr(line, "section .plt") != NULL;
+	if (f)
+		pclose(f);
+	return section;
+}
+
 static size_t check_plt(const char *name)
 {
-	FILE *f = ask("objdump -d -j .plt -j .plt.sec -j .plt.got", name);
+	FILE *f = ask_objdump(name);
 	struct pmf_image *im = get_fixture(name);
 	unsigned long long addr;
 	char line[1024], label[256];
@@ -260,9 +284,11 @@ static size_t check_plt(const char *name)
 static void test_plt(void **state)
 {
 	static const char *const needed[] = {"pie", "nopie", "shared.so", "based.so", "lazy"};
-	static const char *const more[] = {"ibt", "ibt-now", "lld", "lld-lazy", "gold"};
+	static const char *const more[] = {"ibt", "ibt-now", "bti", "lld", "lld-lazy", "gold"};
 
 	(void)state;
+	if (!objdump_knows("pie"))
+		skip_because("no objdump that can read this machine's code (set OBJDUMP)");
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(needed); i++)
 		assert_true(check_plt(needed[i]) >= 3);
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(more); i++)
