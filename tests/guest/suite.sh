@@ -24,22 +24,24 @@ results=$PWD/out-guest-$arch
 cpus=$(nproc)
 
 common_tests=(tells_the_truth_about_itself three_to_one reaches_the_root agrees_with_perf unit_tests)
+# shellcheck disable=SC2034 # named by ${arch}
 arm64_tests=(adds_up_to_the_count multiplexes_ten_events runs_one_event_all_the_time
 	names_a_group_that_cannot_run names_an_event_that_counts_nothing names_events_that_do_not_open
 	counts_throttled_samples counts_lost_samples)
+# shellcheck disable=SC2034
 riscv64_tests=(data_frame_misses)
 
-# sum EVENT-INDEX EXPRESSION: from the summary
+# event INDEX EXPRESSION: from the summary
 event()
 {
 	number ".events[$1] | $2"
 }
 
-# counts SUFFIX COMMAND...: the totals of cycles and instructions of a run that nobody samples.
+# counting_run SUFFIX COMMAND...: the totals of cycles and instructions of a run that nobody samples.
 counting_run()
 {
 	perf stat -x, -o counted -e "cycles$1,instructions$1" "${@:2}" >/dev/null
-	awk -F, '/cycles|instructions/ { printf "%s ", $1 }' counted
+	awk -F, '/cycles|instructions/ { n[i++] = $1 } END { print n[0], n[1] }' counted
 }
 
 tells_the_truth_about_itself()
@@ -59,13 +61,14 @@ tells_the_truth_about_itself()
 
 three_to_one()
 {
-	profile --call-graph none -e cycles:u@1000003,instructions:u@1000003 -- ratio --rounds 4000
-	[ "$(event 0 .precise_ip)" = "$([ "$arch" = arm64 ] && echo 3 || echo 0)" ]
-	local low=2.95 high=3.05
-	# About 4000 and 1000 samples, or as many as come: three standard errors.
-	[ "$arch" = arm64 ] || low=2.7 high=3.3
+	# Three standard errors of the samples that come.
+	local rounds=2500 low=2.95 high=3.05
+	[ "$arch" = arm64 ] || rounds=40000 low=2.8 high=3.2
+	profile --call-graph none -e cycles:u@400009,instructions:u@400009 -- ratio --rounds "$rounds"
+	# Neither kernel driver refuses it, so it is what was asked for.
+	[ "$(event 0 .precise_ip)" = 3 ]
 	within "$(awk "BEGIN { print $(share cycles:u cost_three) / $(share cycles:u cost_one) }")" "$low" "$high"
-	within "$(awk "BEGIN { print $(share instructions:u cost_three) / $(share instructions:u cost_one) }")" 2.7 3.3
+	within "$(awk "BEGIN { print $(share instructions:u cost_three) / $(share instructions:u cost_one) }")" 2.8 3.2
 	keep out/ratio.*.svg
 }
 
@@ -86,14 +89,15 @@ adds_up_to_the_count()
 
 agrees_with_perf()
 {
-	profile --call-graph none -e cycles:u@1000003 -- ratio --rounds 3000
-	perf record -q -e cycles:u -c 1000003 -o perf.data -- ratio --rounds 3000
-	local function theirs
+	local function theirs ours rounds=1500 points=2
+	[ "$arch" = arm64 ] || rounds=30000 points=4
+	profile --call-graph none -e cycles:u@400009 -- ratio --rounds "$rounds"
+	perf record -q -e cycles:u -c 400009 -o perf.data -- ratio --rounds "$rounds"
+	perf report --stdio -F overhead,sym -g none >shares 2>/dev/null
 	for function in cost_one cost_three; do
-		theirs=$(perf report -i perf.data --stdio -F overhead,sym -g none 2>/dev/null |
-			awk -v f="$function" '$NF == f { sub(/%/, "", $1); print $1 }')
-		within "$(awk "BEGIN { print $(share cycles:u "$function") - $theirs }")" \
-			"$([ "$arch" = arm64 ] && echo -2 2 || echo -5 5)"
+		theirs=$(awk -v f="$function" '{ for (i = 2; i <= NF; i++) if ($i == f) print $1 + 0 }' shares)
+		ours=$(share cycles:u "$function")
+		within "$(awk "BEGIN { print $ours - $theirs }")" "-$points" "$points"
 	done
 }
 
@@ -101,10 +105,11 @@ reaches_the_root()
 {
 	local graph
 	for graph in auto dwarf; do
-		profile --call-graph "$graph" -e cycles:u@400009 -- deep --seconds 0.8
+		profile --call-graph "$graph" -e cycles:u@1000003 -- deep --seconds 0.8
 		within "$(event 0 .samples)" 500 1e6
 		within "$(event 0 '100 * .rooted_stacks / .samples')" 99 100
-		within "$(folded_share "$(echo out/deep.*.folded)" ';main;.*descend<24>')" 97 100
+		grep ';wl_burn[; ]' out/deep.*.folded >burnt.folded
+		within "$(folded_share burnt.folded ';main;.*descend<24>')" 99 100
 	done
 	awk '{ sub(/ [0-9]+$/, ""); n = split($0, f, ";"); if (n > d) d = n } END { exit !(d > 55) }' out/deep.*.folded
 	keep out/deep.*.svg
@@ -112,19 +117,19 @@ reaches_the_root()
 
 multiplexes_ten_events()
 {
-	local single i
-	profile --call-graph none -e cycles:u@1000003 -- ratio --rounds 6000
+	local single i off=0.01
+	# A tick of rotation is not a sliver of the run, and two CPUs share one clock.
+	[ "$cpus" -eq 1 ] || off=0.03
+	profile --call-graph none -e cycles:u@1000003 -- ratio --rounds 4000
 	single=$(event 0 .counted)
 	local p=@1000003
 	profile --call-graph none -e "cycles:u$p,instructions:u$p,r11:u$p,r8:u$p,cycles:u$p,instructions:u$p,r11:u$p,r8:u$p,cycles:u$p,instructions:u$p" \
-		-- ratio --rounds 6000
+		-- ratio --rounds 4000
 	for i in 0 1 2 3 4 5 6 7 8 9; do
 		within "$(event "$i" .scale)" 1.39 1.47
 	done
-	# A tick of rotation is not a sliver of the run, and on two CPUs the clock is shared: 1 and 3 %.
 	for i in 0 2 4 6 8; do
-		within "$(event "$i" ".counted * .scale / $single")" \
-			"$([ "$cpus" -eq 1 ] && echo 0.99 1.01 || echo 0.97 1.03)"
+		within "$(event "$i" "(.counted * .scale / $single - 1) / $off")" -1 1
 	done
 }
 
@@ -192,7 +197,7 @@ counts_lost_samples()
 
 data_frame_misses()
 {
-	profile -e cycles,dTLB-load-misses -- dataframe --rows 2000 --cols 4000 --passes 8
+	profile -e cycles,dTLB-load-misses -- dataframe --rows 2000 --cols 4000 --passes 2 --column-passes 10
 	share cycles sum_by_rows
 	share cycles sum_by_columns
 	within "$(share cycles sum_by_rows)" 8 100
@@ -207,7 +212,7 @@ unit_tests()
 {
 	local program failed=0 seen=0
 	for program in "${builddir:?}"/tests/unit/test_*; do
-		[ -x "$program" ] && [ -f "$program" ] || continue
+		case $program in *.*) continue ;; esac
 		seen=$((seen + 1))
 		CMOCKA_MESSAGE_OUTPUT=TAP sh "$srcdir/tests/unit/run" "$program" >unit.log 2>&1 && continue
 		failed=$((failed + 1))
