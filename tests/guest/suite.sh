@@ -61,14 +61,14 @@ tells_the_truth_about_itself()
 
 three_to_one()
 {
-	# Three standard errors of the samples that come.
+	# Three standard errors of the samples that come; instructions are a quarter as many.
 	local rounds=2500 low=2.95 high=3.05
 	[ "$arch" = arm64 ] || rounds=40000 low=2.8 high=3.2
 	profile --call-graph none -e cycles:u@400009,instructions:u@400009 -- ratio --rounds "$rounds"
 	# Neither kernel driver refuses it, so it is what was asked for.
 	[ "$(event 0 .precise_ip)" = 3 ]
 	within "$(awk "BEGIN { print $(share cycles:u cost_three) / $(share cycles:u cost_one) }")" "$low" "$high"
-	within "$(awk "BEGIN { print $(share instructions:u cost_three) / $(share instructions:u cost_one) }")" 2.8 3.2
+	within "$(awk "BEGIN { print $(share instructions:u cost_three) / $(share instructions:u cost_one) }")" 2.5 3.5
 	keep out/ratio.*.svg
 }
 
