@@ -361,12 +361,148 @@ static void damaged_sections_are_bounded(void **state)
 	assert_in_range(found, 3000, 3000 * 50 - 3000);
 }
 
+/* ---- Rows and expressions ---- */
+
+static void rows_follow_the_instructions(void **state)
+{
+	/* As arm64 has it: instructions of 4 bytes, slots of 8, a signed return address. */
+	static const uint8_t cie[] = {0x0c, 31, 0};
+	static const uint8_t own[] = {0x41, 0x2d, 0x41, 0x0e, 32, 0x9d, 4, 0x9e, 3, 0x41, 0x0a,
+		0x0c, 29, 16, 0x14, 19, 1, 0x41, 0x0b, 0x41, 0xde, 0xdd, 0x0e, 0, 0x2d};
+	const struct pmf_cfi_fde fde = {.start = 0x1000,
+		.end = 0x1020,
+		.cie_program = {cie, cie + sizeof cie, false},
+		.program = {own, own + sizeof own, false},
+		.code_align = 4,
+		.data_align = -8};
+	struct pmf_cfi_row row;
+
+	(void)state;
+	for (uint64_t at = 0x1000; at < 0x1008; at++) {
+		assert_true(pmf_cfi_row_at(&fde, at, &row));
+		assert_int_equal(row.cfa_reg, 31);
+		assert_int_equal(row.cfa_off, 0);
+		assert_int_equal(row.regs[30].how, PMF_CFI_SAME);
+	}
+	assert_true(pmf_cfi_row_at(&fde, 0x1008, &row));
+	assert_int_equal(row.cfa_off, 32);
+	assert_int_equal(row.regs[29].how, PMF_CFI_AT_CFA);
+	assert_int_equal(row.regs[29].n, -32);
+	assert_int_equal(row.regs[30].n, -24);
+	assert_true(pmf_cfi_row_at(&fde, 0x100f, &row));
+	assert_int_equal(row.cfa_reg, 29);
+	assert_int_equal(row.cfa_off, 16);
+	assert_int_equal(row.regs[19].how, PMF_CFI_CFA_PLUS);
+	assert_int_equal(row.regs[19].n, -8);
+	assert_true(pmf_cfi_row_at(&fde, 0x1010, &row));
+	assert_int_equal(row.cfa_reg, 31);
+	assert_int_equal(row.cfa_off, 32);
+	assert_int_equal(row.regs[19].how, PMF_CFI_SAME);
+	assert_true(pmf_cfi_row_at(&fde, 0x1014, &row));
+	assert_int_equal(row.cfa_off, 0);
+	assert_int_equal(row.regs[29].how, PMF_CFI_SAME);
+	assert_int_equal(row.regs[30].how, PMF_CFI_SAME);
+}
+
+static void rows_that_make_no_sense_are_none(void **state)
+{
+	static const struct {
+		const char *what;
+		uint8_t bytes[12];
+		size_t len;
+	} cases[] = {
+		{"restore_state without remember_state", {0x0b}, 1},
+		{"nine states to remember", {10, 10, 10, 10, 10, 10, 10, 10, 10}, 9},
+		{"an operand cut short", {0x0e, 0x80}, 2},
+		{"an expression longer than the rest", {0x0f, 9, 0x70}, 3},
+		{"no instruction", {0x3f}, 1},
+	};
+	struct pmf_cfi_row row;
+
+	(void)state;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(cases); i++) {
+		struct pmf_cfi_fde fde = {.start = 0, .end = 8, .code_align = 1};
+		uint8_t *p = malloc(cases[i].len);
+
+		memcpy(p, cases[i].bytes, cases[i].len);
+		fde.program = (struct pmf_cfi_cursor){p, p + cases[i].len, false};
+		if (pmf_cfi_row_at(&fde, 4, &row))
+			fail_msg("made a row of: %s", cases[i].what);
+		free(p);
+	}
+}
+
+static bool env_reg(void *ctx, uint64_t reg, uint64_t *out)
+{
+	(void)ctx;
+	*out = reg * 1000;
+	return reg < 32;
+}
+
+static bool env_read(void *ctx, uint64_t va, uint64_t *out)
+{
+	(void)ctx;
+	*out = va * 3;
+	return va < 100000;
+}
+
+static void expressions_are_evaluated(void **state)
+{
+	static const struct {
+		const char *what;
+		uint8_t bytes[16];
+		size_t len;
+		bool ok;
+		uint64_t value;
+	} cases[] = {
+		{"breg7+8, breg16, lit15, and, lit11, ge, lit3, shl, plus",
+			{0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22}, 11, true,
+			7008},
+		{"first, plus_uconst 2", {0x23, 2}, 2, true, 502},
+		{"const1s -2, neg, deref", {0x09, 0xfe, 0x1f, 0x06}, 4, true, 6},
+		{"const2u 300, deref_size 1", {0x0a, 0x2c, 1, 0x94, 1}, 5, true, 900 & 0xff},
+		{"lit1, lit2, lit3, rot, drop, minus", {0x31, 0x32, 0x33, 0x17, 0x13, 0x1c}, 6,
+			true, 2},
+		{"lit1, lit2, swap, minus", {0x31, 0x32, 0x16, 0x1c}, 4, true, 1},
+		{"const1s -16, lit2, shra, abs", {0x09, 0xf0, 0x32, 0x26, 0x19}, 5, true, 4},
+		{"lit1, const1u 64, shl", {0x31, 0x08, 64, 0x24}, 4, true, 0},
+		{"register 40", {0x92, 40, 0}, 3, false, 0},
+		{"memory that is not there", {0x0c, 0xff, 0xff, 0xff, 0xff, 0x06}, 6, false, 0},
+		{"drop, drop", {0x13, 0x13}, 2, false, 0},
+		{"drop, lit1, plus", {0x13, 0x31, 0x22}, 3, false, 0},
+		{"lit1, pick 2", {0x31, 0x15, 2}, 3, false, 0},
+		{"skip", {0x2f, 0xfd, 0xff}, 3, false, 0},
+		{"constant cut short", {0x0e, 1, 2}, 3, false, 0},
+	};
+	const struct pmf_cfi_env env = {.reg = env_reg, .read = env_read};
+	uint8_t pushes[33];
+	uint64_t first = 500, got;
+
+	(void)state;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(cases); i++) {
+		const uint8_t *p = cases[i].bytes;
+		bool ok = pmf_cfi_eval(
+			(struct pmf_cfi_cursor){p, p + cases[i].len, false}, &env, &first, &got);
+
+		if (ok != cases[i].ok || (ok && got != cases[i].value))
+			fail_msg("wrong about: %s", cases[i].what);
+	}
+	memset(pushes, 0x30, sizeof pushes);
+	assert_true(pmf_cfi_eval(
+		(struct pmf_cfi_cursor){pushes, pushes + 32, false}, &env, NULL, &got));
+	assert_false(pmf_cfi_eval(
+		(struct pmf_cfi_cursor){pushes, pushes + 33, false}, &env, NULL, &got));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(programs_that_must_not_run_are_refused),
 		cmocka_unit_test_setup_teardown(search_table_and_scan_agree, setup, teardown),
 		cmocka_unit_test(debug_frame_is_understood),
+		cmocka_unit_test(rows_follow_the_instructions),
+		cmocka_unit_test(rows_that_make_no_sense_are_none),
+		cmocka_unit_test(expressions_are_evaluated),
 		cmocka_unit_test_setup_teardown(damaged_sections_are_bounded, setup, teardown),
 	};
 

@@ -316,6 +316,20 @@ static void test_plt_static(void **state)
 	}
 }
 
+/* Debug files for a whole system lie by the path of the file that they are for: were the fixtures
+ * made where they are now? */
+static bool made_here(void)
+{
+	char *bin = fixture(""), *real = realpath(bin, NULL);
+	char *debug = pmf_asprintf("%s%s/link-global.debug", root, real ? real : "");
+	bool here = access(debug, R_OK) == 0;
+
+	free(debug);
+	free(real);
+	free(bin);
+	return here;
+}
+
 /* What a stripped file lacks comes from elsewhere, if that belongs to it. */
 static void test_elsewhere(void **state)
 {
@@ -342,6 +356,10 @@ static void test_elsewhere(void **state)
 		struct pmf_image *im = get_fixture(cases[i].name);
 		struct pmf_symbol got = {.name = ""};
 
+		if (strcmp(cases[i].name, "link-global.so") == 0 && !made_here()) {
+			print_message("# link-global.so: was made in another folder\n");
+			continue;
+		}
 		assert_non_null(im->elf);
 		/* Only the first may be found by build id. */
 		pmf_symbolizer_set_debug_root(syms, i < 4 ? root : "/nonexistent");

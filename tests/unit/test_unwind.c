@@ -748,14 +748,15 @@ static uint64_t random_u64(uint64_t *seed)
 
 static void nonsense_is_bounded(void **state)
 {
-	static const enum pmf_unwind_mode modes[] = {
-		PMF_UNWIND_AUTO, PMF_UNWIND_DWARF, PMF_UNWIND_FP};
+	struct pmf_unwinder *const unwinders[] = {unwinder(PMF_UNWIND_AUTO),
+		unwinder(PMF_UNWIND_DWARF), unwinder(PMF_UNWIND_FP),
+		pmf_unwinder_with(&pmf_unwind_cfi, true, pmf_arch_native())};
 	uint64_t seed = 1, words[128];
 	size_t ends[4] = {0};
 
 	(void)state;
-	for (size_t m = 0; m < PMF_ARRAY_SIZE(modes); m++) {
-		struct pmf_unwinder *u = unwinder(modes[m]);
+	for (size_t m = 0; m < PMF_ARRAY_SIZE(unwinders); m++) {
+		struct pmf_unwinder *u = unwinders[m];
 		struct shot s = {.stack = (uint8_t *)words};
 
 		for (unsigned i = 0; i < 10000; i++) {
@@ -823,15 +824,14 @@ static void the_entry_point_is_the_root(void **state)
 	pmf_unwinder_free(u);
 }
 
-static void hostile_cfi_is_survived(void **state)
+static void check_hostile_cfi(const struct pmf_unwinder_ops *ops)
 {
-	struct pmf_unwinder *u = unwinder(PMF_UNWIND_AUTO);
+	struct pmf_unwinder *u = pmf_unwinder_with(ops, true, pmf_arch_native());
 	const struct shot *s = &chain_shot;
 	uint64_t seed = 3;
 	struct pmf_unwind_out out;
 	size_t at, whole = 0;
 
-	(void)state;
 	for (int i = 0; i < 300; i++) {
 		/* The image that most frames of the chain are in: this program. */
 		const struct pmf_map *m = pmf_process_map(self, s->regs[ip]);
@@ -857,6 +857,14 @@ static void hostile_cfi_is_survived(void **state)
 	out = unwind(u, s, s->stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
 	assert_int_equal(out.end, PMF_END_ROOT);
 	pmf_unwinder_free(u);
+}
+
+static void hostile_cfi_is_survived(void **state)
+{
+	(void)state;
+	check_hostile_cfi(&pmf_unwind_cfi);
+	if (pmf_unwind_libunwind_can(pmf_arch_native()))
+		check_hostile_cfi(&pmf_unwind_libunwind);
 }
 
 int main(void)
