@@ -63,6 +63,26 @@ xz-utils        xz
 python3         /usr/bin/python3
 python3-pandas  /usr/lib/python3/dist-packages/pandas/__init__.py
 '
+# What scripts/pmu-guest needs beside the above.
+# shellcheck disable=SC2034
+guest_packages='
+cpio            cpio
+xz-utils        xz
+debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg
+'
+# shellcheck disable=SC2034
+guest_arm64_packages='
+qemu-system-arm       qemu-system-aarch64
+gcc-aarch64-linux-gnu aarch64-linux-gnu-gcc
+g++-aarch64-linux-gnu aarch64-linux-gnu-g++
+'
+# shellcheck disable=SC2034
+guest_riscv64_packages='
+qemu-system-misc      qemu-system-riscv64
+opensbi               /usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin
+gcc-riscv64-linux-gnu riscv64-linux-gnu-gcc
+g++-riscv64-linux-gnu riscv64-linux-gnu-g++
+'
 
 is_there()
 {

@@ -56,14 +56,17 @@ static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 	double all = pmf_tree_total(t, e, 0);
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX];
 	bool clock = strcmp(pe->unit, "ns") == 0;
+	double multiplexed = PMF_MAX(pe->scale, 1);
+	uint64_t counted = (uint64_t)((double)pe->counted * multiplexed);
 
 	pmf_buf_printf(out, "  %s (", pe->label);
 	add_rate(out, pe, clock);
-	pmf_buf_printf(out, "): %s counted, %s sample%s stand for %s of it, ",
-		clock ? pmf_format_ns(a, pe->counted) : pmf_format_count(a, pe->counted),
-		pmf_format_count(b, pe->samples), pe->samples == 1 ? "" : "s",
-		pmf_format_percent(c, (double)pe->weight * pe->scale,
-			(double)pe->counted * PMF_MAX(pe->scale, 1)));
+	pmf_buf_printf(out, "): %s counted%s, %s sample%s stand for %s of it, ",
+		clock ? pmf_format_ns(a, counted) : pmf_format_count(a, counted),
+		multiplexed > 1 ? " (scaled)" : "", pmf_format_count(b, pe->samples),
+		pe->samples == 1 ? "" : "s",
+		pmf_format_percent(
+			c, (double)pe->weight * pe->scale, (double)pe->counted * multiplexed));
 	if (pe->lost_known)
 		pmf_buf_printf(out, "%s lost\n", pmf_format_count(a, pe->lost));
 	else

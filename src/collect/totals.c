@@ -187,6 +187,15 @@ static void note_unsampled(struct pmf_profile *p, size_t e, enum pmf_event_class
 			share, pe->label);
 }
 
+/* Is most of what was not sampled what the lost samples stood for? Their own note says so. */
+static bool lost_explains_unsampled(const struct pmf_profile_event *pe)
+{
+	double lost = (double)pe->lost;
+
+	return pe->lost_known && 2 * lost * (double)pe->counted >=
+					 (double)pe->unsampled * (lost + (double)pe->samples);
+}
+
 /* What a reader of the picture must know before the numbers, with its cure. */
 static void note_shares(
 	struct pmf_profile *p, size_t e, enum pmf_event_class cls, uint32_t stack_bytes)
@@ -208,7 +217,12 @@ static void note_shares(
 			"'--stack-bytes %d' copies more",
 			pmf_format_percent(a, (double)pe->cut_stacks, (double)pe->samples),
 			pe->label, pmf_format_bytes(b, stack_bytes), next_stack_bytes(stack_bytes));
-	if (pe->samples && pe->unsampled * 10 > pe->counted)
+	if (pe->throttled)
+		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
+			"'%s' was throttled %s times: the kernel then stops it, counting too, until "
+			"its next tick, so all its numbers are too low; fewer samples (-F, -c) avoid it",
+			pe->label, pmf_format_count(a, pe->throttled));
+	if (pe->samples && pe->unsampled * 10 > pe->counted && !lost_explains_unsampled(pe))
 		note_unsampled(p, e, cls);
 }
 

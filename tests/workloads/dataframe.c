@@ -59,11 +59,12 @@ static double add_up(const double *values, size_t n)
 int main(int argc, char **argv)
 {
 	/* 2,000 minutes of 10,000 instruments: 160 MB. */
-	uint64_t rows = 2000, cols = 10000, passes = 5;
+	uint64_t rows = 2000, cols = 10000, passes = 5, column_passes = 1;
 	const struct wl_option options[] = {
 		{"--rows", &rows, NULL, 1, 1 << 24, "length of a column"},
 		{"--cols", &cols, NULL, 1, 1 << 24, "number of columns"},
 		{"--passes", &passes, NULL, 1, 1000000, "times that each sum is made"},
+		{"--column-passes", &column_passes, NULL, 1, 1000000, "sums by columns for each by rows"},
 		{NULL, NULL, NULL, 0, 0, NULL},
 	};
 	wl_parse(argc, argv, options);
@@ -75,7 +76,8 @@ int main(int argc, char **argv)
 	double row_time = 0, col_time = 0;
 	for (uint64_t p = 0; p < passes; p++) {
 		double start = wl_now();
-		sum_by_columns(&f, col_sums);
+		for (uint64_t c = 0; c < column_passes; c++)
+			sum_by_columns(&f, col_sums);
 		double middle = wl_now();
 		sum_by_rows(&f, row_sums);
 		row_time += wl_now() - middle;

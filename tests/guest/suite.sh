@@ -1,0 +1,260 @@
+#!/bin/bash
+# What only a hardware PMU can show: run by scripts/pmu-guest in an emulated machine that has one.
+# Usage: suite.sh [NAME...]: the tests of this architecture, or those named; TAP on stdout. Pictures
+# are left in out-guest-ARCH of the folder that it is called in.
+#
+# What the emulator does and a real PMU does not, and what the tests do about it:
+#   - two CPUs share one clock, so a task's counters run on while the other CPU has its turn: totals
+#     are compared with a second counter only on one CPU, periods are long ones;
+#   - arm64 raises the interrupt of `instructions` only together with that of `cycles`: both are
+#     sampled, with the same period;
+#   - riscv64 counts cycles faster than its interrupts come: shares are of what was sampled.
+set -uo pipefail
+# shellcheck source=../live.bash
+. "${srcdir:?}/tests/live.bash"
+case $(uname -m) in
+aarch64) arch=arm64 ;;
+riscv64) arch=riscv64 ;;
+*)
+	echo "Bail out! no guest of this kind: $(uname -m)"
+	exit 1
+	;;
+esac
+results=$PWD/out-guest-$arch
+cpus=$(nproc)
+
+common_tests=(tells_the_truth_about_itself three_to_one reaches_the_root agrees_with_perf unit_tests)
+# shellcheck disable=SC2034 # named by ${arch}
+arm64_tests=(adds_up_to_the_count multiplexes_ten_events runs_one_event_all_the_time
+	names_a_group_that_cannot_run names_an_event_that_counts_nothing names_events_that_do_not_open
+	counts_throttled_samples counts_lost_samples)
+# shellcheck disable=SC2034
+riscv64_tests=(data_frame_misses)
+
+# event INDEX EXPRESSION: from the summary
+event()
+{
+	number ".events[$1] | $2"
+}
+
+# counting_run SUFFIX COMMAND...: the totals of cycles and instructions of a run that nobody samples.
+counting_run()
+{
+	perf stat -x, -o counted -e "cycles$1,instructions$1" "${@:2}" >/dev/null
+	awk -F, '/cycles|instructions/ { n[i++] = $1 } END { print n[0], n[1] }' counted
+}
+
+tells_the_truth_about_itself()
+{
+	pmuflame doctor | grep -q 'ok .*hardware PMU: the cycles counter counts'
+	pmuflame list --json >list.json
+	jq -e 'map(select(.name == "cycles" or .name == "instructions") | .counts) == [true, true]' list.json
+	jq -e 'map(select(.name == "cache-misses"))[0] | .opens == false and .why != ""' list.json
+	if [ "$arch" = arm64 ]; then
+		[ "$(jq 'map(select(.name | startswith("arm_n1::"))) | length' list.json)" = 114 ]
+		[ "$(jq -r 'map(select(.counts and (.name | startswith("arm_n1::"))) | .name) | sort | join(" ")' list.json)" = \
+			'arm_n1::CPU_CYCLES arm_n1::INST_RETIRED' ]
+	else
+		jq -e 'map(select(.name == "dTLB-load-misses"))[0].counts' list.json
+	fi
+}
+
+three_to_one()
+{
+	# Three standard errors of the samples that come; instructions are a quarter as many.
+	local rounds=2500 low=2.95 high=3.05
+	[ "$arch" = arm64 ] || rounds=40000 low=2.8 high=3.2
+	profile --call-graph none -e cycles:u@400009,instructions:u@400009 -- ratio --rounds "$rounds"
+	# Neither kernel driver refuses it, so it is what was asked for.
+	[ "$(event 0 .precise_ip)" = 3 ]
+	within "$(awk "BEGIN { print $(share cycles:u cost_three) / $(share cycles:u cost_one) }")" "$low" "$high"
+	within "$(awk "BEGIN { print $(share instructions:u cost_three) / $(share instructions:u cost_one) }")" 2.5 3.5
+	keep out/ratio.*.svg
+}
+
+adds_up_to_the_count()
+{
+	profile -e cycles:u@100003,instructions:u@100003 -- ratio --rounds 1000
+	within "$(event 0 '(.weight + .unsampled) / .counted')" 0.999 1.001
+	within "$(event 1 '(.weight + .unsampled) / .counted')" 0.999 1.001
+	if [ "$cpus" -eq 1 ]; then
+		within "$(event 0 '.weight / .counted')" 0.999 1
+		within "$(event 1 '.weight / .counted')" 0.999 1
+		local cycles instructions
+		read -r cycles instructions < <(counting_run :u ratio --rounds 1000)
+		within "$(event 0 ".counted / $cycles")" 0.999 1.001
+		within "$(event 1 ".counted / $instructions")" 0.999 1.001
+	fi
+}
+
+agrees_with_perf()
+{
+	local function theirs ours rounds=1500 points=2
+	[ "$arch" = arm64 ] || rounds=30000 points=4
+	profile --call-graph none -e cycles:u@400009 -- ratio --rounds "$rounds"
+	perf record -q -e cycles:u -c 400009 -o perf.data -- ratio --rounds "$rounds"
+	perf script -F ip,sym >samples 2>/dev/null
+	for function in cost_one cost_three; do
+		theirs=$(awk -v f="$function" '$2 == f { n++ } END { print 100 * n / NR }' samples)
+		ours=$(share cycles:u "$function")
+		within "$(awk "BEGIN { print $ours - $theirs }")" "-$points" "$points"
+	done
+}
+
+reaches_the_root()
+{
+	local graph seconds=0.8
+	# Start and end of a process have no call frame information: there must be more between.
+	[ "$arch" = arm64 ] || seconds=2.5
+	for graph in auto dwarf; do
+		profile --call-graph "$graph" -e cycles:u@1000003 -- deep --seconds "$seconds"
+		within "$(event 0 .samples)" 500 1e6
+		within "$(event 0 '100 * .rooted_stacks / .samples')" 99 100
+		grep ';wl_burn[; ]' out/deep.*.folded >burnt.folded
+		within "$(folded_share burnt.folded ';main;.*descend<24>')" 99 100
+	done
+	awk '{ sub(/ [0-9]+$/, ""); n = split($0, f, ";"); if (n > d) d = n } END { exit !(d > 55) }' out/deep.*.folded
+	keep out/deep.*.svg
+}
+
+multiplexes_ten_events()
+{
+	local single i off=0.01
+	# A tick of rotation is not a sliver of the run, and two CPUs share one clock.
+	[ "$cpus" -eq 1 ] || off=0.03
+	profile --call-graph none -e cycles:u@1000003 -- ratio --rounds 4000
+	single=$(event 0 .counted)
+	local p=@1000003
+	profile --call-graph none -e "cycles:u$p,instructions:u$p,r11:u$p,r8:u$p,cycles:u$p,instructions:u$p,r11:u$p,r8:u$p,cycles:u$p,instructions:u$p" \
+		-- ratio --rounds 4000
+	for i in 0 1 2 3 4 5 6 7 8 9; do
+		within "$(event "$i" .scale)" 1.39 1.47
+	done
+	for i in 0 2 4 6 8; do
+		within "$(event "$i" "(.counted * .scale / $single - 1) / $off")" -1 1
+	done
+}
+
+runs_one_event_all_the_time()
+{
+	profile -e cycles,instructions -- threads --threads 4 --seconds 1
+	[ "$(event 0 .scale)" = 1 ]
+	[ "$(event 1 .scale)" = 1 ]
+}
+
+names_a_group_that_cannot_run()
+{
+	local status=0
+	profile -e '{cycles,instructions,r11,r8,r11,r8,r11,r8}' -- ratio --rounds 100 2>err || status=$?
+	[ "$status" = 125 ]
+	grep 'does not fit into its group' err
+}
+
+names_an_event_that_counts_nothing()
+{
+	profile -e r3:u@100003,cycles:u@1000003 -- ratio --rounds 300
+	[ "$(event 0 .counted)" = 0 ]
+	number '.notes[].text' | grep "'r3:u' was opened and counted 0"
+}
+
+names_events_that_do_not_open()
+{
+	local name status
+	for name in cache-misses branch-misses dTLB-load-misses; do
+		status=0
+		pmuflame -e "$name" -- ratio --rounds 100 2>err || status=$?
+		[ "$status" = 125 ]
+		grep "cannot open '$name': this processor's PMU cannot do it" err
+	done
+}
+
+# set_rate HZ: how many samples the kernel takes in a second before it throttles.
+set_rate()
+{
+	# Zero, as this machine has it, also locks the rate.
+	echo 25 >/proc/sys/kernel/perf_cpu_time_max_percent
+	echo "$1" >/proc/sys/kernel/perf_event_max_sample_rate
+	echo 0 >/proc/sys/kernel/perf_cpu_time_max_percent
+}
+
+counts_throttled_samples()
+{
+	set_rate 1000
+	local status=0
+	profile --call-graph none -e cycles:u@10007 -- ratio --rounds 500 || status=$?
+	set_rate 100000
+	[ "$status" = 0 ]
+	within "$(event 0 .throttled)" 1 1e9
+	within "$(event 0 '(.weight + .unsampled) / .counted')" 0.999 1.001
+	number '.notes[].text' | grep -i throttle
+}
+
+counts_lost_samples()
+{
+	profile --stack-bytes 65528 -e cycles:u@20011 -- deep --seconds 0.3
+	within "$(event 0 .lost)" 1 1e9
+	within "$(event 0 '(.weight + .unsampled) / .counted')" 0.999 1.001
+	number '.notes[].text' | grep 'were lost'
+}
+
+data_frame_misses()
+{
+	profile -e cycles,dTLB-load-misses -- dataframe --rows 2000 --cols 4000 --passes 2 --column-passes 10
+	share cycles sum_by_rows
+	share cycles sum_by_columns
+	within "$(share cycles sum_by_rows)" 8 100
+	within "$(share cycles sum_by_columns)" 8 100
+	within "$(share dTLB-load-misses sum_by_rows)" 95 100
+	within "$(share dTLB-load-misses sum_by_columns)" 0 5
+	keep out/dataframe.*.svg
+}
+
+# Each program once; what its cases say goes to the log.
+unit_tests()
+{
+	local program failed=0 seen=0
+	for program in "${builddir:?}"/tests/unit/test_*; do
+		case $program in *.*) continue ;; esac
+		seen=$((seen + 1))
+		CMOCKA_MESSAGE_OUTPUT=TAP sh "$srcdir/tests/unit/run" "$program" >unit.log 2>&1 && continue
+		failed=$((failed + 1))
+		echo "${program##*/}"
+		grep -A 3 '^not ok' unit.log
+	done
+	echo "$seen unit test programs, $failed failed"
+	[ "$seen" -gt 10 ] && [ "$failed" = 0 ]
+}
+
+keep()
+{
+	mkdir -p "$results" && cp "$@" "$results/"
+}
+
+tests=("$@")
+if [ $# -eq 0 ]; then
+	declare -n own=${arch}_tests
+	tests=("${common_tests[@]}" "${own[@]}")
+fi
+echo "1..${#tests[@]}"
+n=0 failures=0
+for name in "${tests[@]}"; do
+	n=$((n + 1)) started=$SECONDS
+	dir=$(mktemp -d)
+	# Not as a condition: that would turn -e off.
+	(
+		cd "$dir" || exit
+		set -eE
+		trap 'echo "line $LINENO: $BASH_COMMAND"' ERR
+		"$name"
+	) >"$dir.log" 2>&1
+	status=$?
+	if [ "$status" -eq 0 ]; then
+		echo "ok $n - $arch, $cpus CPU: ${name//_/ } ($((SECONDS - started)) s)"
+	else
+		failures=$((failures + 1))
+		echo "not ok $n - $arch, $cpus CPU: ${name//_/ }"
+		tail -n 30 "$dir.log" | sed 's/^/# /'
+	fi
+	rm -rf "$dir" "$dir.log"
+done
+[ "$failures" -eq 0 ]
