@@ -64,7 +64,8 @@ int main(int argc, char **argv)
 		{"--rows", &rows, NULL, 1, 1 << 24, "length of a column"},
 		{"--cols", &cols, NULL, 1, 1 << 24, "number of columns"},
 		{"--passes", &passes, NULL, 1, 1000000, "times that each sum is made"},
-		{"--column-passes", &column_passes, NULL, 1, 1000000, "sums by columns for each by rows"},
+		{"--column-passes", &column_passes, NULL, 1, 1000000,
+			"sums by columns for each by rows"},
 		{NULL, NULL, NULL, 0, 0, NULL},
 	};
 	wl_parse(argc, argv, options);
