@@ -82,7 +82,6 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 	const struct pmf_perf_opts *opts, struct pmf_err *err);
 void pmf_perf_close(struct pmf_perf_session *s);
 
-const struct pmf_layouts *pmf_perf_layouts(const struct pmf_perf_session *s);
 const struct pmf_perf_granted *pmf_perf_granted(const struct pmf_perf_session *s, size_t event);
 size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s); /* granted, per CPU */
 bool pmf_perf_has_format_lost(const struct pmf_perf_session *s);
@@ -103,7 +102,6 @@ void pmf_perf_disable(struct pmf_perf_session *s);
 struct pmf_perf_totals {
 	uint64_t value, enabled_ns, running_ns, lost;
 	uint64_t dummy_running_ns;
-	uint64_t max_cpu_enabled_ns;
 };
 int pmf_perf_totals(
 	struct pmf_perf_session *s, size_t event, struct pmf_perf_totals *out, struct pmf_err *err);

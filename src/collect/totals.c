@@ -206,8 +206,7 @@ static void note_shares(
 	if (pe->lost_known && pe->lost)
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 			"%s samples of '%s' were lost (%s): the rings of %s per CPU were full; "
-			"fewer "
-			"samples (-F, -c) or less stack with each (--stack-bytes) avoid it",
+			"fewer samples (-F, -c) or less stack with each (--stack-bytes) avoid it",
 			pmf_format_count(a, pe->lost), pe->label,
 			pmf_format_percent(b, (double)pe->lost, (double)(pe->lost + pe->samples)),
 			pmf_format_bytes(c, p->ring_bytes));

@@ -355,11 +355,6 @@ void pmf_perf_close(struct pmf_perf_session *s)
 	free(s);
 }
 
-const struct pmf_layouts *pmf_perf_layouts(const struct pmf_perf_session *s)
-{
-	return &s->layouts;
-}
-
 const struct pmf_perf_granted *pmf_perf_granted(const struct pmf_perf_session *s, size_t event)
 {
 	return &s->granted[event];

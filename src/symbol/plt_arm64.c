@@ -2,32 +2,22 @@
  * Table"): adrp and ldr of the slot, then add and br, with or without a landing pad in front. */
 #include "symbol_priv.h"
 
-#include <string.h>
-
 #define BTI_C 0xd503245f
 #define ADRP_X16 0x90000010
 #define ADRP_MASK 0x9f00001f
 #define LDR_X17_X16 0xf9400211 /* ldr x17, [x16, #imm12 * 8] */
 #define LDR_MASK 0xffc003ff
 
-static uint32_t insn(const uint8_t *code, size_t at)
-{
-	uint32_t n;
-
-	memcpy(&n, code + at, sizeof n);
-	return n;
-}
-
 static bool slot(const uint8_t *code, size_t len, uint64_t addr, uint64_t *out)
 {
-	size_t at = len >= 4 && insn(code, 0) == BTI_C ? 4 : 0;
+	size_t at = len >= 4 && pmf_plt_insn(code, 0) == BTI_C ? 4 : 0;
 	uint32_t adrp, ldr;
 	uint64_t pages;
 
 	if (len - at < 8)
 		return false;
-	adrp = insn(code, at);
-	ldr = insn(code, at + 4);
+	adrp = pmf_plt_insn(code, at);
+	ldr = pmf_plt_insn(code, at + 4);
 	if ((adrp & ADRP_MASK) != ADRP_X16 || (ldr & LDR_MASK) != LDR_X17_X16)
 		return false;
 	pages = (adrp >> 5 & 0x7ffff) << 2 | (adrp >> 29 & 3);

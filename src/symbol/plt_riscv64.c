@@ -2,32 +2,22 @@
  * slot, then jalr and nop, with or without a landing pad in front. */
 #include "symbol_priv.h"
 
-#include <string.h>
-
 #define LPAD 0x00000017     /* lpad 0 */
 #define AUIPC_T3 0x00000e17 /* auipc t3, imm20 */
 #define AUIPC_MASK 0x00000fff
 #define LD_T3_T3 0x000e3e03 /* ld t3, imm12(t3) */
 #define LD_MASK 0x000fffff
 
-static uint32_t insn(const uint8_t *code, size_t at)
-{
-	uint32_t n;
-
-	memcpy(&n, code + at, sizeof n);
-	return n;
-}
-
 static bool slot(const uint8_t *code, size_t len, uint64_t addr, uint64_t *out)
 {
-	size_t at = len >= 4 && insn(code, 0) == LPAD ? 4 : 0;
+	size_t at = len >= 4 && pmf_plt_insn(code, 0) == LPAD ? 4 : 0;
 	uint32_t auipc, ld;
 	int64_t upper, lower;
 
 	if (len - at < 8)
 		return false;
-	auipc = insn(code, at);
-	ld = insn(code, at + 4);
+	auipc = pmf_plt_insn(code, at);
+	ld = pmf_plt_insn(code, at + 4);
 	if ((auipc & AUIPC_MASK) != AUIPC_T3 || (ld & LD_MASK) != LD_T3_T3)
 		return false;
 	upper = (int32_t)(auipc & ~AUIPC_MASK);

@@ -5,6 +5,7 @@
 #include "pmuflame/buf.h"
 #include "pmuflame/symbol.h"
 #include <gelf.h>
+#include <string.h>
 
 /* ---- symtab.c: a sorted table of functions ---- */
 
@@ -124,5 +125,14 @@ int pmf_kallsyms_read(struct pmf_symtab *t, const char *path, struct pmf_err *er
 
 /* Look for debug files below @root instead of /usr/lib/debug; borrowed. For tests. */
 void pmf_symbolizer_set_debug_root(struct pmf_symbolizer *s, const char *root);
+
+/* The instruction at @at, where all have four bytes. */
+static inline uint32_t pmf_plt_insn(const uint8_t *code, size_t at)
+{
+	uint32_t n;
+
+	memcpy(&n, code + at, sizeof n);
+	return n;
+}
 
 #endif
