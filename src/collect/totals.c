@@ -92,12 +92,13 @@ static void note_counts(struct pmf_profile *p, size_t e, const struct pmf_event 
 
 /* Before Linux 6.12 samples of software events in frequency mode carry no count of their own, and
  * the period that they carry overstates bursts: the samples then share what was counted. */
-static void tame_periods(struct pmf_profile *p, size_t e)
+static void tame_periods(struct pmf_profile *p, size_t e, enum pmf_event_class cls)
 {
 	struct pmf_profile_event *pe = &p->events[e];
 	char a[PMF_UNITS_MAX];
 
-	if (!pe->freq_hz || pe->weight <= pe->counted + pe->counted / 100)
+	if (cls == PMF_EVENT_HARDWARE || !pe->freq_hz ||
+		pe->weight <= pe->counted + pe->counted / 100)
 		return;
 	pe->scale = (double)pe->counted / (double)pe->weight;
 	pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
@@ -305,7 +306,7 @@ int pmf_totals_end(
 	settle_all(s);
 	for (size_t e = 0; e < s->list->n; e++) {
 		pmf_stacks_draw_unsampled(s, e);
-		tame_periods(p, e);
+		tame_periods(p, e, s->list->events[e].cls);
 		note_shares(p, e, s->list->events[e].cls, s->stack_bytes);
 	}
 	note_quality(s, src);
