@@ -132,6 +132,8 @@ static int open_rings(struct pmf_perf_session *s, struct pmf_err *err)
 static void sampling_attr(
 	const struct pmf_perf_session *s, const struct pmf_event *ev, struct perf_event_attr *a)
 {
+	const struct pmf_arch *arch = pmf_arch_native();
+
 	common_attr(s, a);
 	a->sample_type |= PERF_SAMPLE_IP;
 	a->inherit_stat = s->opts.inherit;
@@ -161,7 +163,7 @@ static void sampling_attr(
 	}
 	if (s->opts.user_stacks) {
 		a->sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
-		a->sample_regs_user = pmf_arch_native()->user_regs;
+		a->sample_regs_user = arch->user_regs;
 		a->sample_stack_user = s->opts.stack_bytes;
 	}
 }
@@ -246,25 +248,39 @@ static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
 	return 0;
 }
 
-/* One event that is not inherited. A task's events and its child's clone of them can stand in
- * another order, and the kernel, which swaps whole contexts instead of events between such tasks,
- * then hands counts to the wrong event (__perf_event_sync_stat in its core.c pairs them by place);
- * it also lets the command's own events exit with a child, unread. With this one nothing is a clone
- * of the command's context, and all descendants' contexts have one order. docs/adr/0002 has the
- * measurements. */
-static int open_swap_guard(struct pmf_perf_session *s, struct pmf_err *err)
+static int open_guard(struct pmf_perf_session *s, const struct pmf_event *ev,
+	struct perf_event_attr a, int *fd, struct pmf_err *err)
 {
-	struct perf_event_attr a = {.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_DUMMY};
+	a.size = sizeof a;
+	a.disabled = 1;
+	a.exclude_kernel |= !s->kernel_permitted;
+	a.exclude_hv |= !s->kernel_permitted;
+	*fd = pmf_perf_sys_open(&a, s->opts.pid, -1, -1, 0);
+	return *fd < 0 ? pmf_perf_explain(ev, -*fd, &a, &s->limits, err) : 0;
+}
+
+/* Events that count nothing and are not inherited. A task's events and its child's clone of them
+ * can stand in another order, and the kernel, which swaps whole contexts instead of events between
+ * such tasks, then hands counts to the wrong event (__perf_event_sync_stat in its core.c pairs them
+ * by place); it also lets the command's own events exit with a child, unread. With a guard nothing
+ * is a clone of the command's context. Before Linux 6.2 software and hardware events have a context
+ * each, and each needs its guard. docs/adr/0002 has the measurements. */
+static int open_swap_guards(struct pmf_perf_session *s, struct pmf_err *err)
+{
+	const struct perf_event_attr dummy = {
+		.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_DUMMY};
+	int ret;
 
 	if (!s->opts.inherit)
 		return 0;
-	a.disabled = 1;
-	a.exclude_kernel = !s->kernel_permitted;
-	a.exclude_hv = !s->kernel_permitted;
-	s->guard_fd = pmf_perf_sys_open(&a, s->opts.pid, -1, -1, 0);
-	if (s->guard_fd < 0)
-		return pmf_perf_explain(NULL, -s->guard_fd, &a, &s->limits, err);
-	return 0;
+	ret = open_guard(s, NULL, dummy, &s->guard_fds[0], err);
+	for (size_t e = 0; e < s->list->n && ret == 0; e++) {
+		const struct pmf_event *ev = &s->list->events[e];
+
+		if (ev->cls == PMF_EVENT_HARDWARE)
+			return open_guard(s, ev, ev->attrs[0].attr, &s->guard_fds[1], err);
+	}
+	return ret;
 }
 
 static void list_cpus(struct pmf_perf_session *s)
@@ -311,7 +327,7 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 	int ret;
 
 	s->list = list;
-	s->guard_fd = -1;
+	s->guard_fds[0] = s->guard_fds[1] = -1;
 	s->opts = *opts;
 	pmf_perf_limits_read(&s->limits);
 	s->kernel_permitted = pmf_perf_kernel_permitted(&s->limits);
@@ -320,11 +336,11 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 	if (ret == 0)
 		list_cpus(s);
 	if (ret == 0)
-		ret = open_swap_guard(s, err);
-	if (ret == 0)
 		ret = open_rings(s, err);
 	for (size_t e = 0; e < list->n && ret == 0; e++)
 		ret = open_event(s, e, err);
+	if (ret == 0)
+		ret = open_swap_guards(s, err);
 	if (ret == 0)
 		ret = start_merge(s, err);
 	if (ret) {
@@ -341,8 +357,9 @@ void pmf_perf_close(struct pmf_perf_session *s)
 		return;
 	for (size_t i = 0; i < s->nr_fds; i++)
 		close(s->fds[i].fd);
-	if (s->guard_fd >= 0)
-		close(s->guard_fd);
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(s->guard_fds); i++)
+		if (s->guard_fds[i] >= 0)
+			close(s->guard_fds[i]);
 	pmf_merge_release(&s->merge);
 	close_sideband(s);
 	for (size_t i = 0; i < s->nr_cpus; i++)

@@ -33,7 +33,7 @@ struct pmf_perf_session {
 	struct pmf_perf_features features;
 	bool kernel_permitted;
 	size_t ring_bytes;
-	int guard_fd; /* keeps the kernel from swapping the command's context with a child's */
+	int guard_fds[2]; /* keep the kernel from swapping the command's contexts with a child's */
 	struct pmf_perf_cpu *cpus;
 	size_t nr_cpus, cap_cpus;
 	struct pmf_perf_fd *fds;
