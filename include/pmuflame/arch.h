@@ -5,6 +5,7 @@
 #ifndef PMUFLAME_ARCH_H
 #define PMUFLAME_ARCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { PMF_ARCH_MAX_REGS = 64, PMF_ARCH_MAX_DWARF = 128, PMF_REG_NONE = 255 };
@@ -26,6 +27,9 @@ struct pmf_arch {
 	 * relative to the fp register, in bytes. */
 	int8_t fp_saved_fp, fp_saved_ra;
 	int8_t fp_cfa; /* and the caller's sp, from the same */
+	/* The kernel's user callchain starts with the pc and goes on with the frame record: it has
+	 * no place for the caller of a leaf that made none. */
+	bool callchain_lacks_ra;
 	/* The two instructions that return from a signal handler, and where the registers that the
 	 * handler interrupted stand above sp then, in perf's order. 0 where CFI says it all. */
 	uint64_t sigreturn_code;

@@ -75,6 +75,8 @@ struct pmf_process {
 	size_t nr_maps, cap_maps;
 	uint64_t maps_generation; /* grows with every change: caches compare it */
 	bool exited;
+	bool in_exec; /* has left its old program and not been seen in the new one: it has no
+		       * user stack */
 	bool maps_incomplete; /* sideband was lost, or a pc lay outside every map */
 	uint64_t reread_ns;   /* last time that /proc/PID/maps was read for a gap */
 	uint32_t nr_threads;  /* alive, as far as the records say */

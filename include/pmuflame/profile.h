@@ -74,7 +74,8 @@ struct pmf_profile_event {
 	uint64_t cut_stacks;    /* the dump ended before the stack did */
 	uint64_t broken_stacks; /* the unwinder gave up elsewhere */
 	uint64_t rooted_stacks; /* reached the outermost frame */
-	uint64_t no_user_stack; /* no user registers: kernel threads, exiting tasks */
+	uint64_t
+		no_user_stack; /* no user registers: kernel threads, exiting tasks; or within execve */
 	uint64_t skewed_stacks; /* precise ip outside the function of the dumped registers */
 	uint64_t unresolved_frames, frames; /* leaf and inner frames, over all samples */
 };

@@ -62,4 +62,8 @@ void pmf_unwind(struct pmf_unwinder *u, const struct pmf_unwind_in *in, struct p
 bool pmf_unwind_function_start(
 	struct pmf_image *im, const struct pmf_arch *arch, uint64_t rva, uint64_t *start);
 
+/* Does the return address still stand in the link register at @rva of @im, as in a leaf? False where
+ * nothing says so. */
+bool pmf_unwind_ra_in_register(struct pmf_image *im, const struct pmf_arch *arch, uint64_t rva);
+
 #endif

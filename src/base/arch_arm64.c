@@ -23,7 +23,8 @@ const struct pmf_arch pmf_arch_arm64 = {
 		[PC... PMF_ARCH_MAX_REGS - 1] = PMF_REG_NONE},
 	.fp_saved_fp = 0,
 	.fp_saved_ra = 8,
-	.fp_cfa = 16, /* at least: gcc puts the locals above the frame record */
+	.fp_cfa = 16,               /* at least: gcc puts the locals above the frame record */
+	.callchain_lacks_ra = true, /* arch/arm64/kernel/perf_callchain.c */
 	.sigreturn_code = UINT64_C(0xd4000001d2801168), /* mov x8, #139; svc #0 */
 	/* struct rt_sigframe: siginfo, and in ucontext uc_mcontext.regs. */
 	.sigframe_regs = 128 + 176 + 8,

@@ -26,6 +26,7 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 	s->truncated_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[truncated stack]");
 	s->broken_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[broken stack]");
 	s->read_elsewhere = pmf_calloc(list->n, sizeof *s->read_elsewhere);
+	s->reads = pmf_calloc(list->n, sizeof *s->reads);
 	s->unsampled_frames = pmf_calloc(list->n, sizeof *s->unsampled_frames);
 	for (size_t e = 0; e < list->n; e++)
 		s->unsampled_frames[e] =
@@ -45,6 +46,7 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	free(s->deficit_nodes);
 	free(s->unsampled_frames);
 	free(s->read_elsewhere);
+	free(s->reads);
 	memset(s, 0, sizeof *s);
 }
 
@@ -197,6 +199,32 @@ static uint32_t user_frame(struct pmf_stacks *s, const struct pmf_map *map, uint
 	return image_frame(s, PMF_FRAME_NATIVE, map->image, va - map->bias);
 }
 
+/* Register @reg, if the sample has it. */
+static bool sample_reg(const struct pmf_sample *smp, unsigned reg, uint64_t *out)
+{
+	uint64_t bit = UINT64_C(1) << reg;
+
+	if (smp->regs_abi == PERF_SAMPLE_REGS_ABI_NONE || !(smp->regs_mask & bit))
+		return false;
+	*out = smp->regs[__builtin_popcountll(smp->regs_mask & (bit - 1))];
+	return true;
+}
+
+/* The caller of a leaf that has no frame record. */
+static size_t leaf_caller(struct pmf_stacks *s, struct pmf_process *proc,
+	const struct pmf_sample *smp, const struct pmf_map *leaf, uint64_t va, size_t n)
+{
+	uint64_t ra;
+
+	if (!s->arch->callchain_lacks_ra || !leaf || leaf->image->kind == PMF_IMAGE_ANON ||
+		!sample_reg(smp, s->arch->reg_ra, &ra) ||
+		!pmf_unwind_ra_in_register(leaf->image, s->arch, va - leaf->bias))
+		return n;
+	ra = (ra & s->arch->ip_mask) - 1;
+	s->ids[n] = user_frame(s, pmf_process_map_or_reread(&s->table, proc, ra, s->now_ns), ra);
+	return n + 1;
+}
+
 /* What the callchain says, innermost first, into s->ids. Contexts: linux/perf_event.h, enum
  * perf_callchain_context. Return addresses are moved into the call. */
 static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
@@ -215,7 +243,6 @@ static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
 			continue;
 		}
 		va -= !first;
-		first = 0;
 		if (context == (uint64_t)PERF_CONTEXT_KERNEL) {
 			s->ids[n++] = image_frame(s, PMF_FRAME_KERNEL, kernel, va);
 		} else if (user && context == (uint64_t)PERF_CONTEXT_USER) {
@@ -224,7 +251,10 @@ static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
 
 			s->ids[n++] = user_frame(s, map, va);
 			++*nr_user;
+			if (first)
+				n = leaf_caller(s, proc, smp, map, va, n);
 		}
+		first = 0;
 	}
 	return n;
 }
@@ -268,6 +298,11 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		if (smp->regs_mask >> r & 1)
 			in.regs[r] = smp->regs[k++];
 	pmf_unwind(s->unwinder, &in, &out);
+	if (proc->in_exec && !out.frames[0].map) {
+		pe->no_user_stack++;
+		return n;
+	}
+	proc->in_exec = false;
 	if (out.end != PMF_END_ROOT && s->table.live)
 		pmf_holes_fill(&s->holes, rec, in.regs[s->arch->reg_sp]);
 	if (pe->precise_ip > 0 && out.n &&
@@ -352,6 +387,7 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 			struct pmf_process *proc = pmf_process_get(&s->table, (pid_t)rec->pid);
 
 			pmf_stacks_cost(s, proc)->counted[rec->event] += rec->read.value;
+			s->reads[rec->event]++;
 		}
 		break;
 	case PERF_RECORD_THROTTLE:

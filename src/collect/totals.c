@@ -167,7 +167,16 @@ static int next_stack_bytes(uint32_t stack_bytes)
 	return stack_bytes >= PMF_STACK_BYTES_MAX / 2 ? PMF_STACK_BYTES_MAX : 2 * (int)stack_bytes;
 }
 
-static void note_unsampled(struct pmf_profile *p, size_t e, enum pmf_event_class cls)
+/* Every task starts with a whole period on every CPU, so at its end less than one remains. */
+static bool tasks_explain_unsampled(const struct pmf_profile_event *pe, uint64_t tasks)
+{
+	double period = (double)pe->weight / (double)pe->samples;
+
+	return (double)pe->unsampled <= period * (double)tasks;
+}
+
+static void note_unsampled(
+	struct pmf_profile *p, size_t e, enum pmf_event_class cls, uint64_t tasks)
 {
 	const struct pmf_profile_event *pe = &p->events[e];
 	char share[PMF_UNITS_MAX];
@@ -181,6 +190,11 @@ static void note_unsampled(struct pmf_profile *p, size_t e, enum pmf_event_class
 			"%s of '%s' is [unsampled]: by frequency the kernel samples its bursts "
 			"sparsely; a fixed period ('%s@%" PRIu64 "') takes more",
 			share, pe->label, pe->spec, pe->counted / 10000 + 1);
+	else if (!tasks_explain_unsampled(pe, tasks))
+		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
+			"%s of '%s' is [unsampled]: the PMU counted whole periods without telling "
+			"so, as some virtual ones do; shares are of what was sampled",
+			share, pe->label);
 	else
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 			"%s of '%s' is [unsampled]: tasks too short for a sample at this rate; a "
@@ -198,9 +212,11 @@ static bool lost_explains_unsampled(const struct pmf_profile_event *pe)
 }
 
 /* What a reader of the picture must know before the numbers, with its cure. */
-static void note_shares(
-	struct pmf_profile *p, size_t e, enum pmf_event_class cls, uint32_t stack_bytes)
+static void note_shares(struct pmf_stacks *s, size_t e)
 {
+	struct pmf_profile *p = s->profile;
+	enum pmf_event_class cls = s->list->events[e].cls;
+	uint32_t stack_bytes = s->stack_bytes;
 	const struct pmf_profile_event *pe = &p->events[e];
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX];
 
@@ -223,7 +239,7 @@ static void note_shares(
 			"its next tick, so all its numbers are too low; fewer samples (-F, -c) avoid it",
 			pe->label, pmf_format_count(a, pe->throttled));
 	if (pe->samples && pe->unsampled * 10 > pe->counted && !lost_explains_unsampled(pe))
-		note_unsampled(p, e, cls);
+		note_unsampled(p, e, cls, s->reads[e] + (uint64_t)p->cpus);
 }
 
 /* Files whose functions have no names, or somebody else's. */
@@ -307,7 +323,7 @@ int pmf_totals_end(
 	for (size_t e = 0; e < s->list->n; e++) {
 		pmf_stacks_draw_unsampled(s, e);
 		tame_periods(p, e, s->list->events[e].cls);
-		note_shares(p, e, s->list->events[e].cls, s->stack_bytes);
+		note_shares(s, e);
 	}
 	note_quality(s, src);
 	return 0;

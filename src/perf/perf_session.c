@@ -161,6 +161,10 @@ static void sampling_attr(
 		a->exclude_callchain_user = !s->opts.callchain_user;
 		a->exclude_callchain_kernel = a->exclude_kernel || !s->opts.callchain_kernel;
 	}
+	if (s->opts.callchain_user && arch->callchain_lacks_ra) {
+		a->sample_type |= PERF_SAMPLE_REGS_USER;
+		a->sample_regs_user = UINT64_C(1) << arch->reg_ra;
+	}
 	if (s->opts.user_stacks) {
 		a->sample_type |= PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER;
 		a->sample_regs_user = arch->user_regs;

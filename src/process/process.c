@@ -114,6 +114,7 @@ static void apply_comm(struct pmf_process_table *t, const struct pmf_record *rec
 		p->nr_threads = 1;
 		p->exited = false;
 		p->maps_incomplete = false;
+		p->in_exec = true;
 	}
 	if (rec->pid == rec->tid)
 		set_comm(p, rec->comm.comm);

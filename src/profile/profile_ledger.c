@@ -140,7 +140,7 @@ static void stack_lines(const struct pmf_profile_event *ev, struct pmf_buf *out)
 	share_of_samples(out, " · cut ", ev->cut_stacks, ev);
 	share_of_samples(out, " · broken ", ev->broken_stacks, ev);
 	if (ev->no_user_stack)
-		share_of_samples(out, " · without user registers ", ev->no_user_stack, ev);
+		share_of_samples(out, " · without a user stack ", ev->no_user_stack, ev);
 	if (ev->skewed_stacks)
 		share_of_samples(out, " · skewed ", ev->skewed_stacks, ev);
 	pmf_buf_addch(out, '\n');

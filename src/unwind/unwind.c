@@ -248,3 +248,13 @@ bool pmf_unwind_function_start(
 	*start = fde.start;
 	return true;
 }
+
+bool pmf_unwind_ra_in_register(struct pmf_image *im, const struct pmf_arch *arch, uint64_t rva)
+{
+	const struct pmf_cfi *cfi = arch->reg_ra == PMF_REG_NONE ? NULL : pmf_cfi_of(im, arch);
+	struct pmf_cfi_fde fde;
+	struct pmf_cfi_row row;
+
+	return cfi && pmf_cfi_find(cfi, rva, &fde) && pmf_cfi_row_at(&fde, rva, &row) &&
+	       row.regs[arch->dwarf_ra].how == PMF_CFI_SAME;
+}

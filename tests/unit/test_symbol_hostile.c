@@ -55,19 +55,32 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* On a slow machine, PMF_SPARSE=N: only every Nth of the files. */
+static bool is_left_out(void)
+{
+	static unsigned long nr;
+	const char *sparse = getenv("PMF_SPARSE");
+
+	return sparse && nr++ % PMF_MAX(strtoul(sparse, NULL, 10), 1UL);
+}
+
 /* Ask everything about a file of these bytes. */
 static void ask(const uint8_t *bytes, size_t len)
 {
 	static const char *const sections[] = {
 		".text", ".eh_frame", ".debug_info", ".gnu_debugdata"};
-	int fd = open(victim, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	struct pmf_process_table table;
-	struct pmf_symbolizer *s = pmf_symbolizer_new();
+	struct pmf_symbolizer *s;
 	struct pmf_symbol sym;
 	struct pmf_image *im;
 	uint8_t got[32];
 	size_t size;
+	int fd;
 
+	if (is_left_out())
+		return;
+	s = pmf_symbolizer_new();
+	fd = open(victim, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, bytes, len), len);
 	close(fd);
