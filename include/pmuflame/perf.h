@@ -85,6 +85,8 @@ void pmf_perf_close(struct pmf_perf_session *s);
 const struct pmf_perf_granted *pmf_perf_granted(const struct pmf_perf_session *s, size_t event);
 size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s); /* granted, per CPU */
 bool pmf_perf_has_format_lost(const struct pmf_perf_session *s);
+/* Does each inherited task tell with a READ record what it counted? */
+bool pmf_perf_has_task_totals(const struct pmf_perf_session *s);
 
 /* Wait until a ring has data worth reading, @extra_fd (or -1) is readable, or @timeout_ms is over.
  * Returns 1 if @extra_fd is readable, else 0, or a negative status. */

@@ -31,6 +31,7 @@ struct pmf_source_ops {
 struct pmf_source_facts {
 	bool live;              /* pids are of this machine, now */
 	bool lost_per_event;    /* totals.lost is filled in */
+	bool task_totals;       /* READ records tell what each task counted */
 	size_t ring_bytes;      /* per CPU, 0 if it does not apply */
 	uint64_t lost_sideband; /* valid after stop */
 	uint64_t out_of_order, malformed;

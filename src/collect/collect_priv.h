@@ -97,6 +97,8 @@ struct pmf_stacks {
 	uint32_t stack_bytes; /* asked for with each sample; 0 if not known */
 	bool inherit;         /* children are recorded, and so are their exits */
 	uint64_t lost_records;
+	bool has_descendants; /* some process was forked */
+	bool reads_missing;   /* and none of them told what it counted */
 	uint64_t swept_ns;
 	uint64_t now_ns;
 	uint64_t *read_elsewhere; /* per event: READ of processes that were settled */

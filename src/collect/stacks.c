@@ -408,6 +408,7 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 
 		if (old && old->exited)
 			pmf_stacks_settle(s, old);
+		s->has_descendants |= rec->pid != rec->task.ppid;
 		pmf_process_apply(&s->table, rec);
 		break;
 	}

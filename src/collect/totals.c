@@ -114,7 +114,7 @@ static void share_remainder(struct pmf_stacks *s, size_t e, struct pmf_process *
 {
 	uint64_t total = s->profile->events[e].counted, known = s->read_elsewhere[e], rest;
 	size_t n = s->list->n;
-	bool shared = !main;
+	bool shared = !main || s->reads_missing;
 
 	for (size_t i = 0; i < s->table.n; i++) {
 		const struct pmf_process *proc = s->table.procs[i];
@@ -167,7 +167,7 @@ static int next_stack_bytes(uint32_t stack_bytes)
 	return stack_bytes >= PMF_STACK_BYTES_MAX / 2 ? PMF_STACK_BYTES_MAX : 2 * (int)stack_bytes;
 }
 
-/* Every task starts with a whole period on every CPU, so at its end less than one remains. */
+/* @tasks: how many ended, on however many CPUs, or 0 if nothing tells. Every task starts with a whole period on every CPU, so at its end less than one remains. */
 static bool tasks_explain_unsampled(const struct pmf_profile_event *pe, uint64_t tasks)
 {
 	double period = (double)pe->weight / (double)pe->samples;
@@ -190,7 +190,7 @@ static void note_unsampled(
 			"%s of '%s' is [unsampled]: by frequency the kernel samples its bursts "
 			"sparsely; a fixed period ('%s@%" PRIu64 "') takes more",
 			share, pe->label, pe->spec, pe->counted / 10000 + 1);
-	else if (!tasks_explain_unsampled(pe, tasks))
+	else if (tasks && !tasks_explain_unsampled(pe, tasks))
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 			"%s of '%s' is [unsampled]: the PMU counted whole periods without telling "
 			"so, as some virtual ones do; shares are of what was sampled",
@@ -239,7 +239,7 @@ static void note_shares(struct pmf_stacks *s, size_t e)
 			"its next tick, so all its numbers are too low; fewer samples (-F, -c) avoid it",
 			pe->label, pmf_format_count(a, pe->throttled));
 	if (pe->samples && pe->unsampled * 10 > pe->counted && !lost_explains_unsampled(pe))
-		note_unsampled(p, e, cls, s->reads[e] + (uint64_t)p->cpus);
+		note_unsampled(p, e, cls, s->reads_missing ? 0 : s->reads[e] + (uint64_t)p->cpus);
 }
 
 /* Files whose functions have no names, or somebody else's. */
@@ -281,6 +281,10 @@ static void note_quality(struct pmf_stacks *s, const struct pmf_source *src)
 	if (src->facts.malformed)
 		pmf_profile_note(p, PMF_NOTE_WARN, -1, "%s records made no sense and were skipped",
 			pmf_format_count(a, src->facts.malformed));
+	if (s->reads_missing && s->inherit)
+		pmf_profile_note(p, PMF_NOTE_INFO, -1,
+			"[unsampled] is drawn for all processes together: the kernel cannot tell what "
+			"each counted when events take turns");
 	note_images(s);
 }
 
@@ -296,6 +300,7 @@ int pmf_totals_end(
 	struct pmf_profile *p = s->profile;
 	struct pmf_process *main = main_pid ? pmf_process_get(&s->table, main_pid) : NULL;
 
+	s->reads_missing = !src->facts.task_totals && s->has_descendants;
 	for (size_t e = 0; e < s->list->n; e++) {
 		struct pmf_profile_event *pe = &p->events[e];
 		struct pmf_perf_totals t;

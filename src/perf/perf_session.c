@@ -136,7 +136,7 @@ static void sampling_attr(
 
 	common_attr(s, a);
 	a->sample_type |= PERF_SAMPLE_IP;
-	a->inherit_stat = s->opts.inherit;
+	a->inherit_stat = s->task_totals;
 	if (ev->freq_hz) {
 		a->freq = 1;
 		a->sample_freq = ev->freq_hz;
@@ -335,6 +335,9 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 	s->opts = *opts;
 	pmf_perf_limits_read(&s->limits);
 	s->kernel_permitted = pmf_perf_kernel_permitted(&s->limits);
+	/* Events that take turns change their order, and with it the order that their clones get; the
+	 * kernel pairs by order when it settles the counts of two tasks (docs/adr/0002). */
+	s->task_totals = opts->inherit && pmf_perf_counters_suffice(list, s->kernel_permitted);
 	s->granted = pmf_calloc(list->n, sizeof *s->granted);
 	ret = pmf_perf_features_probe(&s->features, err);
 	if (ret == 0)
@@ -389,6 +392,11 @@ size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s)
 bool pmf_perf_has_format_lost(const struct pmf_perf_session *s)
 {
 	return s->features.format_lost;
+}
+
+bool pmf_perf_has_task_totals(const struct pmf_perf_session *s)
+{
+	return s->task_totals;
 }
 
 int pmf_perf_wait(struct pmf_perf_session *s, int extra_fd, int timeout_ms, struct pmf_err *err)

@@ -32,6 +32,7 @@ struct pmf_perf_session {
 	struct pmf_perf_limits limits;
 	struct pmf_perf_features features;
 	bool kernel_permitted;
+	bool task_totals; /* each task that ends tells its counts */
 	size_t ring_bytes;
 	int guard_fds[2]; /* keep the kernel from swapping the command's contexts with a child's */
 	struct pmf_perf_cpu *cpus;
@@ -52,6 +53,10 @@ void pmf_perf_ring_unmap(struct pmf_perf_cpu *c);
 void pmf_perf_ring_refresh(struct pmf_perf_cpu *c);
 /* Tell the kernel how far the ring was read. */
 void pmf_perf_ring_publish(struct pmf_perf_cpu *c);
+
+/* Found out on this thread: can all hardware events of @list be on at once? Those that do not open do
+ * not count. */
+bool pmf_perf_counters_suffice(const struct pmf_event_list *list, bool kernel_permitted);
 
 /* Is @cpu in @list ("0-3,8", as in sysfs)? NULL lists every CPU. */
 bool pmf_perf_cpu_listed(const char *list, int cpu);

@@ -1,4 +1,4 @@
-/* A columnar frame (as pandas and Arrow hold it) summed along both axes: the same additions, once
+/* A frame of numbers, row after row (numpy's order), summed along both axes: the same additions, once
  * in the order of memory and once across it. */
 #include "workload.h"
 
@@ -7,7 +7,7 @@
 
 struct frame {
 	size_t rows, cols;
-	double *data; /* column after column */
+	double *data; /* row after row */
 };
 
 static void *allocate(size_t n, size_t size)
@@ -33,7 +33,7 @@ static WL_FRAME void sum_by_columns(const struct frame *f, double *sums)
 	for (size_t c = 0; c < f->cols; c++) {
 		double sum = 0;
 		for (size_t r = 0; r < f->rows; r++)
-			sum += f->data[c * f->rows + r];
+			sum += f->data[r * f->cols + c];
 		sums[c] = sum;
 	}
 }
@@ -43,7 +43,7 @@ static WL_FRAME void sum_by_rows(const struct frame *f, double *sums)
 	for (size_t r = 0; r < f->rows; r++) {
 		double sum = 0;
 		for (size_t c = 0; c < f->cols; c++)
-			sum += f->data[c * f->rows + r];
+			sum += f->data[r * f->cols + c];
 		sums[r] = sum;
 	}
 }
@@ -59,13 +59,12 @@ static double add_up(const double *values, size_t n)
 int main(int argc, char **argv)
 {
 	/* 2,000 minutes of 10,000 instruments: 160 MB. */
-	uint64_t rows = 2000, cols = 10000, passes = 5, column_passes = 1;
+	uint64_t rows = 2000, cols = 10000, passes = 5, row_passes = 1;
 	const struct wl_option options[] = {
-		{"--rows", &rows, NULL, 1, 1 << 24, "length of a column"},
+		{"--rows", &rows, NULL, 1, 1 << 24, "number of rows"},
 		{"--cols", &cols, NULL, 1, 1 << 24, "number of columns"},
 		{"--passes", &passes, NULL, 1, 1000000, "times that each sum is made"},
-		{"--column-passes", &column_passes, NULL, 1, 1000000,
-			"sums by columns for each by rows"},
+		{"--row-passes", &row_passes, NULL, 1, 1000000, "sums by rows for each by columns"},
 		{NULL, NULL, NULL, 0, 0, NULL},
 	};
 	wl_parse(argc, argv, options);
@@ -77,12 +76,12 @@ int main(int argc, char **argv)
 	double row_time = 0, col_time = 0;
 	for (uint64_t p = 0; p < passes; p++) {
 		double start = wl_now();
-		for (uint64_t c = 0; c < column_passes; c++)
-			sum_by_columns(&f, col_sums);
+		for (uint64_t i = 0; i < row_passes; i++)
+			sum_by_rows(&f, row_sums);
 		double middle = wl_now();
-		sum_by_rows(&f, row_sums);
-		row_time += wl_now() - middle;
-		col_time += middle - start;
+		sum_by_columns(&f, col_sums);
+		row_time += middle - start;
+		col_time += wl_now() - middle;
 	}
 	double by_columns = add_up(col_sums, cols), by_rows = add_up(row_sums, rows);
 	free(col_sums);
