@@ -18,6 +18,15 @@ setup()
 	grep -q 'cost_three' out/ratio.cpu-clock.svg
 }
 
+@test "the summary says what the recording itself cost" {
+	profile -e cpu-clock,page-faults -- ratio --seconds 0.5
+	# Less than the command and all of the startup took, and more than nothing.
+	within "$(number '.recorder.cpu_seconds')" 0.001 2
+	within "$(number '.recorder.write_seconds')" 0.0001 10
+	within "$(number '.recorder.peak_rss_bytes')" 1000000 500000000
+	[ "$(number '.recorder.written_bytes')" = "$(cat out/ratio.* | wc -c)" ]
+}
+
 @test "cycles without a PMU are sampled as cpu-clock, and say so everywhere" {
 	if "$PMUFLAME" list --json '^cpu-cycles$' 2>/dev/null | jq -e '.[0].counts' >/dev/null; then
 		skip "this machine has a hardware PMU"

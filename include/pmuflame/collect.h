@@ -54,6 +54,7 @@ struct pmf_collect_result {
 	int wait_status;    /* of waitpid(2) */
 	int exec_errno;     /* not 0: the command did not start, and there is no profile */
 	bool duration_over; /* the command was ended by duration_ns */
+	uint64_t end_ns;    /* CLOCK_MONOTONIC when the command was seen to have exited */
 };
 
 /* Run the command, record until it has exited, name the frames, complete the ledger. @p is

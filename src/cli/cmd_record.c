@@ -317,8 +317,8 @@ static int finish(struct record_args *a, struct pmf_profile *p,
 	pmf_tree_build(&tree, p);
 	ret = pmf_output_write(&tree, &a->output, &written, err);
 	if (a->summary_path)
-		ret2 = pmf_output_summary_json(
-			&tree, &written, a->summary_path, exit_status(res), ret ? NULL : err);
+		ret2 = pmf_output_summary_json(&tree, &written, a->summary_path, exit_status(res),
+			res->end_ns, ret ? NULL : err);
 	if (!a->quiet)
 		pmf_output_summary_text(&tree, &written, exit_status(res));
 	pmf_output_list_release(&written);

@@ -201,7 +201,8 @@ static int run_command(struct run *r, struct pmf_collect_result *res, struct pmf
 	if (ret || res->exec_errno)
 		return ret;
 	ret = record_loop(r, res, err);
-	p->duration_ns = now_ns(CLOCK_MONOTONIC) - r->start_ns;
+	res->end_ns = now_ns(CLOCK_MONOTONIC);
+	p->duration_ns = res->end_ns - r->start_ns;
 	res->wait_status = r->launch.wait_status;
 	if (ret)
 		return ret;
