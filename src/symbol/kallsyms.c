@@ -13,11 +13,22 @@ enum {
 	PAGE = 4096,
 };
 
-static int by_start(const void *a, const void *b)
+/* The hexadecimal number at *@s, which moves behind it: strtoull(3) was a tenth of the time to the
+ * first flame graph. */
+static uint64_t take_hex(char **s)
 {
-	const struct pmf_sym *x = a, *y = b;
+	uint64_t n = 0;
 
-	return (x->start > y->start) - (x->start < y->start);
+	for (;; (*s)++) {
+		char c = **s;
+
+		if (c >= '0' && c <= '9')
+			n = n << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			n = n << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return n;
+	}
 }
 
 /* On x86 the handlers of a system call without arguments are one function: its 64-bit name is the
@@ -31,11 +42,11 @@ static unsigned base_rank(char type, const char *name)
 
 static void add_line(struct pmf_symtab *t, struct pmf_buf *names, char *line)
 {
-	char *p, *name, *module, type;
-	uint64_t addr = strtoull(line, &p, 16);
+	char *p = line, *name, *module, type;
+	uint64_t addr = take_hex(&p);
 	uint16_t id = 0;
 
-	if (!addr || p == line || p[0] != ' ' || !p[1] || p[2] != ' ' || !p[3])
+	if (!addr || p[0] != ' ' || !p[1] || p[2] != ' ' || !p[3])
 		return;
 	type = p[1];
 	name = p + 3;
@@ -66,8 +77,7 @@ static void give_sizes(struct pmf_symtab *t)
 {
 	size_t n = 0;
 
-	if (t->n)
-		qsort(t->syms, t->n, sizeof *t->syms, by_start);
+	pmf_symtab_sort(t);
 	for (size_t i = 0, next = 0; i < t->n; i++) {
 		struct pmf_sym s = t->syms[i];
 		uint64_t page_end = (s.start + 2 * PAGE - 1) & ~(uint64_t)(PAGE - 1),
