@@ -18,6 +18,12 @@ setup()
 	grep -q 'cost_three' out/ratio.cpu-clock.svg
 }
 
+@test "a recorder that may raises its priority, and the command keeps its own" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	nice -n 5 "$PMUFLAME" -q -e cpu-clock -o out/ -- sh -c 'nice; cut -d" " -f19 "/proc/$PPID/stat"' >got
+	[ "$(cat got)" = $'5\n-20' ]
+}
+
 @test "the summary says what the recording itself cost" {
 	profile -e cpu-clock,page-faults -- ratio --seconds 0.5
 	# Less than the command and all of the startup took, and more than nothing.
