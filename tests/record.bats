@@ -24,6 +24,22 @@ setup()
 	[ "$(cat got)" = $'5\n-20' ]
 }
 
+@test "two readers count and name what one does" {
+	[ "$(nproc)" -ge 2 ] || skip "needs two CPUs"
+	profile --readers 2 -F 4999 -e cpu-clock,page-faults@1 -- tree
+	[ "$(number .recorder.readers)" = 2 ]
+	for e in 0 1; do
+		within "$(number ".events[$e] | (.weight + .unsampled) / .counted")" 0.999 1.001
+	done
+	[ "$(number '.events[1].samples')" = "$(number '.events[1].counted')" ]
+	profile --readers 2 -F 1999 -e cpu-clock -- deep --seconds 1
+	within "$(number '.events[0] | 100 * .rooted_stacks / .samples')" 99 100
+	within "$(folded_share out/deep.cpu-clock.folded '^deep;_start;__libc_start_main.*;main;')" 98 100
+	run -125 "$PMUFLAME" --readers 0 -e cpu-clock -- true
+	run -125 "$PMUFLAME" --readers 257 -e cpu-clock -- true
+	run -125 "$PMUFLAME" --readers many -e cpu-clock -- true
+}
+
 @test "the summary says what the recording itself cost" {
 	profile -e cpu-clock,page-faults -- ratio --seconds 0.5
 	# Less than the command and all of the startup took, and more than nothing.

@@ -73,7 +73,7 @@ _pmuflame()
 {
 	local cur prev words=() starts=() cword i=1
 	local record_options='--event -F -c -o --duration --call-graph --stack-bytes --inherit
-		--format --strict --summary --no-command -q -v --help --version'
+		--format --readers --strict --summary --no-command -q -v --help --version'
 	_pmuflame_join_words
 	COMPREPLY=()
 
@@ -98,7 +98,7 @@ _pmuflame()
 			break
 			;;
 		-e | -F | -c | -o | --event | --duration | --call-graph | --stack-bytes | --inherit | \
-			--format | --summary) i=$((i + 2)) ;;
+			--format | --summary | --readers) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac

@@ -2,6 +2,7 @@
 #ifndef PMF_OUTPUT_H
 #define PMF_OUTPUT_H
 
+#include "pmuflame/collect.h"
 #include "pmuflame/err.h"
 #include "pmuflame/event.h"
 #include "pmuflame/profile.h"
@@ -47,10 +48,9 @@ int pmf_output_write(const struct pmf_tree *t, const struct pmf_output_opts *o,
 /* The closing summary on stderr. */
 void pmf_output_summary_text(
 	const struct pmf_tree *t, const struct pmf_output_list *written, int status);
-/* The run's numbers as JSON; the fields are described in man/pmuflame.1, SUMMARY. @end_ns: when the
- * command had exited, of CLOCK_MONOTONIC. */
+/* The run's numbers as JSON; the fields are described in man/pmuflame.1, SUMMARY. */
 int pmf_output_summary_json(const struct pmf_tree *t, const struct pmf_output_list *written,
-	const char *path, int status, uint64_t end_ns, struct pmf_err *err);
+	const char *path, int status, const struct pmf_collect_result *res, struct pmf_err *err);
 
 /* The command as a shell would read it, the home folder as ~. free(3) it. */
 char *pmf_output_quote_command(char *const *argv);

@@ -224,7 +224,8 @@ static json_int_t peak_rss_bytes(void)
 }
 
 /* What the recording cost: all of this process until now. */
-static json_t *recorder_json(const struct pmf_output_list *written, uint64_t end_ns)
+static json_t *recorder_json(
+	const struct pmf_output_list *written, const struct pmf_collect_result *res)
 {
 	json_t *o = json_object();
 	struct rusage ru = {0};
@@ -236,14 +237,16 @@ static json_t *recorder_json(const struct pmf_output_list *written, uint64_t end
 		json_real((double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
 			  (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6));
 	json_object_set_new(o, "write_seconds",
-		json_real((double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)end_ns / 1e9));
+		json_real((double)now.tv_sec + (double)now.tv_nsec / 1e9 -
+			  (double)res->end_ns / 1e9));
 	json_object_set_new(o, "peak_rss_bytes", json_integer(peak_rss_bytes()));
+	json_object_set_new(o, "readers", json_integer((json_int_t)res->readers));
 	json_object_set_new(o, "written_bytes", json_integer(bytes_of(written)));
 	return o;
 }
 
 static json_t *summary_json(const struct pmf_tree *t, const struct pmf_output_list *written,
-	int status, uint64_t end_ns)
+	int status, const struct pmf_collect_result *res)
 {
 	const struct pmf_profile *p = t->profile;
 	json_t *root = json_object(), *events = json_array(), *notes = json_array();
@@ -274,7 +277,7 @@ static json_t *summary_json(const struct pmf_tree *t, const struct pmf_output_li
 	json_object_set_new(root, "duration_ns", json_integer((json_int_t)p->duration_ns));
 	json_object_set_new(root, "ring_bytes", json_integer((json_int_t)p->ring_bytes));
 	json_object_set_new(root, "lost_sideband", json_integer((json_int_t)p->lost_sideband));
-	json_object_set_new(root, "recorder", recorder_json(written, end_ns));
+	json_object_set_new(root, "recorder", recorder_json(written, res));
 	json_object_set_new(root, "files", files);
 	json_object_set_new(root, "events", events);
 	json_object_set_new(root, "notes", notes);
@@ -282,7 +285,7 @@ static json_t *summary_json(const struct pmf_tree *t, const struct pmf_output_li
 }
 
 int pmf_output_summary_json(const struct pmf_tree *t, const struct pmf_output_list *written,
-	const char *path, int status, uint64_t end_ns, struct pmf_err *err)
+	const char *path, int status, const struct pmf_collect_result *res, struct pmf_err *err)
 {
 	struct pmf_outfile of;
 	int ret = pmf_outfile_open(&of, path, err);
@@ -290,7 +293,7 @@ int pmf_output_summary_json(const struct pmf_tree *t, const struct pmf_output_li
 
 	if (ret)
 		return ret;
-	root = summary_json(t, written, status, end_ns);
+	root = summary_json(t, written, status, res);
 	json_dumpf(root, of.f, JSON_INDENT(2));
 	fputc('\n', of.f);
 	json_decref(root);

@@ -22,6 +22,7 @@ enum {
 	KILL_AFTER_S = 5,
 	WAIT_MS = 50,
 	HIGHEST_PRIORITY = -20,
+	CPUS_PER_READER = 32,
 };
 
 static uint64_t now_ns(clockid_t clock)
@@ -40,6 +41,12 @@ static size_t wanted_ring_bytes(void)
 	while (bytes > RING_MIN_BYTES && bytes * (size_t)PMF_MAX(cpus, 1) > RINGS_TOTAL_BYTES)
 		bytes /= 2;
 	return bytes;
+}
+
+/* One thread unwinds what this many CPUs sample at 10 kHz (docs/benchmarks.md). */
+static size_t readers_for(int cpus)
+{
+	return (size_t)(PMF_MAX(cpus, 1) + CPUS_PER_READER - 1) / CPUS_PER_READER;
 }
 
 /* Room for events × CPUs descriptors. Called after the fork: the command keeps the old limit. */
@@ -107,7 +114,9 @@ struct run {
 	struct pmf_launch launch;
 	struct pmf_source *src;
 	struct pmf_stacks stacks;
+	struct pmf_shards shards;
 	const struct pmf_collect_opts *opts;
+	uint64_t *samples;                       /* per event, for the progress */
 	uint64_t start_ns, progress_ns, term_ns; /* term_ns: when SIGTERM was sent, 0 before */
 };
 
@@ -115,11 +124,13 @@ static void tell_progress(struct run *r)
 {
 	uint64_t now = now_ns(CLOCK_MONOTONIC);
 	struct pmf_progress progress = {
-		r->stacks.profile, now - r->start_ns, r->stacks.lost_records};
+		r->stacks.profile, r->samples, now - r->start_ns, r->stacks.lost_records};
 
 	if (!r->opts->progress || now - r->progress_ns < PROGRESS_NS)
 		return;
 	r->progress_ns = now;
+	for (size_t e = 0; e < r->stacks.list->n; e++)
+		r->samples[e] = pmf_shards_samples(&r->shards, e);
 	r->opts->progress(r->opts->ctx, &progress);
 }
 
@@ -162,7 +173,7 @@ static int record_loop(struct run *r, struct pmf_collect_result *res, struct pmf
 			return ret;
 		if (ret > 0)
 			pmf_launch_signals(&r->launch);
-		ret = r->src->ops->drain(r->src, false, pmf_stacks_record, &r->stacks);
+		ret = r->src->ops->drain(r->src, false, pmf_shards_record, &r->shards);
 		if (ret < 0)
 			return pmf_err_set(err, PMF_EIO, "cannot go on reading the rings");
 		if (!r->launch.exited && !check_duration(r, res))
@@ -190,12 +201,15 @@ static int open_source(struct run *r, const struct pmf_event_list *list, struct 
 		.stack_bytes = r->opts->stack_bytes,
 		.callchain_kernel = r->opts->call_graph != PMF_UNWIND_NONE,
 		.callchain_user = r->opts->call_graph == PMF_UNWIND_FP,
+		.readers =
+			r->opts->readers ? r->opts->readers : readers_for(r->stacks.profile->cpus),
 		.ring_bytes = wanted_ring_bytes()};
 	int ret = pmf_source_live(&r->src, list, &po, err);
 
 	if (ret)
 		return ret;
 	note_granted(&r->stacks, r->src);
+	pmf_shards_init(&r->shards, &r->stacks, r->src->facts.readers);
 	return 0;
 }
 
@@ -210,15 +224,17 @@ static int run_command(struct run *r, struct pmf_collect_result *res, struct pmf
 	if (ret || res->exec_errno)
 		return ret;
 	ret = record_loop(r, res, err);
+	res->readers = r->src->facts.readers;
 	res->end_ns = now_ns(CLOCK_MONOTONIC);
 	p->duration_ns = res->end_ns - r->start_ns;
 	res->wait_status = r->launch.wait_status;
 	if (ret)
 		return ret;
 	r->src->ops->stop(r->src);
-	ret = r->src->ops->drain(r->src, true, pmf_stacks_record, &r->stacks);
+	ret = r->src->ops->drain(r->src, true, pmf_shards_record, &r->shards);
 	if (ret < 0)
 		return pmf_err_set(err, PMF_EIO, "cannot read the rest of the rings");
+	pmf_shards_merge(&r->shards);
 	if (r->launch.exited)
 		note_end(p, res);
 	else
@@ -240,6 +256,7 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	pmf_totals_begin(p, list);
 	describe_host(p);
 	pmf_stacks_init(&r->stacks, p, list, pmf_arch_native(), opts->call_graph, true);
+	r->samples = pmf_calloc(list->n, sizeof *r->samples);
 	r->stacks.stack_bytes = opts->stack_bytes;
 	r->stacks.inherit = opts->inherit;
 	ret = pmf_launch_start(&r->launch, opts->argv, err);
@@ -255,9 +272,11 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 		pmf_naming_run(&r->stacks);
 	if (r->src)
 		r->src->ops->free(r->src);
+	pmf_shards_release(&r->shards);
 	pmf_stacks_release(&r->stacks);
 	if (ret)
 		pmf_profile_release(p);
+	free(r->samples);
 	free(r);
 	return ret;
 }
@@ -267,17 +286,21 @@ int pmf_collect_source(struct pmf_profile *p, struct pmf_source *src,
 	const struct pmf_arch *arch, struct pmf_err *err)
 {
 	struct pmf_stacks *s = pmf_zalloc(sizeof *s);
+	struct pmf_shards shards;
 	int ret;
 
 	pmf_profile_init(p, list->n);
 	pmf_totals_begin(p, list);
 	pmf_stacks_init(s, p, list, arch, call_graph, src->facts.live);
-	ret = src->ops->drain(src, true, pmf_stacks_record, s);
+	pmf_shards_init(&shards, s, src->facts.readers);
+	ret = src->ops->drain(src, true, pmf_shards_record, &shards);
 	src->ops->stop(src);
+	pmf_shards_merge(&shards);
 	if (ret == 0)
 		ret = pmf_totals_end(s, src, 0, err);
 	if (ret == 0)
 		pmf_naming_run(s);
+	pmf_shards_release(&shards);
 	pmf_stacks_release(s);
 	if (ret)
 		pmf_profile_release(p);
