@@ -24,6 +24,23 @@ setup()
 	[ "$(cat got)" = $'5\n-20' ]
 }
 
+@test "hundreds of programs leave no descriptors behind, and have names" {
+	[ -n "${PMF_LONG:-}" ] || skip "PMF_LONG=1 runs it"
+	cp "$builddir/tests/workloads/edge" edge
+	cat >many.sh <<-'END'
+		for i in $(seq 800); do
+			ln -f edge "edge$i"
+			"./edge$i" exec-end --seconds 0.003 >/dev/null
+		done
+		ratio --seconds 4 >/dev/null
+		ls "/proc/$PPID/fd" | wc -l >fds
+	END
+	profile -F 1999 -e cpu-clock -- sh many.sh
+	within "$(cat fds)" 10 700
+	! grep -q '\[edge[0-9]' out/*.folded
+	[ "$(grep -c '^edge.*;burn_after_exec;' out/*.folded)" -gt 600 ]
+}
+
 @test "two readers count and name what one does" {
 	[ "$(nproc)" -ge 2 ] || skip "needs two CPUs"
 	profile --readers 2 -F 4999 -e cpu-clock,page-faults@1 -- tree

@@ -139,8 +139,8 @@ uint32_t pmf_profile_node(struct pmf_profile *p, uint32_t parent, uint32_t frame
 void pmf_profile_add(
 	struct pmf_profile *p, size_t event, uint32_t node, uint64_t weight, uint64_t samples);
 
-/* Add all of @from, a profile of the same events that is not named yet, to @p: frames, stacks, columns
- * and what samples add to the events. @images[i] is @p's number of @from's image i. Returns @p's node
+/* Add all of @from, a profile of the same events whose frames have no inlined callees yet, to @p: frames,
+ * stacks, columns and what samples add to the events. @images[i] is @p's number of @from's image i. Returns @p's node
  * for each of @from's; free(3) it. */
 uint32_t *pmf_profile_absorb(
 	struct pmf_profile *p, const struct pmf_profile *from, const uint32_t *images);

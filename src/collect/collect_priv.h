@@ -164,5 +164,7 @@ void pmf_dropped_note(struct pmf_profile *p, const char *command);
 /* ---- naming.c: names for the frames ---- */
 
 void pmf_naming_run(struct pmf_stacks *s);
+/* For images_closing of the process table; @ctx is the struct pmf_stacks. */
+void pmf_naming_images(void *ctx, struct pmf_image *const *images, size_t n);
 
 #endif

@@ -5,11 +5,19 @@
 #include "pmuflame/mem.h"
 #include <stdlib.h>
 
+/* Images that are closed while the run goes on take their symbols with them. */
+static void name_in_time(struct pmf_stacks *s)
+{
+	s->table.images_closing = pmf_naming_images;
+	s->table.closing_ctx = s;
+}
+
 void pmf_shards_init(struct pmf_shards *sh, struct pmf_stacks *main, size_t readers)
 {
 	size_t nr_events = main->list->n;
 
 	sh->main = main;
+	name_in_time(main);
 	sh->n = readers - 1;
 	sh->items = pmf_calloc(sh->n, sizeof *sh->items);
 	for (size_t i = 0; i < sh->n; i++) {
@@ -21,6 +29,7 @@ void pmf_shards_init(struct pmf_shards *sh, struct pmf_stacks *main, size_t read
 			s->profile.events[e].precise_ip = main->profile->events[e].precise_ip;
 		pmf_stacks_init(&s->stacks, &s->profile, main->list, main->arch, main->mode,
 			main->table.live);
+		name_in_time(&s->stacks);
 		s->stacks.stack_bytes = main->stack_bytes;
 		s->stacks.inherit = main->inherit;
 	}
@@ -53,17 +62,18 @@ uint64_t pmf_shards_samples(const struct pmf_shards *sh, size_t event)
 	return n;
 }
 
-/* The main table's number of each image of @from; it knows them by the same records. */
+/* The main table's number of each image of @from; it knows nearly all of them by the same records. */
 static uint32_t *map_images(struct pmf_process_table *t, const struct pmf_process_table *from)
 {
 	uint32_t *ids = pmf_calloc(from->nr_images, sizeof *ids);
 
 	for (size_t i = 0; i < from->nr_images; i++) {
-		const struct pmf_image *im = from->images[i];
+		const struct pmf_image *im = from->images[i], *own = pmf_image_like(t, im);
 
-		ids[i] = pmf_image_get(
-			t, im->path, im->dev, im->ino, im->build_id, im->build_id_len, -1, 0, 0)
-				 ->id;
+		if (!own)
+			own = pmf_image_get(t, im->path, im->dev, im->ino, im->build_id,
+				im->build_id_len, -1, 0, 0);
+		ids[i] = own->id;
 	}
 	return ids;
 }

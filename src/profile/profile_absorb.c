@@ -11,11 +11,19 @@ static uint32_t take_string(struct pmf_profile *p, const struct pmf_profile *fro
 static uint32_t take_frame(struct pmf_profile *p, const struct pmf_profile *from,
 	const struct pmf_frame *f, const uint32_t *images)
 {
-	if (f->name)
+	uint32_t id;
+
+	if (f->image == UINT32_MAX && f->name)
 		return pmf_profile_frame_named(p, f->kind, pmf_strtab_get(&from->strings, f->name));
-	return pmf_profile_frame_at(p, f->kind,
+	id = pmf_profile_frame_at(p, f->kind,
 		f->image == UINT32_MAX ? UINT32_MAX : images[f->image],
 		take_string(p, from, f->module), take_string(p, from, f->path), f->rva);
+	if (f->name && !p->frames[id].name) {
+		pmf_profile_name_frame(p, id, pmf_strtab_get(&from->strings, f->name),
+			f->file ? pmf_strtab_get(&from->strings, f->file) : NULL, f->line);
+		p->frames[id].unresolved = f->unresolved;
+	}
+	return id;
 }
 
 static void add_event(struct pmf_profile_event *to, const struct pmf_profile_event *from)
