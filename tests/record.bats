@@ -41,6 +41,14 @@ setup()
 	[ "$(grep -c '^edge.*;burn_after_exec;' out/*.folded)" -gt 600 ]
 }
 
+@test "a storm of short threads is told what its events cost it" {
+	profile -e cpu-clock,page-faults,context-switches,task-clock -- \
+		threads --short-lived 3000 --micros 20
+	[[ "$(number '.notes[].text')" == *"each start copies "*" events"* ]]
+	profile -e cpu-clock,page-faults,context-switches,task-clock -- threads --seconds 0.5
+	[[ "$(number '.notes[].text')" != *"each start copies"* ]]
+}
+
 @test "two readers count and name what one does" {
 	[ "$(nproc)" -ge 2 ] || skip "needs two CPUs"
 	profile --readers 2 -F 4999 -e cpu-clock,page-faults@1 -- tree

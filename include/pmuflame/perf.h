@@ -88,6 +88,8 @@ size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s); /* granted, per CP
 bool pmf_perf_has_format_lost(const struct pmf_perf_session *s);
 /* Does each inherited task tell with a READ record what it counted? */
 bool pmf_perf_has_task_totals(const struct pmf_perf_session *s);
+/* Over all CPUs, sideband included: what the kernel copies for each task that starts. */
+size_t pmf_perf_inherited_events(const struct pmf_perf_session *s);
 size_t pmf_perf_readers(const struct pmf_perf_session *s);
 
 /* Wait until a ring has data worth reading, @extra_fd (or -1) is readable, or @timeout_ms is over.

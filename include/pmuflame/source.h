@@ -30,12 +30,13 @@ struct pmf_source_ops {
 
 /* What a source knows beside its records. */
 struct pmf_source_facts {
-	bool live;              /* pids are of this machine, now */
-	bool lost_per_event;    /* totals.lost is filled in */
-	bool task_totals;       /* READ records tell what each task counted */
-	size_t ring_bytes;      /* per CPU, 0 if it does not apply */
-	size_t readers;         /* at least 1 */
-	uint64_t lost_sideband; /* valid after stop */
+	bool live;               /* pids are of this machine, now */
+	bool lost_per_event;     /* totals.lost is filled in */
+	bool task_totals;        /* READ records tell what each task counted */
+	size_t ring_bytes;       /* per CPU, 0 if it does not apply */
+	size_t readers;          /* at least 1 */
+	size_t inherited_events; /* that every task started got a copy of; 0: none, or not known */
+	uint64_t lost_sideband;  /* valid after stop */
 	uint64_t out_of_order, malformed;
 };
 

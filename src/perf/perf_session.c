@@ -398,6 +398,15 @@ size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s)
 	return s->ring_bytes;
 }
 
+size_t pmf_perf_inherited_events(const struct pmf_perf_session *s)
+{
+	size_t n = s->nr_fds;
+
+	for (size_t i = 0; i < s->nr_cpus; i++)
+		n += s->cpus[i].fd >= 0;
+	return s->opts.inherit ? n : 0;
+}
+
 size_t pmf_perf_readers(const struct pmf_perf_session *s)
 {
 	return pmf_readers_count(s->readers);
