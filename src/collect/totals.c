@@ -302,8 +302,8 @@ static void note_quality(struct pmf_stacks *s, const struct pmf_source *src)
 			pmf_format_count(a, src->facts.malformed));
 	if (s->reads_missing && s->inherit)
 		pmf_profile_note(p, PMF_NOTE_INFO, -1,
-			"[unsampled] is drawn for all processes together: the kernel cannot tell what "
-			"each counted when events take turns");
+			"[unsampled] is drawn for all processes together: what each counted can be "
+			"told on one CPU only, and when no events take turns");
 	note_images(s);
 	note_inheritance(s, src);
 }
