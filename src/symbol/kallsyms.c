@@ -11,6 +11,7 @@ enum {
 	LINE_BYTES = 2048, /* names have at most 511 (KSYM_NAME_LEN) */
 	DATA = UINT16_MAX, /* module of what only ends the function before it */
 	PAGE = 4096,
+	READ_BYTES = 65536,
 };
 
 /* The hexadecimal number at *@s, which moves behind it: strtoull(3) was a tenth of the time to the
@@ -99,18 +100,22 @@ int pmf_kallsyms_read(struct pmf_symtab *t, const char *path, struct pmf_err *er
 {
 	struct pmf_buf names = PMF_BUF_INIT;
 	FILE *f = fopen(path, "re");
-	char line[LINE_BYTES];
+	char line[LINE_BYTES], *buffer;
 	bool any = false;
 	size_t len;
 
 	if (!f)
 		return pmf_err_errno(err, pmf_status_of_errno(errno), errno,
 			"kernel functions stay without names: cannot open '%s'", path);
+	buffer = pmf_malloc(READ_BYTES);
+	/* By itself stdio reads 1 KiB at a time here. */
+	setvbuf(f, buffer, _IOFBF, READ_BYTES);
 	while (fgets(line, sizeof line, f)) {
 		any = true;
 		add_line(t, &names, line);
 	}
 	fclose(f);
+	free(buffer);
 	len = names.len;
 	pmf_symtab_add_blob(t, pmf_buf_detach(&names), len);
 	give_sizes(t);
