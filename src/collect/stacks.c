@@ -21,7 +21,7 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 	s->mode = mode;
 	pmf_process_table_init(&s->table, live);
 	if (mode != PMF_UNWIND_NONE)
-		s->unwinder = pmf_unwinder_new(mode, arch);
+		s->unwinder = pmf_unwinder_new(mode, PMF_UNWIND_BY_AUTO, arch);
 	s->symbols = pmf_symbolizer_new();
 	s->truncated_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[truncated stack]");
 	s->broken_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[broken stack]");

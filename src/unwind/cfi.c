@@ -2,6 +2,7 @@
 #include "cfi_priv.h"
 
 #include "pmuflame/mem.h"
+#include "rule_priv.h"
 #include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -293,6 +294,8 @@ static void cfi_free(void *priv)
 	free(cfi->eh.table);
 	free(cfi->debug.table);
 	free(cfi->converted);
+	pmf_image_rules_release(cfi->rules);
+	free(cfi->rules);
 	free(cfi);
 }
 
@@ -304,6 +307,7 @@ static struct pmf_cfi *cfi_new(const struct pmf_image *im, const struct pmf_arch
 	GElf_Ehdr eh;
 
 	cfi->dwarf_ra = arch->dwarf_ra;
+	cfi->rules = pmf_zalloc(sizeof *cfi->rules);
 	if (!im->elf || im->elf32 || im->elf_machine != arch->elf_machine)
 		return cfi;
 	if (im->kind == PMF_IMAGE_FILE && gelf_getehdr(im->elf, &eh))

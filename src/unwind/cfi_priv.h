@@ -37,6 +37,7 @@ struct pmf_cfi {
 	uint8_t *converted; /* owns debug.data */
 	uint64_t entry_rva; /* where the program starts; 0 if the image says nothing */
 	uint8_t dwarf_ra;
+	struct pmf_image_rules *rules; /* what was evaluated already; rule_priv.h */
 };
 
 struct pmf_cfi_fde {

@@ -19,6 +19,17 @@ static bool get_reg(void *ctx, uint64_t reg, uint64_t *out)
 	return true;
 }
 
+/* The same for a register without which there is no step. */
+static bool need_reg(void *ctx, uint64_t reg, uint64_t *out)
+{
+	struct pmf_walk *w = ctx;
+
+	if (get_reg(w, reg, out))
+		return true;
+	w->missing = w->partial;
+	return false;
+}
+
 static bool read_word(void *ctx, uint64_t va, uint64_t *out)
 {
 	return pmf_walk_read(ctx, va, out);
@@ -29,7 +40,7 @@ static bool find_cfa(struct pmf_walk *w, const struct pmf_cfi_row *row,
 {
 	if (row->cfa_expr.p)
 		return pmf_cfi_eval(row->cfa_expr, env, NULL, cfa);
-	if (!get_reg(w, row->cfa_reg, cfa))
+	if (!need_reg(w, row->cfa_reg, cfa))
 		return false;
 	*cfa += (uint64_t)row->cfa_off;
 	return true;
@@ -48,7 +59,7 @@ static bool caller_reg(struct pmf_walk *w, const struct pmf_cfi_rule *rule,
 		*out = va;
 		return true;
 	case PMF_CFI_IN_REG:
-		return get_reg(w, (uint64_t)rule->n, out);
+		return need_reg(w, (uint64_t)rule->n, out);
 	case PMF_CFI_EXPR:
 		return pmf_cfi_eval(rule->expr, env, &cfa, out);
 	case PMF_CFI_AT_CFA:
@@ -69,7 +80,7 @@ static bool caller_reg(struct pmf_walk *w, const struct pmf_cfi_rule *rule,
 /* The caller's registers in place of this frame's. */
 static enum pmf_step apply(struct pmf_walk *w, const struct pmf_cfi_row *row)
 {
-	const struct pmf_cfi_env env = {.ctx = w, .reg = get_reg, .read = read_word};
+	const struct pmf_cfi_env env = {.ctx = w, .reg = need_reg, .read = read_word};
 	const struct pmf_arch *arch = w->in->arch;
 	uint64_t regs[PMF_CFI_COLUMNS], known = 0, cfa, sp = w->regs[w->dwarf_sp], pc;
 
@@ -161,8 +172,12 @@ static enum pmf_step step(void *priv, struct pmf_walk *w)
 	/* A trampoline's own address is not behind a call: its function starts there. */
 	if ((!found || fde.signal_frame || w->pc - w->map->bias >= fde.end) && is_sigreturn(w))
 		return step_sigreturn(w);
-	if (!found || !pmf_cfi_row_at(&fde, rva, &row))
+	if (!found)
 		return PMF_STEP_NO_RULE;
+	if (!pmf_cfi_row_at(&fde, rva, &row)) {
+		w->unfit = true;
+		return PMF_STEP_NO_RULE;
+	}
 	if (w->in->arch->reg_ra == PMF_REG_NONE) {
 		w->regs[w->in->arch->dwarf_ra] = w->pc;
 		w->known |= UINT64_C(1) << w->in->arch->dwarf_ra;
@@ -176,4 +191,4 @@ static enum pmf_step step(void *priv, struct pmf_walk *w)
 	return ret;
 }
 
-const struct pmf_unwinder_ops pmf_unwind_cfi = {.step = step};
+const struct pmf_unwinder_ops pmf_unwind_cfi = {.step = step, .has_rules = true};

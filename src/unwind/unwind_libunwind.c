@@ -55,7 +55,7 @@ struct window {
 	const uint8_t *data;
 };
 
-/* A process's address space, in process->unwind_priv. */
+/* A process's address space, in its pmf_unwind_space. */
 struct rules {
 	struct pool *pool;
 	struct space *space;
@@ -366,15 +366,16 @@ static void flush(unw_addr_space_t as)
 
 static struct rules *rules_of(struct lib *l, struct pmf_process *p)
 {
-	struct rules *r = p->unwind_priv;
+	struct pmf_unwind_space *space = pmf_unwind_space_of(p);
+	struct rules *r = space->lib;
 
 	if (!r) {
 		r = pmf_zalloc(sizeof *r);
 		r->pool = l->pool;
 		r->space = take_space(l->pool);
 		r->generation = p->maps_generation - 1;
-		p->unwind_priv = r;
-		p->unwind_free = rules_free;
+		space->lib = r;
+		space->lib_free = rules_free;
 	}
 	if (r->generation != p->maps_generation) {
 		flush(r->space->exact);
