@@ -128,14 +128,6 @@ void pmf_walk_note_miss(struct pmf_walk *w, uint64_t va)
 		w->cut = true;
 }
 
-bool pmf_walk_read(struct pmf_walk *w, uint64_t va, uint64_t *out)
-{
-	if (pmf_walk_try_read(w, va, out))
-		return true;
-	pmf_walk_note_miss(w, va);
-	return false;
-}
-
 void pmf_walk_show_exact(struct pmf_walk *w)
 {
 	struct pmf_unwind_frame *f = &w->out->frames[w->out->n - 1];
@@ -266,13 +258,13 @@ static enum pmf_step step_slowly(struct pmf_unwinder *u, struct pmf_walk *w)
 
 static enum pmf_step step(struct pmf_unwinder *u, struct pmf_walk *w, const struct pmf_pc *pc)
 {
+	enum pmf_step ret;
+
 	if (!pc || w->whole)
 		return step_slowly(u, w);
 	if (pc->rule.kind == PMF_RULE_ROOT)
 		return PMF_STEP_ROOT;
-	if (!pmf_step_rule(w, &pc->rule))
-		return step_slowly(u, w);
-	return w->pc ? PMF_STEP_OK : PMF_STEP_ROOT;
+	return pmf_step_rule(w, &pc->rule, &ret) ? ret : step_slowly(u, w);
 }
 
 static void walk(struct pmf_unwinder *u, struct pmf_walk *w)

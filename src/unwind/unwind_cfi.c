@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-enum { RED_ZONE = 4096 }; /* how far below sp a register may have been popped from */
-
 static bool get_reg(void *ctx, uint64_t reg, uint64_t *out)
 {
 	const struct pmf_walk *w = ctx;
@@ -72,7 +70,7 @@ static bool caller_reg(struct pmf_walk *w, const struct pmf_cfi_rule *rule,
 		return false;
 	}
 	/* Popped already, though the rule does not say so yet. */
-	if (va < sp && sp - va <= RED_ZONE)
+	if (va < sp && sp - va <= PMF_RED_ZONE)
 		return get_reg(w, reg, out);
 	return pmf_walk_read(w, va, out);
 }

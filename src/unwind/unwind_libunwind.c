@@ -28,7 +28,6 @@ enum {
 	NR_REGS = UNW_TDEP_IP + 1,
 	CACHE_ENTRIES = 2048, /* rules per address space, about 200 bytes each */
 	MAX_SIGNAL_RANGES = 16,
-	RED_ZONE = 4096, /* how far below sp a register may have been popped from */
 };
 /* Where the one-entry search table stands: no process has memory there. */
 #define ENTRY_VA (UINT64_C(1) << 63)
@@ -149,7 +148,7 @@ static int access_mem(unw_addr_space_t as, unw_word_t va, unw_word_t *val, int w
 		*val = 0;
 		return 0;
 	}
-	if (va < sp && sp - va <= RED_ZONE)
+	if (va < sp && sp - va <= PMF_RED_ZONE)
 		l->below_sp = true;
 	else if (read_image(l, va, val))
 		return 0;

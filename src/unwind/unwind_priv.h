@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+enum { PMF_RED_ZONE = 4096 }; /* how far below sp a register may have been popped from */
+
 enum pmf_step {
 	PMF_STEP_OK,      /* walk->pc and its registers are the caller's now */
 	PMF_STEP_ROOT,    /* there is no caller */
@@ -36,9 +38,7 @@ struct pmf_walk {
 	bool unfit; /* an FDE covers a frame, but its instructions cannot be run here */
 };
 
-/* A word of the dumped stack; a miss is noted. */
-bool pmf_walk_read(struct pmf_walk *w, uint64_t va, uint64_t *out);
-/* The same in two parts, for a reader that has other memory to look into. */
+/* A word of the dumped stack. The two are apart for a reader that has other memory to look into. */
 static inline bool pmf_walk_try_read(const struct pmf_walk *w, uint64_t va, uint64_t *out)
 {
 	const struct pmf_unwind_in *in = w->in;
@@ -52,6 +52,13 @@ static inline bool pmf_walk_try_read(const struct pmf_walk *w, uint64_t va, uint
 	return true;
 }
 void pmf_walk_note_miss(struct pmf_walk *w, uint64_t va);
+static inline bool pmf_walk_read(struct pmf_walk *w, uint64_t va, uint64_t *out)
+{
+	if (pmf_walk_try_read(w, va, out))
+		return true;
+	pmf_walk_note_miss(w, va);
+	return false;
+}
 /* The address to look the current frame's code up by. */
 static inline uint64_t pmf_walk_lookup_va(const struct pmf_walk *w)
 {
@@ -96,8 +103,9 @@ void pmf_unwind_space_drop(struct pmf_process *p);
 /* The unwinder of one row, whichever suits the architecture. */
 struct pmf_unwinder *pmf_unwinder_with(
 	const struct pmf_unwinder_ops *ops, bool fp_without_rule, const struct pmf_arch *arch);
-/* Make the caller's frame current by @rule. False: nothing was changed, the row must tell. */
-bool pmf_step_rule(struct pmf_walk *w, const struct pmf_rule *rule);
+/* Make the caller's frame current by @rule, *ret says how that went. False: nothing was changed, the
+ * row must tell. */
+bool pmf_step_rule(struct pmf_walk *w, const struct pmf_rule *rule, enum pmf_step *ret);
 /* The current frame is a signal trampoline: it was never called, so its address is not one before
  * where it returns to. */
 void pmf_walk_show_exact(struct pmf_walk *w);
