@@ -133,7 +133,7 @@ struct pmf_stacks {
 };
 
 void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,
-	const struct pmf_arch *arch, enum pmf_unwind_mode mode, bool live);
+	const struct pmf_arch *arch, enum pmf_unwind_mode mode, enum pmf_unwind_by by, bool live);
 void pmf_stacks_release(struct pmf_stacks *s);
 /* A pmf_record_cb, @ctx is the struct pmf_stacks. */
 int pmf_stacks_record(void *ctx, const struct pmf_record *rec);

@@ -12,7 +12,7 @@ enum {
 };
 
 void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,
-	const struct pmf_arch *arch, enum pmf_unwind_mode mode, bool live)
+	const struct pmf_arch *arch, enum pmf_unwind_mode mode, enum pmf_unwind_by by, bool live)
 {
 	memset(s, 0, sizeof *s);
 	s->profile = p;
@@ -21,7 +21,7 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 	s->mode = mode;
 	pmf_process_table_init(&s->table, live);
 	if (mode != PMF_UNWIND_NONE)
-		s->unwinder = pmf_unwinder_new(mode, PMF_UNWIND_BY_AUTO, arch);
+		s->unwinder = pmf_unwinder_new(mode, by, arch);
 	s->symbols = pmf_symbolizer_new();
 	s->truncated_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[truncated stack]");
 	s->broken_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[broken stack]");
