@@ -84,9 +84,8 @@ const struct pmf_pc *pmf_pc_cache_fill(struct pmf_pc_cache *c, const struct pmf_
 
 static inline size_t pmf_pc_slot(uint64_t va, size_t mask)
 {
-	/* Neighbouring addresses go to neighbouring places; far ones must not meet there for
-	 * having the same low bits. */
-	return (size_t)(va ^ va >> 16 ^ va >> 31) & mask;
+	/* 2^64 / golden ratio: what is near, or a power of two apart, goes to different places. */
+	return (size_t)(va * UINT64_C(0x9e3779b97f4a7c15) >> 32) & mask;
 }
 
 /* What is known about @va, or NULL. */
