@@ -97,7 +97,7 @@ static bool take_fp(const struct pmf_cfi_rule *how, uint8_t fp, struct pmf_rule 
 		rule->fp_how = PMF_RULE_FP_AT_CFA;
 		return words(how->n, &rule->fp);
 	case PMF_CFI_AT_EXPR:
-		expr = how->expr;
+		expr = pmf_cfi_rule_expr(how);
 		rule->fp_how = PMF_RULE_FP_AT_FP;
 		return take_breg(&expr, fp, &off) && expr.p == expr.end && words(off, &rule->fp);
 	default:

@@ -74,6 +74,8 @@ bool pmf_step_rule(struct pmf_walk *w, const struct pmf_rule *rule, enum pmf_ste
 	if (cfa < sp || (cfa == sp && (!has_lr || (ra & arch->ip_mask) == w->pc)))
 		return false;
 	take_fp(w, rule, sp, cfa, &fp, &fp_known);
+	if (w->nr_ras < PMF_WALK_HINTS)
+		w->ra_vas[w->nr_ras++] = ra_va;
 	w->pc = ra & arch->ip_mask;
 	w->regs[w->dwarf_sp] = cfa;
 	w->regs[w->dwarf_fp] = fp;

@@ -139,6 +139,19 @@ void pmf_walk_show_exact(struct pmf_walk *w)
 	}
 }
 
+/* A walk waits for memory from frame to frame; what it will read is known well enough to ask for it
+ * all at once. */
+static void prefetch(struct pmf_walk *w, const struct pmf_unwind_in *in)
+{
+	for (size_t i = 0; i < w->nr_ras; i++) {
+		uint64_t off = w->ra_vas[i] - in->regs[in->arch->reg_sp];
+
+		if (off < in->stack_bytes)
+			__builtin_prefetch(in->stack + off);
+	}
+	w->nr_ras = 0;
+}
+
 static void walk_init(struct pmf_unwinder *u, const struct pmf_unwind_in *in,
 	struct pmf_unwind_out *out, bool may_reread, bool whole)
 {
@@ -147,6 +160,7 @@ static void walk_init(struct pmf_unwinder *u, const struct pmf_unwind_in *in,
 
 	w->in = in;
 	w->out = out;
+	prefetch(w, in);
 	for (size_t i = 0; i < u->nr_regs; i++)
 		w->regs[u->dwarf_regs[i]] = in->regs[u->perf_regs[i]];
 	w->known = u->known_regs;

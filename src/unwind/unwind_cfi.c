@@ -50,7 +50,7 @@ static bool caller_reg(struct pmf_walk *w, const struct pmf_cfi_rule *rule,
 {
 	uint64_t sp = w->regs[w->dwarf_sp], va = cfa + (uint64_t)rule->n;
 
-	switch (rule->how) {
+	switch ((enum pmf_cfi_how)rule->how) {
 	case PMF_CFI_SAME:
 		return get_reg(w, reg, out);
 	case PMF_CFI_CFA_PLUS:
@@ -59,11 +59,11 @@ static bool caller_reg(struct pmf_walk *w, const struct pmf_cfi_rule *rule,
 	case PMF_CFI_IN_REG:
 		return need_reg(w, (uint64_t)rule->n, out);
 	case PMF_CFI_EXPR:
-		return pmf_cfi_eval(rule->expr, env, &cfa, out);
+		return pmf_cfi_eval(pmf_cfi_rule_expr(rule), env, &cfa, out);
 	case PMF_CFI_AT_CFA:
 		break;
 	case PMF_CFI_AT_EXPR:
-		if (!pmf_cfi_eval(rule->expr, env, &cfa, &va))
+		if (!pmf_cfi_eval(pmf_cfi_rule_expr(rule), env, &cfa, &va))
 			return false;
 		break;
 	case PMF_CFI_UNDEFINED:

@@ -7,7 +7,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { PMF_RED_ZONE = 4096 }; /* how far below sp a register may have been popped from */
+enum {
+	PMF_RED_ZONE = 4096, /* how far below sp a register may have been popped from */
+	PMF_WALK_HINTS = 128,
+};
 
 enum pmf_step {
 	PMF_STEP_OK,      /* walk->pc and its registers are the caller's now */
@@ -34,6 +37,10 @@ struct pmf_walk {
 	/* Steps by rules lose the registers that rules are not about (partial). Where a row asks
 	 * for one of those (missing), the walk starts again by rows alone (whole). */
 	bool partial, missing, whole;
+	/* Where the return addresses of the last walk stood: the next stack is much the same, and
+	 * its dump is in no cache of this processor yet. */
+	uint64_t ra_vas[PMF_WALK_HINTS];
+	size_t nr_ras;
 	struct pmf_pc_cache *pcs; /* NULL for unwinders that have no use for rules */
 	bool unfit; /* an FDE covers a frame, but its instructions cannot be run here */
 };
