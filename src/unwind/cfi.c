@@ -24,8 +24,12 @@ enum {
 	PE_OMIT = 0xff,
 };
 
-enum { HDR_BYTES = 4, HDR_ENTRY_BYTES = 8, MAX_PROGRAM = 4 * 1024 * 1024 };
-#define MAX_TABLE_SECTION (UINT64_C(1) << 30)
+enum {
+	HDR_BYTES = 4,
+	HDR_ENTRY_BYTES = 8,
+	MAX_PROGRAM = 64 * 1024, /* three times the largest known, of 20 KiB in cc1plus */
+};
+#define MAX_TABLE_SECTION (UINT64_C(1) << 28)
 /* Where converted .debug_frame bytes stand: above every user address, apart for each image. */
 #define DEBUG_RVA(id) ((UINT64_C(1) << 62) + ((uint64_t)((id)&0x3fff) << 48))
 
