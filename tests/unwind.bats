@@ -24,7 +24,7 @@ setup()
 agrees()
 {
 	local numbers
-	numbers=$("$builddir/tests/tools/unwind_compare" -F 4000 -s 16384 -v 5 -- "$@" 2>differ | tail -n 1)
+	numbers=$("${builddir:?}/tests/tools/unwind_compare" -F 4000 -s 16384 -v 5 -- "$@" 2>differ | tail -n 1)
 	echo "$numbers"
 	grep alike differ || true
 	jq -e '.samples >= 2000 and .agree >= 0.999 * .samples and .bare <= 0.01 * .samples' \
@@ -72,6 +72,7 @@ while time.process_time() < 1:
 }
 
 @test "perl" {
+	# shellcheck disable=SC2016 # perl's variables
 	agrees perl -e 'while ((times)[0] < 1) {
 		my @a = sort { $b <=> $a } map { $_ * 7 % 31 } 1 .. 8;
 		join(",", @a) =~ /(\d+),3/;

@@ -15,12 +15,12 @@ enum {
 
 static void list_regs(struct pmf_unwinder *u)
 {
-	for (uint8_t i = 0; i < PMF_ARCH_MAX_REGS; i++) {
+	for (unsigned i = 0; i < PMF_ARCH_MAX_REGS; i++) {
 		uint8_t dwarf = u->arch->perf_to_dwarf[i];
 
 		if (!(u->arch->user_regs >> i & 1) || dwarf >= PMF_ARCH_MAX_REGS)
 			continue;
-		u->perf_regs[u->nr_regs] = i;
+		u->perf_regs[u->nr_regs] = (uint8_t)i;
 		u->dwarf_regs[u->nr_regs++] = dwarf;
 		u->known_regs |= UINT64_C(1) << dwarf;
 	}

@@ -384,7 +384,7 @@ static WL_FRAME void call_jit(void (*code)(void (*callee)(void), uint64_t spins)
 
 static int run_jit(const struct params *p)
 {
-	size_t size = (size_t)(jit_code_end - jit_code);
+	size_t size = (uintptr_t)jit_code_end - (uintptr_t)jit_code;
 	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	void (*code)(void (*callee)(void), uint64_t spins);
 
