@@ -21,6 +21,11 @@ enum { RBX = 3, RBP = 6, RSP = 7, R10 = 10, RIP = 16 };
 #define STACK UINT64_C(0x7ffc00000000)
 #define EH_RVA 0x100000
 
+static const struct pmf_arch *x86(void)
+{
+	return pmf_arch_by_name("x86_64");
+}
+
 /* ---- Programs of call frame information ---- */
 
 struct program {
@@ -49,12 +54,15 @@ static void add_u32(struct pmf_buf *b, uint64_t n)
 	pmf_buf_add(b, &low, sizeof low);
 }
 
-/* .eh_frame with a function of FN_BYTES for each program, from rva FN_BYTES on; right after a call CFA = sp +
- * 8 and the return address is below it, unless the program says otherwise. */
-static struct pmf_cfi *make_cfi(const struct program *programs, size_t n)
+/* .eh_frame with a function of FN_BYTES for each program, from rva FN_BYTES on. Right after a call the
+ * CFA is sp, or sp + 8 with the return address below it, unless the program says otherwise. */
+static struct pmf_cfi *make_cfi(
+	const struct pmf_arch *arch, const struct program *programs, size_t n)
 {
-	static const uint8_t cie[] = {
-		1, 'z', 'R', 0, 1, 0x78, RIP, 1, 0x1b, 0x0c, RSP, 8, 0x80 | RIP, 1};
+	const uint8_t sp = arch->perf_to_dwarf[arch->reg_sp], ra = arch->dwarf_ra;
+	const bool pushes = arch->reg_ra == PMF_REG_NONE;
+	const uint8_t cie[] = {1, 'z', 'R', 0, 1, 0x78, ra, 1, 0x1b, 0x0c, sp, pushes ? 8 : 0,
+		pushes ? 0x80 | ra : 0, pushes ? 1 : 0};
 	struct pmf_cfi *cfi = pmf_zalloc(sizeof *cfi);
 	struct pmf_buf b = PMF_BUF_INIT;
 
@@ -73,7 +81,7 @@ static struct pmf_cfi *make_cfi(const struct program *programs, size_t n)
 		pmf_buf_add(&b, programs[i].bytes, programs[i].len);
 		close_record(&b, from);
 	}
-	cfi->dwarf_ra = RIP;
+	cfi->dwarf_ra = ra;
 	cfi->rules = pmf_zalloc(sizeof *cfi->rules);
 	cfi->eh.rva = EH_RVA;
 	cfi->eh.size = b.len;
@@ -96,8 +104,9 @@ static void free_cfi(void *priv)
 
 static struct pmf_rule rule_of(const struct program *p, uint64_t rva)
 {
-	struct pmf_cfi *cfi = make_cfi(p, 1);
-	struct pmf_rule rule = pmf_rule_at(cfi, pmf_arch_by_name("x86_64"), rva);
+	const struct pmf_arch *arch = x86();
+	struct pmf_cfi *cfi = make_cfi(arch, p, 1);
+	struct pmf_rule rule = pmf_rule_at(cfi, arch, rva);
 
 	free_cfi(cfi);
 	return rule;
@@ -218,6 +227,51 @@ static void same_step(const struct pmf_map *map, const struct pmf_arch *arch, ui
 	if (by_row.known & fp_bit)
 		assert_int_equal(by_rule.regs[by_rule.dwarf_fp], by_row.regs[by_row.dwarf_fp]);
 	assert_int_equal(by_rule.known & ~by_row.known, 0);
+	if (arch->reg_ra != PMF_REG_NONE)
+		assert_int_equal(by_rule.regs[arch->dwarf_ra], by_row.regs[arch->dwarf_ra]);
+}
+
+/* What the images of this process may not have. */
+static void a_made_rule_steps_as_its_row_does(void **state)
+{
+	enum { X29 = 29, X30 = 30, S0 = 8, RA = 1 };
+	static const struct {
+		const char *arch;
+		struct program program;
+	} cases[] = {
+		{"x86_64", PROGRAM(0x0e, 16, 0x80 | RBP, 2)},
+		{"x86_64", PROGRAM(0x0c, RBP, 16, 0x80 | RBP, 2)},
+		{"x86_64", PROGRAM(0x07, RBP)},
+		{"x86_64", PROGRAM(0x0e, 32, 0x80 | RBP, 6)},
+		{"x86_64", PROGRAM(0x0f, 3, 0x76, 0x78, 0x06, 0x10, RBP, 2, 0x76, 0)},
+		{"x86_64", PROGRAM(0x0f, 6, 0x77, 0x18, 0x06, 0x23, 16, 0x96)},
+		{"x86_64", PROGRAM(0x0f, 5, 0x77, 0x18, 0x06, 0x23, 16)},
+		{"x86_64", PROGRAM(0x07, RIP)},
+		{"aarch64", PROGRAM(0)},
+		{"aarch64", PROGRAM(0x0e, 16)},
+		{"aarch64", PROGRAM(0x0e, 32, 0x80 | X29, 4, 0x80 | X30, 3)},
+		{"aarch64", PROGRAM(0x0c, X29, 32, 0x80 | X29, 4, 0x80 | X30, 3)},
+		{"riscv64", PROGRAM(0)},
+		{"riscv64", PROGRAM(0x0e, 32, 0x80 | RA, 1, 0x80 | S0, 2)},
+		{"riscv64", PROGRAM(0x0c, S0, 0, 0x80 | RA, 1, 0x80 | S0, 2)},
+	};
+	uint64_t seed = 9;
+
+	(void)state;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(cases); i++) {
+		const struct pmf_arch *arch = pmf_arch_by_name(cases[i].arch);
+		struct pmf_cfi *cfi = make_cfi(arch, &cases[i].program, 1);
+		struct pmf_image im = {.kind = PMF_IMAGE_FILE, .fd = -1, .unwind_priv = cfi};
+		struct pmf_map map = {
+			.start = CODE, .end = CODE + 0x1000, .image = &im, .bias = CODE};
+		size_t nr = 0;
+
+		for (unsigned k = 0; k < 500; k++)
+			same_step(&map, arch, FN_BYTES + 0x10, &seed, &nr);
+		/* The sixth is no rule, for an operation that does nothing. */
+		assert_true(i == 5 ? nr == 0 : nr > 50);
+		free_cfi(cfi);
+	}
 }
 
 static void a_rule_steps_as_its_row_does(void **state)
@@ -289,7 +343,7 @@ static int teardown(void **state)
 static struct pmf_unwind_out walk(
 	struct pmf_unwinder *u, uint64_t pc, uint64_t rbx, const uint64_t *words, size_t n)
 {
-	const struct pmf_arch *arch = pmf_arch_by_name("x86_64");
+	const struct pmf_arch *arch = x86();
 	struct pmf_unwind_in in = {.arch = arch,
 		.stack = (const uint8_t *)words,
 		.stack_bytes = n * 8,
@@ -306,7 +360,7 @@ static struct pmf_unwind_out walk(
 
 static struct pmf_unwinder *by_cfi(void)
 {
-	return pmf_unwinder_new(PMF_UNWIND_DWARF, PMF_UNWIND_BY_CFI, pmf_arch_by_name("x86_64"));
+	return pmf_unwinder_new(PMF_UNWIND_DWARF, PMF_UNWIND_BY_CFI, x86());
 }
 
 /* Function 0 is a leaf, 1 has a frame of 16 bytes, 2 is the root. */
@@ -336,17 +390,17 @@ static void rules_are_forgotten_when_maps_change(void **state)
 	struct pmf_unwinder *u = by_cfi();
 
 	(void)state;
-	map_code("/made/small", make_cfi(small, 3));
+	map_code("/made/small", make_cfi(x86(), small, 3));
 	check_walk(u, small_stack, PMF_END_ROOT);
 	check_walk(u, large_stack, PMF_END_BROKEN);
 	/* Mapped over, as dlclose(3) and dlopen(3) at the same address look. */
-	map_code("/made/large", make_cfi(large, 3));
+	map_code("/made/large", make_cfi(x86(), large, 3));
 	check_walk(u, large_stack, PMF_END_ROOT);
 	check_walk(u, small_stack, PMF_END_BROKEN);
 	/* Another program in the same process. */
 	pmf_process_apply(&table, &exec);
 	check_walk(u, large_stack, PMF_END_BROKEN);
-	map_code("/made/small", make_cfi(small, 3));
+	map_code("/made/small", make_cfi(x86(), small, 3));
 	check_walk(u, small_stack, PMF_END_ROOT);
 	pmf_unwinder_free(u);
 }
@@ -356,14 +410,14 @@ static void what_is_remembered_stays_until_maps_change(void **state)
 	struct pmf_unwinder *u = by_cfi();
 
 	(void)state;
-	map_code("/made/small", make_cfi(small, 3));
+	map_code("/made/small", make_cfi(x86(), small, 3));
 	check_walk(u, small_stack, PMF_END_ROOT);
 	assert_int_equal(frames[1].user, 0);
 	pmf_unwind_remember(proc, &frames[1], 42);
 	check_walk(u, small_stack, PMF_END_ROOT);
 	assert_int_equal(frames[0].user, 0);
 	assert_int_equal(frames[1].user, 42);
-	map_code("/made/small", make_cfi(small, 3));
+	map_code("/made/small", make_cfi(x86(), small, 3));
 	/* Too late: it was said of the maps before. */
 	pmf_unwind_remember(proc, &frames[1], 43);
 	check_walk(u, small_stack, PMF_END_ROOT);
@@ -383,7 +437,7 @@ static void a_register_that_rules_lose_is_found_by_rows(void **state)
 	struct pmf_unwind_out out;
 
 	(void)state;
-	map_code("/made/rbx", make_cfi(programs, 4));
+	map_code("/made/rbx", make_cfi(x86(), programs, 4));
 	for (int i = 0; i < 2; i++) {
 		out = walk(u, CODE + 0x120, 1, stack, PMF_ARRAY_SIZE(stack));
 		assert_int_equal(out.end, PMF_END_ROOT);
@@ -401,12 +455,12 @@ static void what_cannot_be_run_here_is_left_to_libunwind(void **state)
 			0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0e, 24),
 		PROGRAM(0x07, RIP)};
 	static const uint64_t stack[] = {1, 2, CODE + 0x220, 3};
-	const struct pmf_arch *arch = pmf_arch_by_name("x86_64");
+	const struct pmf_arch *arch = x86();
 	struct pmf_unwinder *u = by_cfi();
 	struct pmf_unwind_out out;
 
 	(void)state;
-	map_code("/made/deep", make_cfi(programs, 2));
+	map_code("/made/deep", make_cfi(x86(), programs, 2));
 	out = walk(u, CODE + 0x120, 0, stack, PMF_ARRAY_SIZE(stack));
 	assert_int_equal(out.end, PMF_END_BROKEN);
 	pmf_unwinder_free(u);
@@ -426,12 +480,12 @@ static void what_cannot_be_run_here_is_left_to_libunwind(void **state)
 
 static void caches_grow_with_what_is_put_in_and_no_further(void **state)
 {
-	const struct pmf_arch *arch = pmf_arch_by_name("x86_64");
+	const struct pmf_arch *arch = x86();
 	struct pmf_pc_cache c = {0};
 	size_t places = 0, nr_found = 0, nr_growths = 0;
 
 	(void)state;
-	map_code("/made/small", make_cfi(small, 3));
+	map_code("/made/small", make_cfi(x86(), small, 3));
 	pmf_pc_cache_sync(&c, proc);
 	/* A process of one sample costs little. */
 	assert_in_range((c.mask + 1) * sizeof *c.entries, 1, 16384);
@@ -461,11 +515,11 @@ static void caches_grow_with_what_is_put_in_and_no_further(void **state)
 
 static void a_stamp_that_wraps_revives_nothing(void **state)
 {
-	const struct pmf_arch *arch = pmf_arch_by_name("x86_64");
+	const struct pmf_arch *arch = x86();
 	struct pmf_pc_cache c = {0};
 
 	(void)state;
-	map_code("/made/small", make_cfi(small, 3));
+	map_code("/made/small", make_cfi(x86(), small, 3));
 	pmf_pc_cache_sync(&c, proc);
 	pmf_pc_cache_fill(&c, proc, &proc->maps[0], arch, CODE + 1);
 	assert_int_equal(c.stamp, 1);
@@ -482,6 +536,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rows_become_rules),
 		cmocka_unit_test(a_rule_steps_as_its_row_does),
+		cmocka_unit_test(a_made_rule_steps_as_its_row_does),
 		cmocka_unit_test_setup_teardown(
 			rules_are_forgotten_when_maps_change, setup, teardown),
 		cmocka_unit_test_setup_teardown(
