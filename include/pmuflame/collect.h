@@ -44,6 +44,7 @@ enum { PMF_STACK_BYTES_MAX = 65528 };
 struct pmf_collect_opts {
 	char *const *argv; /* NULL-terminated */
 	enum pmf_unwind_mode call_graph;
+	enum pmf_unwind_by unwind_by; /* one that pmf_unwinder_can */
 	uint32_t stack_bytes;
 	bool inherit;
 	size_t readers;            /* threads that read the rings; 0: as many as the CPUs need */

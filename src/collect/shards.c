@@ -12,7 +12,8 @@ static void name_in_time(struct pmf_stacks *s)
 	s->table.closing_ctx = s;
 }
 
-void pmf_shards_init(struct pmf_shards *sh, struct pmf_stacks *main, size_t readers)
+void pmf_shards_init(
+	struct pmf_shards *sh, struct pmf_stacks *main, enum pmf_unwind_by by, size_t readers)
 {
 	size_t nr_events = main->list->n;
 
@@ -27,7 +28,7 @@ void pmf_shards_init(struct pmf_shards *sh, struct pmf_stacks *main, size_t read
 		pmf_profile_init(&s->profile, nr_events);
 		for (size_t e = 0; e < nr_events; e++)
 			s->profile.events[e].precise_ip = main->profile->events[e].precise_ip;
-		pmf_stacks_init(&s->stacks, &s->profile, main->list, main->arch, main->mode,
+		pmf_stacks_init(&s->stacks, &s->profile, main->list, main->arch, main->mode, by,
 			main->table.live);
 		name_in_time(&s->stacks);
 		s->stacks.stack_bytes = main->stack_bytes;

@@ -186,8 +186,9 @@ static void measure(struct rings *rs, const struct ring_fixture *f,
 	double walk, all;
 
 	pmf_profile_init(&profile, list->n);
-	pmf_stacks_init(main, &profile, list, pmf_arch_by_name(f->arch), PMF_UNWIND_AUTO, false);
-	pmf_shards_init(&shards, main, readers);
+	pmf_stacks_init(main, &profile, list, pmf_arch_by_name(f->arch), PMF_UNWIND_AUTO,
+		PMF_UNWIND_BY_AUTO, false);
+	pmf_shards_init(&shards, main, PMF_UNWIND_BY_AUTO, readers);
 	walk = drain_ns(rs, &f->layouts, readers, ignore, NULL) / (double)samples;
 	all = drain_ns(rs, &f->layouts, readers, pmf_shards_record, &shards) / (double)samples;
 	pmf_shards_merge(&shards);

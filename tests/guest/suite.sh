@@ -289,7 +289,7 @@ counts_lost_samples()
 
 data_frame_misses()
 {
-	profile -e cycles,dTLB-load-misses -- dataframe --rows 4000 --cols 2000 --passes 2 --row-passes 4
+	profile -e cycles,dTLB-load-misses -- dataframe --rows 4000 --cols 2000 --passes 2 --row-passes 12
 	share cycles sum_by_rows
 	share cycles sum_by_columns
 	within "$(share cycles sum_by_rows)" 8 100
