@@ -20,13 +20,14 @@ setup()
 
 @test "a recorder that may raises its priority, and the command keeps its own" {
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	# shellcheck disable=SC2016 # for the inner shell
 	nice -n 5 "$PMUFLAME" -q -e cpu-clock -o out/ -- sh -c 'nice; cut -d" " -f19 "/proc/$PPID/stat"' >got
 	[ "$(cat got)" = $'5\n-20' ]
 }
 
 @test "hundreds of programs leave no descriptors behind, and have names" {
 	[ -n "${PMF_LONG:-}" ] || skip "PMF_LONG=1 runs it"
-	cp "$builddir/tests/workloads/edge" edge
+	cp "${builddir:?}/tests/workloads/edge" edge
 	cat >many.sh <<-'END'
 		for i in $(seq 800); do
 			ln -f edge "edge$i"
@@ -37,7 +38,7 @@ setup()
 	END
 	profile -F 1999 -e cpu-clock -- sh many.sh
 	within "$(cat fds)" 10 700
-	! grep -q '\[edge[0-9]' out/*.folded
+	run ! grep -q '\[edge[0-9]' out/*.folded
 	[ "$(grep -c '^edge.*;burn_after_exec;' out/*.folded)" -gt 600 ]
 }
 

@@ -4,8 +4,8 @@
 Usage: bench.py [--quick] [--rounds N] [--docs FILE] [WORKLOAD|SECTION]...
 
 Workloads: cpp, cpp-64k (65,528-byte dumps), python, threads, clang, recursion, events (four at
-once); sections: rings (draining and unwinding many rings), forks (what events cost a fork) and soak
-(ten million samples, only when named). Without names: all but soak.
+once); sections: unwind (ns a frame, nothing else), rings (draining and unwinding many rings), forks
+(what events cost a fork) and soak (ten million samples, only when named). Without names: all but soak.
   --rounds N   runs of each (5); what is printed are medians
   --quick      one round, shorter programs: does it work at all?
   --docs FILE  put each table into FILE, between <!-- NAME --> and <!-- end -->
@@ -50,7 +50,7 @@ def workloads(quick):
     pandas = ["/usr/bin/python3", f"{HERE}/bench_pandas.py"]
     clang = ["clang++", "-std=c++17", "-O2", "-c", f"{HERE}/bench_work.cpp", "-o", "/dev/null"]
     return {
-        "cpp": Workload("C++, 45 to 60 frames", [WORK, "cpp", rounds(800000)]),
+        "cpp": Workload("C++, 45 to 60 frames", [WORK, "cpp", rounds(1500000)]),
         "cpp-64k": Workload(
             "the same with dumps of 65,528 bytes", [WORK, "cpp", rounds(400000)], stack_bytes=65528
         ),
@@ -229,6 +229,23 @@ def program(name, *args):
     return done.stdout.rstrip()
 
 
+def unwind(quick):
+    """The walk alone, by each unwinder: thread CPU time per frame."""
+    known, lines = workloads(quick), []
+    for name in ("cpp", "python", "clang"):
+        for by in ("cfi", "libunwind"):
+            argv = ["-F", "4999", "-n", "500" if quick else "5000", "-u", by, "--"]
+            said = program("bench_unwind", *argv, *known[name].command)
+            r = json.loads(said.splitlines()[-1])
+            lines.append(
+                f"| {known[name].title} | {by} | {r['samples']:,} | "
+                f"{r['frames_per_sample']:.0f} | {r['first_ns']:.0f} | {r['cold_ns']:.0f} | "
+                f"{r['warm_ns']:.0f} |"
+            )
+    head = "| program | unwinder | samples | frames a sample | first, ns a frame | cold | warm |\n"
+    return head + "|---|---|---:|---:|---:|---:|---:|\n" + "\n".join(lines)
+
+
 def rings(quick, folder):
     """Real samples of the C++ program, copied into many rings."""
     dump = os.path.join(BUILD, "tests/tools/ringdump")
@@ -292,8 +309,8 @@ def main():
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     known = workloads(args.quick)
-    names = args.names or [*known, "rings", "forks"]
-    unknown = [n for n in names if n not in known and n not in ("rings", "forks", "soak")]
+    names = args.names or [*known, "unwind", "rings", "forks"]
+    unknown = [n for n in names if n not in known and n not in ("unwind", "rings", "forks", "soak")]
     if unknown:
         parser.error(f"unknown name '{unknown[0]}'")
     if not shutil.which("perf"):
@@ -303,6 +320,8 @@ def main():
         if name in known:
             title = known[name].title
             text = measure(known[name], 1 if args.quick else args.rounds)
+        elif name == "unwind":
+            title, text = "the walk alone", unwind(args.quick)
         elif name == "rings":
             title = "many rings"
             with tempfile.TemporaryDirectory() as folder:

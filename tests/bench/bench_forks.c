@@ -60,9 +60,11 @@ static int open_event(uint64_t config, int cpu)
 static size_t open_cpu(int *fds, bool first, size_t events)
 {
 	size_t bytes = (1 + RING_PAGES) * (size_t)sysconf(_SC_PAGESIZE), n = 0;
+	const void *ring; /* stays until the process ends */
 
 	fds[n++] = open_event(PERF_COUNT_SW_DUMMY, !first);
-	if (mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0) == MAP_FAILED)
+	ring = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
+	if (ring == MAP_FAILED)
 		die("cannot map a ring");
 	for (size_t e = 0; e < events; e++, n++) {
 		fds[n] = open_event(PERF_COUNT_SW_PAGE_FAULTS, !first);

@@ -376,8 +376,8 @@ static struct pmf_image *get_alias(unsigned number)
 	char *dots = pmf_zalloc(2 * number + 1), *path, *name = strrchr(copy, '/');
 	struct pmf_image *im;
 
-	for (unsigned i = 0; i < number; i++)
-		memcpy(dots + 2 * i, "./", 2);
+	for (unsigned i = 0; i < 2 * number; i++)
+		dots[i] = i % 2 ? '/' : '.';
 	path = pmf_asprintf("%.*s/%s%s", (int)(name - copy), copy, dots, name + 1);
 	im = get(path, 0);
 	free(path);
