@@ -54,6 +54,8 @@ groff-base      groff
 libxml2-utils   xmllint
 valgrind        valgrind
 linux-perf      perf
+gdb             gdb
+openssl         openssl
 chromium        chromium
 nodejs          node
 npm             npm

@@ -44,6 +44,10 @@ refused()
 	refused 125 "format" -- --format png true
 	refused 125 "stack-bytes" -- --stack-bytes 70000 true
 	refused 125 "call-graph" -- --call-graph lbr true
+	refused 125 "unwinder.*none of" -- --unwinder dwarf true
+	refused 125 "dump none" -- --call-graph none --unwinder cfi true
+	refused 125 "dump none" -- --unwinder fp --call-graph fp true
+	refused 125 "forbids frame pointers" -- --call-graph dwarf --unwinder fp true
 	refused 125 "inherit" -- --inherit maybe true
 	refused 125 "not a time" -- --duration soon true
 	refused 125 "more than 0" -- --duration 0 true

@@ -71,6 +71,8 @@ ask()
 @test "values of options" {
 	ask 'pmuflame --call-graph d'
 	[ "$output" = dwarf ]
+	ask 'pmuflame --unwinder li'
+	[ "$output" = libunwind ]
 	ask 'pmuflame --format svg,f'
 	[ "$output" = svg,folded ]
 	ask 'pmuflame --inherit '

@@ -290,6 +290,29 @@ patch_bytes()
 	within "$(share cpu-clock cost_three)" 60 90
 }
 
+@test "stacks go on through generated code" {
+	profile -e cpu-clock -F 2000 -- edge jit --times 20 --seconds 0.4
+	local folded=out/edge.cpu-clock.folded
+	within "$(folded_share "$folded" '^edge;_start;.*;call_jit;.generated code[^;]*;burn_below_jit;')" 70 100
+	# The code's own samples, few as they are, have the same callers.
+	grep -E 'generated code[^;]*( [0-9]+|_\[k\].*)$' "$folded" | grep -v burn_below_jit >leaves
+	[ "$(grep -c '^edge;_start;.*;call_jit;' leaves)" = "$(wc -l <leaves)" ]
+	within "$(number '.events[0] | 100 * .rooted_stacks / .samples')" 99 100
+}
+
+@test "every unwinder of dumps sees the program, and the ledger names it" {
+	for who in auto cfi libunwind; do
+		[ "$who" != libunwind ] || [ "$(uname -m)" = x86_64 ] || continue
+		profile --unwinder "$who" -e cpu-clock -- deep --seconds 0.3
+		within "$(folded_share out/deep.cpu-clock.folded '^deep;_start;.*;main;.*descend<23>')" 15 100
+	done
+	# Without frame pointers most stacks break; the leaf stays.
+	profile --unwinder fp -e cpu-clock -- deep --seconds 0.3
+	within "$(folded_share out/deep.cpu-clock.folded '^deep;_start;.*;main;.*descend<23>')" 0 5
+	[ "$(number '.events[0].samples > 200')" = true ]
+	grep -q 'unwound by frame pointers alone' out/deep.cpu-clock.svg
+}
+
 @test "every SPEC of one run opens: kernel aliases, raw pmu terms, modifiers" {
 	profile -e 'cpu-clock:u,software/config=0x1/,task-clock@1000000,cs' -- ratio --seconds 0.2
 	[ "$(number '.events | length')" = 4 ]

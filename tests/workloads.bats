@@ -153,6 +153,9 @@ value()
 	run ./edge altstack --times 3 --seconds 0.01
 	[ "$status" -eq 0 ]
 	[ "$output" = "handled 3 signals" ]
+	run ./edge jit --times 3 --seconds 0.01
+	[ "$status" -eq 0 ]
+	[ "$output" = generated ]
 }
 
 @test "wrong arguments are named, with status 2" {

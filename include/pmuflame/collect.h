@@ -43,6 +43,7 @@ enum { PMF_STACK_BYTES_MAX = 65528 };
 struct pmf_collect_opts {
 	char *const *argv; /* NULL-terminated */
 	enum pmf_unwind_mode call_graph;
+	enum pmf_unwind_by unwind_by; /* one that pmf_unwinder_can */
 	uint32_t stack_bytes;
 	bool inherit;
 	uint64_t duration_ns;      /* then SIGTERM, five seconds later SIGKILL; 0: no limit */

@@ -1,9 +1,9 @@
 /* pmuflame/unwind.h - turn one sample's user registers and stack bytes into frames.
  * Layer: unwind (uses base, process). One struct pmf_unwinder per thread.
  *
- * The unwinders (src/unwind/unwind.c chooses): libunwind over our own accessors, our own reading of
- * CFI where libunwind does not know the architecture well, and frame pointers where there is no
- * CFI. */
+ * The unwinders: our own reading of CFI for every architecture, libunwind over our own accessors for
+ * what that does not fit and to compare with, and frame pointers where there is no CFI. How they work
+ * together: docs/unwinding.md. */
 #ifndef PMUFLAME_UNWIND_H
 #define PMUFLAME_UNWIND_H
 
@@ -37,6 +37,7 @@ struct pmf_unwind_frame {
 	uint64_t va;               /* process virtual address; return addresses are moved by -1 */
 	const struct pmf_map *map; /* NULL if outside every mapping; valid until the next record */
 	uint64_t rva;              /* address in map->image (va - bias), or va without a map */
+	uint32_t user; /* what pmf_unwind_remember was told about va, 0 if nothing is known */
 };
 
 struct pmf_unwind_out {
@@ -48,14 +49,31 @@ struct pmf_unwind_out {
 struct pmf_unwinder;
 
 enum pmf_unwind_mode { PMF_UNWIND_AUTO, PMF_UNWIND_DWARF, PMF_UNWIND_FP, PMF_UNWIND_NONE };
+/* Who walks dumped stacks. AUTO: CFI, and libunwind, where there is one for the architecture, for the
+ * samples that CFI does not fit. FP: frame pointers alone. */
+enum pmf_unwind_by {
+	PMF_UNWIND_BY_AUTO,
+	PMF_UNWIND_BY_CFI,
+	PMF_UNWIND_BY_LIBUNWIND,
+	PMF_UNWIND_BY_FP,
+};
 
-struct pmf_unwinder *pmf_unwinder_new(enum pmf_unwind_mode mode, const struct pmf_arch *arch);
+/* Can code of @arch be unwound here that way? */
+bool pmf_unwinder_can(enum pmf_unwind_by by, const struct pmf_arch *arch);
+/* @by must be one that pmf_unwinder_can; it only matters for AUTO and DWARF. */
+struct pmf_unwinder *pmf_unwinder_new(
+	enum pmf_unwind_mode mode, enum pmf_unwind_by by, const struct pmf_arch *arch);
 void pmf_unwinder_free(struct pmf_unwinder *u);
 
 /* Unwind @in into @out: at least the leaf is there. Addresses are process virtual addresses; return
  * addresses are already moved to the call (-1), but not above a signal frame. Frames borrow the
  * maps of @in->process. Takes bounded time whatever the dump and the files say. */
 void pmf_unwind(struct pmf_unwinder *u, const struct pmf_unwind_in *in, struct pmf_unwind_out *out);
+
+/* Let later frames at the address of @f, one of the last walk's, show @user (not 0) until @p's maps
+ * change. It may be forgotten sooner. */
+void pmf_unwind_remember(
+	const struct pmf_process *p, const struct pmf_unwind_frame *f, uint32_t user);
 
 /* Where the function at @rva of @im starts, as its call frame information says: what a stripped
  * file still tells about its functions. False if nothing covers @rva. */

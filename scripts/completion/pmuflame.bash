@@ -43,6 +43,7 @@ _pmuflame_complete_value()
 	-e | --event) _pmuflame_complete_event "$1" ;;
 	-o | --summary) _filedir ;;
 	--call-graph) mapfile -t COMPREPLY < <(compgen -W 'auto dwarf fp none' -- "$cur") ;;
+	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;
 	--inherit) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur") ;;
 	--format) _pmuflame_complete_formats ;;
 	-F | -c | --duration | --stack-bytes) COMPREPLY=() ;;
@@ -72,8 +73,8 @@ _pmuflame_join_words()
 _pmuflame()
 {
 	local cur prev words=() starts=() cword i=1
-	local record_options='--event -F -c -o --duration --call-graph --stack-bytes --inherit
-		--format --strict --summary --no-command -q -v --help --version'
+	local record_options='--event -F -c -o --duration --call-graph --unwinder --stack-bytes
+		--inherit --format --strict --summary --no-command -q -v --help --version'
 	_pmuflame_join_words
 	COMPREPLY=()
 
@@ -97,8 +98,8 @@ _pmuflame()
 			i=$((i + 1))
 			break
 			;;
-		-e | -F | -c | -o | --event | --duration | --call-graph | --stack-bytes | --inherit | \
-			--format | --summary) i=$((i + 2)) ;;
+		-e | -F | -c | -o | --event | --duration | --call-graph | --unwinder | --stack-bytes | \
+			--inherit | --format | --summary) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac

@@ -54,6 +54,7 @@ static const char help[] =
 	"  -c, --count PERIOD          one sample every PERIOD events\n"
 	"      --duration S            end the command after S seconds\n"
 	"      --call-graph MODE       auto, dwarf, fp or none (default auto)\n"
+	"      --unwinder WHO          auto, cfi, libunwind or fp: who walks dumped stacks\n"
 	"      --stack-bytes N         stack copied with each sample, at most 65528\n"
 	"                              (default 32768)\n"
 	"      --inherit yes|no        record the command's children too (default yes)\n"
@@ -76,6 +77,7 @@ static void print_help(FILE *f)
 enum {
 	OPT_DURATION = 256,
 	OPT_CALL_GRAPH,
+	OPT_UNWINDER,
 	OPT_STACK_BYTES,
 	OPT_INHERIT,
 	OPT_STRICT,
@@ -90,6 +92,7 @@ static const struct option long_options[] = {
 	{"count", required_argument, NULL, 'c'},
 	{"duration", required_argument, NULL, OPT_DURATION},
 	{"call-graph", required_argument, NULL, OPT_CALL_GRAPH},
+	{"unwinder", required_argument, NULL, OPT_UNWINDER},
 	{"stack-bytes", required_argument, NULL, OPT_STACK_BYTES},
 	{"inherit", required_argument, NULL, OPT_INHERIT},
 	{"strict", no_argument, NULL, OPT_STRICT},
@@ -130,6 +133,44 @@ static int parse_call_graph(const char *text, enum pmf_unwind_mode *out, struct 
 	}
 	return pmf_err_set(
 		err, PMF_EUSAGE, "--call-graph '%s' is none of auto, dwarf, fp, none", text);
+}
+
+static const char *const unwinder_names[] = {[PMF_UNWIND_BY_AUTO] = "auto",
+	[PMF_UNWIND_BY_CFI] = "cfi",
+	[PMF_UNWIND_BY_LIBUNWIND] = "libunwind",
+	[PMF_UNWIND_BY_FP] = "fp"};
+
+static int parse_unwinder(const char *text, enum pmf_unwind_by *out, struct pmf_err *err)
+{
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(unwinder_names); i++) {
+		if (strcmp(text, unwinder_names[i]) != 0)
+			continue;
+		*out = (enum pmf_unwind_by)i;
+		if (!pmf_unwinder_can(*out, pmf_arch_native()))
+			return pmf_err_set(err, PMF_EUSAGE,
+				"--unwinder %s cannot be relied on for %s code: take auto, cfi or fp",
+				text, pmf_arch_native()->name);
+		return 0;
+	}
+	return pmf_err_set(
+		err, PMF_EUSAGE, "--unwinder '%s' is none of auto, cfi, libunwind, fp", text);
+}
+
+/* An unwinder that was asked for needs dumps to walk, and must be one that the call graph allows. */
+static int check_unwinder(const struct pmf_collect_opts *opts, struct pmf_err *err)
+{
+	if (opts->unwind_by == PMF_UNWIND_BY_AUTO || opts->call_graph == PMF_UNWIND_AUTO)
+		return 0;
+	if (opts->call_graph != PMF_UNWIND_DWARF)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--unwinder %s needs stacks to walk, and --call-graph fp and none dump "
+			"none: leave one of the two out",
+			unwinder_names[opts->unwind_by]);
+	if (opts->unwind_by == PMF_UNWIND_BY_FP)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--call-graph dwarf forbids frame pointers, --unwinder fp uses nothing "
+			"else: leave one of the two out");
+	return 0;
 }
 
 static int parse_stack_bytes(const char *text, uint32_t *out, struct pmf_err *err)
@@ -175,6 +216,8 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 			       : pmf_err_set(err, PMF_EUSAGE, "--duration must be more than 0");
 	case OPT_CALL_GRAPH:
 		return parse_call_graph(optarg, &a->collect.call_graph, err);
+	case OPT_UNWINDER:
+		return parse_unwinder(optarg, &a->collect.unwind_by, err);
 	case OPT_STACK_BYTES:
 		return parse_stack_bytes(optarg, &a->collect.stack_bytes, err);
 	case OPT_INHERIT:
@@ -233,6 +276,9 @@ static int parse_args(struct record_args *a, int argc, char **argv, struct pmf_e
 	if (a->plan.period && a->plan.freq_hz)
 		return pmf_err_set(err, PMF_EUSAGE,
 			"-F and -c exclude each other: a frequency, or a fixed period");
+	ret = check_unwinder(&a->collect, err);
+	if (ret)
+		return ret;
 	if (!a->command[0])
 		return pmf_err_set(err, PMF_EUSAGE,
 			"no command to profile: 'pmuflame [options] COMMAND [ARG...]'");

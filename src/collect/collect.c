@@ -94,6 +94,18 @@ static void note_granted(struct pmf_stacks *s, const struct pmf_source *src)
 	p->ring_bytes = src->facts.ring_bytes;
 }
 
+/* Another unwinder than usual may see other stacks. */
+static void note_unwinder(struct pmf_profile *p, enum pmf_unwind_by by)
+{
+	static const char *const how[] = {[PMF_UNWIND_BY_CFI] = "our own reading of CFI alone",
+		[PMF_UNWIND_BY_LIBUNWIND] = "libunwind",
+		[PMF_UNWIND_BY_FP] = "frame pointers alone"};
+
+	if (by != PMF_UNWIND_BY_AUTO)
+		pmf_profile_note(p, PMF_NOTE_INFO, -1,
+			"user stacks were unwound by %s (--unwinder)", how[by]);
+}
+
 struct run {
 	struct pmf_launch launch;
 	struct pmf_source *src;
@@ -229,7 +241,9 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	pmf_profile_init(p, list->n);
 	pmf_totals_begin(p, list);
 	describe_host(p);
-	pmf_stacks_init(&r->stacks, p, list, pmf_arch_native(), opts->call_graph, true);
+	pmf_stacks_init(
+		&r->stacks, p, list, pmf_arch_native(), opts->call_graph, opts->unwind_by, true);
+	note_unwinder(p, opts->unwind_by);
 	r->stacks.stack_bytes = opts->stack_bytes;
 	r->stacks.inherit = opts->inherit;
 	ret = pmf_launch_start(&r->launch, opts->argv, err);
@@ -260,7 +274,7 @@ int pmf_collect_source(struct pmf_profile *p, struct pmf_source *src,
 
 	pmf_profile_init(p, list->n);
 	pmf_totals_begin(p, list);
-	pmf_stacks_init(s, p, list, arch, call_graph, src->facts.live);
+	pmf_stacks_init(s, p, list, arch, call_graph, PMF_UNWIND_BY_AUTO, src->facts.live);
 	ret = src->ops->drain(src, true, pmf_stacks_record, s);
 	src->ops->stop(src);
 	if (ret == 0)

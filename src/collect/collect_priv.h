@@ -65,6 +65,26 @@ struct pmf_holes {
  * the kernel found missing. For processes that run, not for recordings. */
 void pmf_holes_fill(struct pmf_holes *h, const struct pmf_record *rec, uint64_t sp);
 
+/* ---- last_stacks.c: from frames to a node ---- */
+
+enum { PMF_STACK_MAX_FRAMES = PMF_UNWIND_MAX_FRAMES + 256 };
+
+/* Per thread, what the last call made; a slot is shared by the threads that hash to it. */
+struct pmf_last_stacks {
+	struct pmf_last_stack {
+		uint32_t root;
+		size_t n;
+		uint32_t frames[PMF_STACK_MAX_FRAMES], nodes[PMF_STACK_MAX_FRAMES]; /* outermost
+										     * first */
+	} * threads[16];
+};
+
+void pmf_last_stacks_release(struct pmf_last_stacks *ls);
+/* The node below @root of the @n frames @ids, innermost first, at most PMF_STACK_MAX_FRAMES: what
+ * pmf_profile_node says from frame to frame. @tid makes it fast, nothing else. */
+uint32_t pmf_last_stacks_node(struct pmf_last_stacks *ls, struct pmf_profile *p, uint32_t tid,
+	uint32_t root, const uint32_t *ids, size_t n);
+
 /* ---- stacks.c: records into the profile ---- */
 
 /* What the run knows of a process beside its maps. Hangs on pmf_process.user. */
@@ -89,7 +109,8 @@ struct pmf_stacks {
 	} * image_strings; /* per image id */
 	size_t nr_image_strings, cap_image_strings;
 	struct pmf_unwind_frame frames[PMF_UNWIND_MAX_FRAMES];
-	uint32_t ids[PMF_UNWIND_MAX_FRAMES + 256]; /* frames of one stack, innermost first */
+	uint32_t ids[PMF_STACK_MAX_FRAMES]; /* frames of one stack, innermost first */
+	struct pmf_last_stacks last_stacks;
 	uint32_t truncated_frame, broken_frame;
 	uint32_t *unsampled_frames; /* per event */
 	struct pmf_weights weights;
@@ -112,7 +133,7 @@ struct pmf_stacks {
 };
 
 void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,
-	const struct pmf_arch *arch, enum pmf_unwind_mode mode, bool live);
+	const struct pmf_arch *arch, enum pmf_unwind_mode mode, enum pmf_unwind_by by, bool live);
 void pmf_stacks_release(struct pmf_stacks *s);
 /* A pmf_record_cb, @ctx is the struct pmf_stacks. */
 int pmf_stacks_record(void *ctx, const struct pmf_record *rec);

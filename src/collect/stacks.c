@@ -12,7 +12,7 @@ enum {
 };
 
 void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,
-	const struct pmf_arch *arch, enum pmf_unwind_mode mode, bool live)
+	const struct pmf_arch *arch, enum pmf_unwind_mode mode, enum pmf_unwind_by by, bool live)
 {
 	memset(s, 0, sizeof *s);
 	s->profile = p;
@@ -21,7 +21,7 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 	s->mode = mode;
 	pmf_process_table_init(&s->table, live);
 	if (mode != PMF_UNWIND_NONE)
-		s->unwinder = pmf_unwinder_new(mode, arch);
+		s->unwinder = pmf_unwinder_new(mode, by, arch);
 	s->symbols = pmf_symbolizer_new();
 	s->truncated_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[truncated stack]");
 	s->broken_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[broken stack]");
@@ -40,6 +40,7 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	pmf_process_table_release(&s->table);
 	pmf_unwinder_free(s->unwinder);
 	pmf_weights_release(&s->weights);
+	pmf_last_stacks_release(&s->last_stacks);
 	free(s->image_strings);
 	pmf_index_release(&s->deficit_index);
 	free(s->deficits);
@@ -225,6 +226,19 @@ static size_t leaf_caller(struct pmf_stacks *s, struct pmf_process *proc,
 	return n + 1;
 }
 
+/* The same for a frame of a dump: the unwinder keeps the answer for its address. */
+static uint32_t unwound_frame(
+	struct pmf_stacks *s, const struct pmf_process *proc, const struct pmf_unwind_frame *f)
+{
+	uint32_t id;
+
+	if (f->user)
+		return f->user - 1;
+	id = user_frame(s, f->map, f->va);
+	pmf_unwind_remember(proc, f, id + 1);
+	return id;
+}
+
 /* What the callchain says, innermost first, into s->ids. Contexts: linux/perf_event.h, enum
  * perf_callchain_context. Return addresses are moved into the call. */
 static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
@@ -272,6 +286,7 @@ static bool fix_precise_leaf(struct pmf_stacks *s, struct pmf_process *proc,
 	leaf->va = smp->ip;
 	leaf->map = map;
 	leaf->rva = map ? smp->ip - map->bias : smp->ip;
+	leaf->user = 0;
 	if (!map || !old.map || map->image != old.map->image)
 		return map == old.map;
 	if (!pmf_symbol_find(s->symbols, map->image, leaf->rva, &a) ||
@@ -310,7 +325,7 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		smp->ip != out.frames[0].va && !fix_precise_leaf(s, proc, smp, &out.frames[0]))
 		pe->skewed_stacks++;
 	for (size_t i = 0; i < out.n && n < PMF_ARRAY_SIZE(s->ids) - 1; i++)
-		s->ids[n++] = user_frame(s, out.frames[i].map, out.frames[i].va);
+		s->ids[n++] = unwound_frame(s, proc, &out.frames[i]);
 	if (out.end == PMF_END_ROOT) {
 		pe->rooted_stacks++;
 	} else if (out.end == PMF_END_TRUNCATED) {
@@ -332,8 +347,8 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 	bool dumped = s->unwinder && s->mode != PMF_UNWIND_FP &&
 		      smp->regs_abi != PERF_SAMPLE_REGS_ABI_NONE;
 	size_t n, nr_user = 0;
-	uint32_t node = cost->node;
 	uint64_t weight;
+	uint32_t node;
 
 	pmf_process_refresh(&s->table, proc, rec->time_ns);
 	n = chain_frames(s, proc, smp, !dumped, 0, &nr_user);
@@ -352,8 +367,7 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 					       smp->ip)
 				     : user_frame(s, map, smp->ip);
 	}
-	while (n > 0)
-		node = pmf_profile_node(s->profile, node, s->ids[--n]);
+	node = pmf_last_stacks_node(&s->last_stacks, s->profile, rec->tid, cost->node, s->ids, n);
 	weight = pmf_weights_of(&s->weights, rec);
 	pmf_profile_add(s->profile, rec->event, node, weight, 1);
 	pe->samples++;

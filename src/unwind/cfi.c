@@ -2,6 +2,7 @@
 #include "cfi_priv.h"
 
 #include "pmuflame/mem.h"
+#include "rule_priv.h"
 #include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,12 @@ enum {
 	PE_OMIT = 0xff,
 };
 
-enum { HDR_BYTES = 4, HDR_ENTRY_BYTES = 8, MAX_PROGRAM = 4 * 1024 * 1024 };
-#define MAX_TABLE_SECTION (UINT64_C(1) << 30)
+enum {
+	HDR_BYTES = 4,
+	HDR_ENTRY_BYTES = 8,
+	MAX_PROGRAM = 64 * 1024, /* three times the largest known, of 20 KiB in cc1plus */
+};
+#define MAX_TABLE_SECTION (UINT64_C(1) << 28)
 /* Where converted .debug_frame bytes stand: above every user address, apart for each image. */
 #define DEBUG_RVA(id) ((UINT64_C(1) << 62) + ((uint64_t)((id)&0x3fff) << 48))
 
@@ -293,6 +298,8 @@ static void cfi_free(void *priv)
 	free(cfi->eh.table);
 	free(cfi->debug.table);
 	free(cfi->converted);
+	pmf_image_rules_release(cfi->rules);
+	free(cfi->rules);
 	free(cfi);
 }
 
@@ -304,6 +311,7 @@ static struct pmf_cfi *cfi_new(const struct pmf_image *im, const struct pmf_arch
 	GElf_Ehdr eh;
 
 	cfi->dwarf_ra = arch->dwarf_ra;
+	cfi->rules = pmf_zalloc(sizeof *cfi->rules);
 	if (!im->elf || im->elf32 || im->elf_machine != arch->elf_machine)
 		return cfi;
 	if (im->kind == PMF_IMAGE_FILE && gelf_getehdr(im->elf, &eh))

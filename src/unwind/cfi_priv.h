@@ -37,6 +37,7 @@ struct pmf_cfi {
 	uint8_t *converted; /* owns debug.data */
 	uint64_t entry_rva; /* where the program starts; 0 if the image says nothing */
 	uint8_t dwarf_ra;
+	struct pmf_image_rules *rules; /* what was evaluated already; rule_priv.h */
 };
 
 struct pmf_cfi_fde {
@@ -63,11 +64,19 @@ enum pmf_cfi_how {
 
 enum { PMF_CFI_COLUMNS = 32 }; /* the integer registers of every architecture */
 
+/* Rows are copied a lot, so this is kept small. */
 struct pmf_cfi_rule {
-	enum pmf_cfi_how how;
-	int64_t n;
-	struct pmf_cfi_cursor expr;
+	uint8_t how;         /* enum pmf_cfi_how */
+	uint32_t expr_bytes; /* of PMF_CFI_AT_EXPR and PMF_CFI_EXPR */
+	union {
+		int64_t n;
+		const uint8_t *expr;
+	};
 };
+static inline struct pmf_cfi_cursor pmf_cfi_rule_expr(const struct pmf_cfi_rule *rule)
+{
+	return (struct pmf_cfi_cursor){rule->expr, rule->expr + rule->expr_bytes, false};
+}
 
 struct pmf_cfi_row {
 	struct pmf_cfi_cursor cfa_expr; /* p is NULL: the CFA is cfa_reg + cfa_off */

@@ -19,7 +19,7 @@ struct machine {
 static void set(struct machine *m, uint64_t reg, enum pmf_cfi_how how, int64_t n)
 {
 	if (reg < PMF_CFI_COLUMNS)
-		m->row->regs[reg] = (struct pmf_cfi_rule){.how = how, .n = n};
+		m->row->regs[reg] = (struct pmf_cfi_rule){.how = (uint8_t)how, .n = n};
 }
 
 static struct pmf_cfi_cursor take_block(struct pmf_cfi_cursor *c)
@@ -39,7 +39,9 @@ static void set_expr(struct machine *m, struct pmf_cfi_cursor *c, enum pmf_cfi_h
 	struct pmf_cfi_cursor expr = take_block(c);
 
 	if (reg < PMF_CFI_COLUMNS)
-		m->row->regs[reg] = (struct pmf_cfi_rule){.how = how, .expr = expr};
+		m->row->regs[reg] = (struct pmf_cfi_rule){.how = (uint8_t)how,
+			.expr_bytes = (uint32_t)(expr.end - expr.p), /* MAX_PROGRAM at most */
+			.expr = expr.p};
 }
 
 static bool restore(struct machine *m, uint64_t reg)

@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-enum { RED_ZONE = 4096 }; /* how far below sp a register may have been popped from */
-
 static bool get_reg(void *ctx, uint64_t reg, uint64_t *out)
 {
 	const struct pmf_walk *w = ctx;
@@ -17,6 +15,17 @@ static bool get_reg(void *ctx, uint64_t reg, uint64_t *out)
 		return false;
 	*out = w->regs[reg];
 	return true;
+}
+
+/* The same for a register without which there is no step. */
+static bool need_reg(void *ctx, uint64_t reg, uint64_t *out)
+{
+	struct pmf_walk *w = ctx;
+
+	if (get_reg(w, reg, out))
+		return true;
+	w->missing = w->partial;
+	return false;
 }
 
 static bool read_word(void *ctx, uint64_t va, uint64_t *out)
@@ -29,7 +38,7 @@ static bool find_cfa(struct pmf_walk *w, const struct pmf_cfi_row *row,
 {
 	if (row->cfa_expr.p)
 		return pmf_cfi_eval(row->cfa_expr, env, NULL, cfa);
-	if (!get_reg(w, row->cfa_reg, cfa))
+	if (!need_reg(w, row->cfa_reg, cfa))
 		return false;
 	*cfa += (uint64_t)row->cfa_off;
 	return true;
@@ -41,27 +50,27 @@ static bool caller_reg(struct pmf_walk *w, const struct pmf_cfi_rule *rule,
 {
 	uint64_t sp = w->regs[w->dwarf_sp], va = cfa + (uint64_t)rule->n;
 
-	switch (rule->how) {
+	switch ((enum pmf_cfi_how)rule->how) {
 	case PMF_CFI_SAME:
 		return get_reg(w, reg, out);
 	case PMF_CFI_CFA_PLUS:
 		*out = va;
 		return true;
 	case PMF_CFI_IN_REG:
-		return get_reg(w, (uint64_t)rule->n, out);
+		return need_reg(w, (uint64_t)rule->n, out);
 	case PMF_CFI_EXPR:
-		return pmf_cfi_eval(rule->expr, env, &cfa, out);
+		return pmf_cfi_eval(pmf_cfi_rule_expr(rule), env, &cfa, out);
 	case PMF_CFI_AT_CFA:
 		break;
 	case PMF_CFI_AT_EXPR:
-		if (!pmf_cfi_eval(rule->expr, env, &cfa, &va))
+		if (!pmf_cfi_eval(pmf_cfi_rule_expr(rule), env, &cfa, &va))
 			return false;
 		break;
 	case PMF_CFI_UNDEFINED:
 		return false;
 	}
 	/* Popped already, though the rule does not say so yet. */
-	if (va < sp && sp - va <= RED_ZONE)
+	if (va < sp && sp - va <= PMF_RED_ZONE)
 		return get_reg(w, reg, out);
 	return pmf_walk_read(w, va, out);
 }
@@ -69,7 +78,7 @@ static bool caller_reg(struct pmf_walk *w, const struct pmf_cfi_rule *rule,
 /* The caller's registers in place of this frame's. */
 static enum pmf_step apply(struct pmf_walk *w, const struct pmf_cfi_row *row)
 {
-	const struct pmf_cfi_env env = {.ctx = w, .reg = get_reg, .read = read_word};
+	const struct pmf_cfi_env env = {.ctx = w, .reg = need_reg, .read = read_word};
 	const struct pmf_arch *arch = w->in->arch;
 	uint64_t regs[PMF_CFI_COLUMNS], known = 0, cfa, sp = w->regs[w->dwarf_sp], pc;
 
@@ -161,8 +170,12 @@ static enum pmf_step step(void *priv, struct pmf_walk *w)
 	/* A trampoline's own address is not behind a call: its function starts there. */
 	if ((!found || fde.signal_frame || w->pc - w->map->bias >= fde.end) && is_sigreturn(w))
 		return step_sigreturn(w);
-	if (!found || !pmf_cfi_row_at(&fde, rva, &row))
+	if (!found)
 		return PMF_STEP_NO_RULE;
+	if (!pmf_cfi_row_at(&fde, rva, &row)) {
+		w->unfit = true;
+		return PMF_STEP_NO_RULE;
+	}
 	if (w->in->arch->reg_ra == PMF_REG_NONE) {
 		w->regs[w->in->arch->dwarf_ra] = w->pc;
 		w->known |= UINT64_C(1) << w->in->arch->dwarf_ra;
@@ -176,4 +189,4 @@ static enum pmf_step step(void *priv, struct pmf_walk *w)
 	return ret;
 }
 
-const struct pmf_unwinder_ops pmf_unwind_cfi = {.step = step};
+const struct pmf_unwinder_ops pmf_unwind_cfi = {.step = step, .has_rules = true};

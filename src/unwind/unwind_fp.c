@@ -36,7 +36,8 @@ enum pmf_step pmf_step_fp(struct pmf_walk *w)
 	w->pc = ra;
 	w->regs[w->dwarf_fp] = saved_fp;
 	w->regs[w->dwarf_sp] = fp + (uint64_t)arch->fp_cfa;
-	w->known |= UINT64_C(1) << w->dwarf_fp | UINT64_C(1) << w->dwarf_sp;
+	/* Nothing tells what became of the others. */
+	w->known = UINT64_C(1) << w->dwarf_fp | UINT64_C(1) << w->dwarf_sp;
 	w->exact = false;
 	return PMF_STEP_OK;
 }

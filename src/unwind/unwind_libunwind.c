@@ -28,7 +28,6 @@ enum {
 	NR_REGS = UNW_TDEP_IP + 1,
 	CACHE_ENTRIES = 2048, /* rules per address space, about 200 bytes each */
 	MAX_SIGNAL_RANGES = 16,
-	RED_ZONE = 4096, /* how far below sp a register may have been popped from */
 };
 /* Where the one-entry search table stands: no process has memory there. */
 #define ENTRY_VA (UINT64_C(1) << 63)
@@ -55,7 +54,7 @@ struct window {
 	const uint8_t *data;
 };
 
-/* A process's address space, in process->unwind_priv. */
+/* A process's address space, in its pmf_unwind_space. */
 struct rules {
 	struct pool *pool;
 	struct space *space;
@@ -149,7 +148,7 @@ static int access_mem(unw_addr_space_t as, unw_word_t va, unw_word_t *val, int w
 		*val = 0;
 		return 0;
 	}
-	if (va < sp && sp - va <= RED_ZONE)
+	if (va < sp && sp - va <= PMF_RED_ZONE)
 		l->below_sp = true;
 	else if (read_image(l, va, val))
 		return 0;
@@ -366,15 +365,16 @@ static void flush(unw_addr_space_t as)
 
 static struct rules *rules_of(struct lib *l, struct pmf_process *p)
 {
-	struct rules *r = p->unwind_priv;
+	struct pmf_unwind_space *space = pmf_unwind_space_of(p);
+	struct rules *r = space->lib;
 
 	if (!r) {
 		r = pmf_zalloc(sizeof *r);
 		r->pool = l->pool;
 		r->space = take_space(l->pool);
 		r->generation = p->maps_generation - 1;
-		p->unwind_priv = r;
-		p->unwind_free = rules_free;
+		space->lib = r;
+		space->lib_free = rules_free;
 	}
 	if (r->generation != p->maps_generation) {
 		flush(r->space->exact);

@@ -3,7 +3,14 @@
 #define PMF_UNWIND_PRIV_H
 
 #include "pmuflame/unwind.h"
+#include "rule_priv.h"
 #include <stdbool.h>
+#include <string.h>
+
+enum {
+	PMF_RED_ZONE = 4096, /* how far below sp a register may have been popped from */
+	PMF_WALK_HINTS = 128,
+};
 
 enum pmf_step {
 	PMF_STEP_OK,      /* walk->pc and its registers are the caller's now */
@@ -27,13 +34,38 @@ struct pmf_walk {
 	const struct pmf_map *map; /* of the current pc, NULL if none */
 	bool may_reread;           /* /proc may be asked about code outside every mapping */
 	bool cut;                  /* a read went past a dump that was filled to the brim */
+	/* Steps by rules lose the registers that rules are not about (partial). Where a row asks
+	 * for one of those (missing), the walk starts again by rows alone (whole). */
+	bool partial, missing, whole;
+	/* Where the return addresses of the last walk stood: the next stack is much the same, and
+	 * its dump is in no cache of this processor yet. */
+	uint64_t ra_vas[PMF_WALK_HINTS];
+	size_t nr_ras;
+	struct pmf_pc_cache *pcs; /* NULL for unwinders that have no use for rules */
+	bool unfit; /* an FDE covers a frame, but its instructions cannot be run here */
 };
 
-/* A word of the dumped stack; a miss is noted. */
-bool pmf_walk_read(struct pmf_walk *w, uint64_t va, uint64_t *out);
-/* The same in two parts, for a reader that has other memory to look into. */
-bool pmf_walk_try_read(const struct pmf_walk *w, uint64_t va, uint64_t *out);
+/* A word of the dumped stack. The two are apart for a reader that has other memory to look into. */
+static inline bool pmf_walk_try_read(const struct pmf_walk *w, uint64_t va, uint64_t *out)
+{
+	const struct pmf_unwind_in *in = w->in;
+	uint64_t off = va - in->regs[in->arch->reg_sp];
+	size_t bytes = in->arch->word_bytes;
+
+	if (in->stack_bytes < bytes || off > in->stack_bytes - bytes)
+		return false;
+	*out = 0;
+	memcpy(out, in->stack + off, bytes);
+	return true;
+}
 void pmf_walk_note_miss(struct pmf_walk *w, uint64_t va);
+static inline bool pmf_walk_read(struct pmf_walk *w, uint64_t va, uint64_t *out)
+{
+	if (pmf_walk_try_read(w, va, out))
+		return true;
+	pmf_walk_note_miss(w, va);
+	return false;
+}
 /* The address to look the current frame's code up by. */
 static inline uint64_t pmf_walk_lookup_va(const struct pmf_walk *w)
 {
@@ -46,6 +78,7 @@ struct pmf_unwinder_ops {
 	void (*free_priv)(void *priv);
 	void (*begin)(void *priv, struct pmf_walk *w);
 	enum pmf_step (*step)(void *priv, struct pmf_walk *w);
+	bool has_rules; /* steps are by CFI, so a rule of it does as well */
 };
 extern const struct pmf_unwinder_ops pmf_unwind_libunwind;
 extern const struct pmf_unwinder_ops pmf_unwind_cfi;
@@ -56,12 +89,30 @@ struct pmf_unwinder {
 	bool fp_without_rule;               /* code without a rule is stepped by frame pointer */
 	const struct pmf_arch *arch;
 	void *priv;
+	struct pmf_unwinder *spare; /* walks again what this one is unfit for; may be NULL */
+	uint8_t dwarf_regs[PMF_ARCH_MAX_REGS], perf_regs[PMF_ARCH_MAX_REGS];
+	size_t nr_regs; /* pairs of numbers: the registers that DWARF knows too */
+	uint64_t known_regs;
 	struct pmf_walk walk;
 };
+
+/* What unwinders keep with a process: in process->unwind_priv. */
+struct pmf_unwind_space {
+	struct pmf_pc_cache pcs;
+	void *lib; /* libunwind's */
+	void (*lib_free)(void *lib);
+};
+/* Made if new. */
+struct pmf_unwind_space *pmf_unwind_space_of(struct pmf_process *p);
+/* Forget it all, as if the process were new. */
+void pmf_unwind_space_drop(struct pmf_process *p);
 
 /* The unwinder of one row, whichever suits the architecture. */
 struct pmf_unwinder *pmf_unwinder_with(
 	const struct pmf_unwinder_ops *ops, bool fp_without_rule, const struct pmf_arch *arch);
+/* Make the caller's frame current by @rule, *ret says how that went. False: nothing was changed, the
+ * row must tell. */
+bool pmf_step_rule(struct pmf_walk *w, const struct pmf_rule *rule, enum pmf_step *ret);
 /* The current frame is a signal trampoline: it was never called, so its address is not one before
  * where it returns to. */
 void pmf_walk_show_exact(struct pmf_walk *w);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "collect_priv.h"
 #include "pmuflame/collect.h"
 #include "pmuflame/mem.h"
 #include "ring_fixture.h"
@@ -150,12 +151,60 @@ static void a_recording_is_the_same_twice(void **state)
 	pmf_profile_release(&r->profile);
 }
 
+static void a_stack_has_one_node_however_it_is_found(void **state)
+{
+	enum { NAMES = 4, THREADS = 40, DEPTH = 12 };
+	struct pmf_last_stacks ls = {0};
+	struct pmf_profile p;
+	uint32_t names[NAMES], ids[DEPTH], roots[2];
+	uint64_t seed = 11;
+	size_t nr_shared = 0;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	for (size_t i = 0; i < NAMES; i++)
+		names[i] = pmf_profile_frame_named(
+			&p, PMF_FRAME_NATIVE, (const char *[]){"a", "b", "c", "d"}[i]);
+	for (size_t i = 0; i < 2; i++)
+		roots[i] = pmf_profile_node(&p, 0, names[i]);
+	for (unsigned i = 0; i < 20000; i++) {
+		uint64_t r = pmf_hash_u64(++seed);
+		uint32_t root = roots[r & 1], want = root;
+		size_t n = (r >> 1) % (DEPTH + 1), nodes;
+
+		/* The outermost frames repeat, as they do in programs. */
+		for (size_t k = 0; k < n; k++)
+			ids[n - 1 - k] = names[k < 5 ? r >> 8 & 1 : (r >> (10 + 2 * k)) % NAMES];
+		if (i & 1) {
+			for (size_t k = n; k > 0; k--)
+				want = pmf_profile_node(&p, want, ids[k - 1]);
+			nodes = p.nr_nodes;
+			assert_int_equal(
+				pmf_last_stacks_node(&ls, &p, (r >> 40) % THREADS, root, ids, n),
+				want);
+			assert_int_equal(p.nr_nodes, nodes);
+		} else {
+			want = pmf_last_stacks_node(&ls, &p, (r >> 40) % THREADS, root, ids, n);
+			for (size_t k = 0; k < n; k++) {
+				assert_int_equal(p.nodes[want].frame, ids[k]);
+				want = p.nodes[want].parent;
+			}
+			assert_int_equal(want, root);
+		}
+		nr_shared += n > 5;
+	}
+	assert_true(nr_shared > 1000);
+	pmf_last_stacks_release(&ls);
+	pmf_profile_release(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_sample_has_its_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(samples_stand_under_who_took_them, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_recording_is_the_same_twice, setup, teardown),
+		cmocka_unit_test(a_stack_has_one_node_however_it_is_found),
 	};
 
 	return cmocka_run_group_tests_name("collect", tests, NULL, NULL);

@@ -85,7 +85,7 @@ static int teardown(void **state)
 
 static struct pmf_unwinder *unwinder(enum pmf_unwind_mode mode)
 {
-	return pmf_unwinder_new(mode, pmf_arch_native());
+	return pmf_unwinder_new(mode, PMF_UNWIND_BY_AUTO, pmf_arch_native());
 }
 
 /* By the kernel's hand: sanitizers and valgrind would object to parts of a raw stack. */
@@ -486,7 +486,7 @@ static void every_instruction_is_walked_as_libgcc_does(void **state)
 	if (nr_traps == 0)
 		skip_because("the trap flag does nothing here (valgrind)");
 	u = unwinder(PMF_UNWIND_AUTO);
-	plain = unwinder(PMF_UNWIND_AUTO);
+	plain = pmf_unwinder_new(PMF_UNWIND_AUTO, PMF_UNWIND_BY_LIBUNWIND, pmf_arch_native());
 	for (size_t i = 0; i < nr_shots; i++) {
 		struct pmf_unwind_out out =
 			unwind(u, &shots[i], shots[i].stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
@@ -506,8 +506,7 @@ static void every_instruction_is_walked_as_libgcc_does(void **state)
 
 		differs += !agrees(&shots[i], &out);
 	}
-	self->unwind_free(self->unwind_priv);
-	self->unwind_priv = NULL;
+	pmf_unwind_space_drop(self);
 	for (size_t i = 0; i < nr_shots; i++) {
 		struct pmf_unwind_out out = unwind(
 			plain, &shots[i], shots[i].stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
@@ -846,11 +845,13 @@ static void check_hostile_cfi(const struct pmf_unwinder_ops *ops)
 			bad[at] = (uint8_t)random_u64(&seed);
 		}
 		cfi->eh.data = bad;
+		pmf_image_rules_release(cfi->rules);
 		self->maps_generation++;
 		out = unwind(u, s, s->stack_bytes, MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
 		assert_in_range(out.n, 1, PMF_UNWIND_MAX_FRAMES);
 		whole += out.end == PMF_END_ROOT;
 		cfi->eh.data = good;
+		pmf_image_rules_release(cfi->rules);
 		free(bad);
 	}
 	assert_true(whole < 300);

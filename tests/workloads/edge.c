@@ -316,6 +316,99 @@ static int run_altstack(const struct params *p)
 	return 0;
 }
 
+/* ---- Code that no file holds ---- */
+
+/* void code(void (*callee)(void), uint64_t spins), as a compiler at run time would write it: with a
+ * frame pointer, and nothing to unwind by. It calls back, then spins. */
+extern const char jit_code[], jit_code_end[];
+#if defined(__x86_64__)
+__asm__(".section .rodata\n"
+	"	.globl jit_code, jit_code_end\n"
+	"	.balign 4\n"
+	"jit_code:\n"
+	"	pushq %rbp\n"
+	"	movq %rsp, %rbp\n"
+	"	subq $16, %rsp\n"
+	"	movq %rsi, -8(%rbp)\n"
+	"	call *%rdi\n"
+	"	movq -8(%rbp), %rax\n"
+	"1:	decq %rax\n"
+	"	jnz 1b\n"
+	"	leave\n"
+	"	ret\n"
+	"jit_code_end:\n"
+	".previous\n");
+#elif defined(__aarch64__)
+__asm__(".section .rodata\n"
+	"	.globl jit_code, jit_code_end\n"
+	"	.balign 4\n"
+	"jit_code:\n"
+	"	stp x29, x30, [sp, #-32]!\n"
+	"	mov x29, sp\n"
+	"	str x1, [sp, #16]\n"
+	"	blr x0\n"
+	"	ldr x1, [sp, #16]\n"
+	"1:	subs x1, x1, #1\n"
+	"	b.ne 1b\n"
+	"	ldp x29, x30, [sp], #32\n"
+	"	ret\n"
+	"jit_code_end:\n"
+	".previous\n");
+#elif defined(__riscv)
+__asm__(".section .rodata\n"
+	"	.globl jit_code, jit_code_end\n"
+	"	.balign 4\n"
+	"jit_code:\n"
+	"	addi sp, sp, -32\n"
+	"	sd ra, 24(sp)\n"
+	"	sd s0, 16(sp)\n"
+	"	addi s0, sp, 32\n"
+	"	sd a1, 8(sp)\n"
+	"	jalr a0\n"
+	"	ld a1, 8(sp)\n"
+	"1:	addi a1, a1, -1\n"
+	"	bnez a1, 1b\n"
+	"	ld ra, 24(sp)\n"
+	"	ld s0, 16(sp)\n"
+	"	addi sp, sp, 32\n"
+	"	ret\n"
+	"jit_code_end:\n"
+	".previous\n");
+#endif
+
+static double jit_seconds;
+
+static WL_FRAME void burn_below_jit(void)
+{
+	wl_burn(jit_seconds);
+}
+
+static WL_FRAME void call_jit(void (*code)(void (*callee)(void), uint64_t spins))
+{
+	code(burn_below_jit, 2000000);
+}
+
+static int run_jit(const struct params *p)
+{
+	size_t size = (uintptr_t)jit_code_end - (uintptr_t)jit_code;
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void (*code)(void (*callee)(void), uint64_t spins);
+
+	if (page == MAP_FAILED)
+		die_errno("cannot map a page");
+	memcpy(page, jit_code, size);
+	__builtin___clear_cache(page, (char *)page + size);
+	if (mprotect(page, 4096, PROT_READ | PROT_EXEC) != 0)
+		die_errno("cannot make a page executable");
+	memcpy(&code, &page, sizeof code);
+	jit_seconds = p->seconds / (double)p->times;
+	for (uint64_t i = 0; i < p->times; i++)
+		call_jit(code);
+	munmap(page, 4096);
+	puts("generated");
+	return 0;
+}
+
 static const struct mode modes[] = {
 	{"exec-self", run_exec_self, "burn, exec itself, burn again"},
 	{"exec-end", run_exec_end, "what exec-self becomes"},
@@ -331,6 +424,7 @@ static const struct mode modes[] = {
 	{"waits", run_waits, "sleep and ping-pong over pipes, --times rounds"},
 	{"big-stack", run_big_stack, "burn below a frame of 200 KiB"},
 	{"stack-hole", run_stack_hole, "burn below 16 KiB of stack that nothing touches"},
+	{"jit", run_jit, "burn below code in anonymous memory, --times times"},
 	{"altstack", run_altstack, "burn in --times signal handlers on a stack of their own"},
 };
 

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Write the seeds of the fuzz targets: make_seeds.py FOLDER (tests/fuzz/seeds)."""
+import pathlib
+import struct
+import sys
+
+# number in fuzz_cfi.c's input, DWARF numbers of the return address, sp and fp, ELF machine
+ARCHS = {"x86_64": (0, 16, 7, 6, 62), "arm64": (1, 30, 31, 29, 183), "riscv64": (2, 1, 2, 8, 243)}
+SECTION_RVA = 0x100000
+CODE_BYTES = 0x10000
+
+
+def record(body):
+    body += bytes(-len(body) % 4)
+    return struct.pack("<I", len(body)) + body
+
+
+def breg(reg, off=0):
+    return bytes([0x70 + reg, off & 0x7F])
+
+
+def eh_frame(arch, rva, programs, start=0, signal=False):
+    """One CIE and an FDE of 0x100 bytes of code for each program."""
+    _, ra, sp, _, _ = ARCHS[arch]
+    init = bytes([0x0C, sp, 8, 0x80 | ra, 1] if arch == "x86_64" else [0x0C, sp, 0])
+    letters = b"zRS\0" if signal else b"zR\0"
+    out = record(struct.pack("<IB", 0, 1) + letters + bytes([1, 0x78, ra, 1, 0x1B]) + init)
+    for i, program in enumerate(programs):
+        here = len(out) + 8
+        pcrel = start + i * 0x100 - (rva + here)
+        out += record(struct.pack("<IiI", len(out) + 4, pcrel, 0x100) + b"\0" + program)
+    return out + bytes(4)
+
+
+def debug_frame(arch, programs):
+    _, ra, sp, _, _ = ARCHS[arch]
+    out = record(struct.pack("<IBB", 0xFFFFFFFF, 3, 0) + bytes([1, 0x78, ra, 0x0C, sp, 8]))
+    for i, program in enumerate(programs):
+        out += record(struct.pack("<IQQ", 0, 0x100 + i * 0x100, 0x100) + program)
+    return out
+
+
+def programs(arch):
+    _, ra, sp, fp, _ = ARCHS[arch]
+    frame = bytes([0x41, 0x0E, 16, 0x80 | fp, 2, 0x43, 0x0D, fp, 0x0A, 0x48, 0x0C, sp, 8, 0x0B])
+    aligned = b"\x0f" + bytes([3]) + breg(fp, -8) + b"\x06" + b"\x10" + bytes([fp, 2]) + breg(fp)
+    plt = b"\x0f\x0b" + breg(sp, 8) + breg(16 if arch == "x86_64" else 15) + bytes(
+        [0x3F, 0x1A, 0x3B, 0x2A, 0x33, 0x24, 0x22])
+    odd = bytes([0x0C, 10, 0, 0x07, ra, 0x09, 3, 5, 0x14, 4, 1, 0x2E, 16, 0x2D])
+    nested = bytes([0x0A] * 9 + [0x0B] * 9)
+    far = bytes([0x0E]) + b"\xff" * 9 + b"\x7f" + bytes([0x04]) + b"\xff" * 4 + bytes([0x42, 0x0E, 8])
+    return [frame, aligned, plt, odd, nested, far]
+
+
+def cfi_input(arch, section, debug=False, whole=False):
+    number = ARCHS[arch][0]
+    stack_va = 0x7FFC00000000
+    words = [stack_va] * 64
+    for i in range(40, 64):
+        words[i] = 0x7F0000000110 + (i % 6) * 0x100 if i % 2 else stack_va + 8 * i + 16
+    stack = struct.pack("<64Q", *words)
+    return struct.pack("<BBH", number, debug | whole << 1, len(stack)) + stack + section
+
+
+def elf(arch, eh, hdr, kind=3):
+    """A shared object with one segment, a build id, and both sections of call frame information."""
+    machine = ARCHS[arch][4]
+    names = b"\0.eh_frame\0.eh_frame_hdr\0.shstrtab\0"
+    note = struct.pack("<III", 4, 8, 3) + b"GNU\0" + b"build-id"
+    at, parts, offs = 64 + 2 * 56, b"", []
+    for part in (eh, hdr, names, note):
+        parts += bytes(-len(parts) % 8)
+        offs.append(at + len(parts))
+        parts += part
+    parts += bytes(-len(parts) % 8)
+    shoff = at + len(parts)
+    size = shoff + 4 * 64
+    head = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack(
+        "<HHIQQQIHHHHHH", kind, machine, 1, 0x100, 64, shoff, 0, 64, 56, 2, 64, 4, 3)
+    phdrs = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, size, size, 4096)
+    phdrs += struct.pack("<IIQQQQQQ", 4, 4, offs[3], offs[3], 0, len(note), len(note), 4)
+    sections = bytes(64)
+    for i, (name, part) in enumerate(((1, eh), (11, hdr), (25, names))):
+        addr = offs[i] if i < 2 else 0
+        sections += struct.pack("<IIQQQQIIQQ", name, 1 if i < 2 else 3, 2, addr, offs[i],
+                                len(part), 0, 0, 8, 0)
+    return head + phdrs + parts + sections
+
+
+def hdr_of(eh_rva, hdr_rva, starts_fdes):
+    out = bytes([1, 0x1B, 0x03, 0x3B]) + struct.pack("<iI", eh_rva - hdr_rva - 4, len(starts_fdes))
+    for start, fde in starts_fdes:
+        out += struct.pack("<ii", start - hdr_rva, fde - hdr_rva)
+    return out
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    for target in ("fuzz_cfi", "fuzz_image"):
+        (folder / target).mkdir(parents=True, exist_ok=True)
+    for arch in ARCHS:
+        eh = eh_frame(arch, SECTION_RVA, programs(arch))
+        signal = eh_frame(arch, SECTION_RVA, programs(arch), signal=True)
+        cfi = folder / "fuzz_cfi"
+        (cfi / f"eh_frame-{arch}").write_bytes(cfi_input(arch, eh))
+        (cfi / f"signal-{arch}").write_bytes(cfi_input(arch, signal, whole=True))
+        (cfi / f"debug_frame-{arch}").write_bytes(
+            cfi_input(arch, debug_frame(arch, programs(arch)), debug=True))
+        at = 64 + 2 * 56
+        eh = eh_frame(arch, at, programs(arch)[:2], start=0x100)
+        hdr_rva = at + len(eh) + -len(eh) % 8
+        first = struct.unpack_from("<I", eh)[0] + 4
+        second = first + struct.unpack_from("<I", eh, first)[0] + 4
+        hdr = hdr_of(at, hdr_rva, [(0x100, at + first), (0x200, at + second)])
+        (folder / "fuzz_image" / f"shared-{arch}").write_bytes(elf(arch, eh, hdr))
+        (folder / "fuzz_image" / f"no-table-{arch}").write_bytes(elf(arch, eh, b"\0" * 12, kind=2))
+
+
+main()
