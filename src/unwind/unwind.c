@@ -238,7 +238,7 @@ static enum pmf_step step_without_rule(struct pmf_walk *w, bool fp)
 	if (is_entry_code(w))
 		return PMF_STEP_ROOT;
 	if (w->exact && !jit)
-		ret = pmf_step_leaf(w);
+		ret = pmf_leaf_has_frame(w) ? pmf_step_fp(w) : pmf_step_leaf(w);
 	if (ret == PMF_STEP_FAILED && fp)
 		ret = pmf_step_fp(w);
 	if (ret == PMF_STEP_FAILED && w->exact && jit)

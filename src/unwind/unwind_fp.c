@@ -42,6 +42,16 @@ enum pmf_step pmf_step_fp(struct pmf_walk *w)
 	return PMF_STEP_OK;
 }
 
+bool pmf_leaf_has_frame(struct pmf_walk *w)
+{
+	const struct pmf_arch *arch = w->in->arch;
+	uint64_t fp = reg(w, w->dwarf_fp, 0), saved;
+
+	return arch->reg_ra != PMF_REG_NONE &&
+	       pmf_walk_try_read(w, fp + (uint64_t)arch->fp_saved_ra, &saved) &&
+	       saved == reg(w, arch->dwarf_ra, ~saved);
+}
+
 enum pmf_step pmf_step_leaf(struct pmf_walk *w)
 {
 	const struct pmf_arch *arch = w->in->arch;

@@ -125,5 +125,8 @@ enum pmf_step pmf_step_fp(struct pmf_walk *w);
 /* Make the caller's frame current as right after a call: the return address is in the link register
  * or on top of the stack. */
 enum pmf_step pmf_step_leaf(struct pmf_walk *w);
+/* Has this leaf saved its link register, which still holds the same, in a frame of its own? The
+ * functions of riscv64's vDSO do, and have no CFI. */
+bool pmf_leaf_has_frame(struct pmf_walk *w);
 
 #endif

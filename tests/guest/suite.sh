@@ -1,6 +1,7 @@
 #!/bin/bash
 # What only a hardware PMU can show: run by scripts/pmu-guest in an emulated machine that has one.
-# Usage: suite.sh [NAME...]: the tests of the PMU on this machine, or those named; TAP on stdout.
+# Usage: suite.sh [NAME...]: the tests below for a machine of so many CPUs, or those named; TAP on
+# stdout. scripts/check boots a second time for the others.
 # Pictures and the counts of this boot are left in out-guest-ARCH of the folder that it is called in.
 #
 # What the emulator does and a real PMU does not, and what the tests do about it:
@@ -26,8 +27,8 @@ cpus=$(nproc)
 # shellcheck disable=SC2034 # named by $arch and $cpus
 {
 	arm64_1_tests=(tells_the_truth_about_itself three_to_one adds_up_to_the_count agrees_with_perf
-		reaches_the_root frame_pointers_agree multiplexes_ten_events
-		multiplexes_a_family names_a_group_that_cannot_run names_a_group_that_never_runs
+		reaches_the_root multiplexes_ten_events
+		names_a_group_that_cannot_run names_a_group_that_never_runs
 		names_an_event_that_counts_nothing names_events_that_do_not_open grants_what_it_says
 		counts_throttled_samples counts_lost_samples)
 	arm64_2_tests=(three_to_one adds_up_to_the_count runs_all_the_time multiplexes_ten_events
@@ -80,7 +81,7 @@ adds_up_to_the_count()
 {
 	local cycles instructions i
 	# Long enough that the last, unfinished period is no thousandth.
-	profile --call-graph none -e cycles:u@1000003 -- ratio --rounds 3000
+	profile --call-graph none -e cycles:u@1000003 -- ratio --rounds 2000
 	within "$(event 0 '(.weight + .unsampled) / .counted')" 0.999999 1.000001
 	within "$(event 0 '.weight / .counted')" 0.999 1
 	[ "$cpus" -eq 1 ] || return 0
@@ -132,47 +133,59 @@ reaches_the_root()
 		within "$(event 0 '100 * .rooted_stacks / .samples')" 99 100
 		grep ';wl_burn[; ]' out/deep.*.folded >burnt.folded
 		within "$(folded_share burnt.folded ';main;.*descend<24>')" 99 100
+		# On riscv64 the vDSO has frame pointers and no CFI.
+		if grep -E ';([a-z_]*clock_gettime);\1[; ]' burnt.folded; then return 1; fi
 	done
 	awk '{ sub(/ [0-9]+$/, ""); n = split($0, f, ";"); if (n > d) d = n } END { exit !(d > 55) }' out/deep.*.folded
 	keep out/deep.cycles_u.svg
 }
 
-# inclusive_shares FILE FUNCTION...: what part of the weight each is in, in percent.
+# inclusive_shares FILE FUNCTION...: what part of what was sampled each is in, in percent.
 inclusive_shares()
 {
 	local function
+	grep -vF '[unsampled]' "$1" >sampled
 	for function in "${@:2}"; do
-		folded_share "$1" "[;][^;]*$function"
+		folded_share sampled "[;][^;]*$function"
 	done
 }
 
-# Of a program that keeps frame pointers.
+# Of a program that keeps frame pointers: as the kernel follows them, and as we do.
 frame_pointers_agree()
 {
-	local functions=(main 'descend<1>' 'descend<24>' run_stage wl_burn) way
-	for way in dwarf fp; do
-		profile --call-graph "$way" -e cycles:u@1000003 -- deep-fp --seconds 0.8
-		inclusive_shares out/deep-fp.cycles_u.folded "${functions[@]}" >"$way"
+	local functions=(main 'descend<1>' 'descend<24>' run_stage) way points=8
+	local -A ways=([cfi]='--call-graph dwarf' [fp]='--unwinder fp')
+	# On riscv64 the kernel's walk leaves out the caller of what makes calls itself, any walk that of
+	# the C library's functions, which keep no frame pointers, and no two runs have the same samples.
+	if [ "$arch" = arm64 ]; then
+		ways[kernel]='--call-graph fp' points=2
+		functions+=(wl_burn)
+	fi
+	for way in cfi $(printf '%s\n' "${!ways[@]}" | grep -v cfi); do
+		# shellcheck disable=SC2086 # an option and its argument
+		profile ${ways[$way]} -e cycles:u@1000003 -- deep-fp --seconds 0.8
 		grep -m 3 'descend<24>' out/deep-fp.cycles_u.folded
+		inclusive_shares out/deep-fp.cycles_u.folded "${functions[@]}" >"$way"
+		paste cfi "$way" | tee shares
+		awk -v p="$points" -v n="${#functions[@]}" '$1 < 10 || $1 - $2 > p || $2 - $1 > p { bad = 1 }
+			END { exit bad || NR != n }' shares
 	done
 	# The caller of a leaf that has no frame record: it stands in the link register only.
 	if [ "$arch" = arm64 ]; then
 		profile --call-graph fp -e cycles:u@1000003 -- ratio --rounds 300
 		within "$(folded_share out/ratio.cycles_u.folded ';main;cost_three ')" 60 85
 	fi
-	paste dwarf fp | tee shares
-	awk '$1 < 10 || $1 - $2 > 2 || $2 - $1 > 2 { bad = 1 } END { exit bad || NR != 5 }' shares
 }
 
 # The kernel's own time, which is not counted, differs: what is compared is the count by task time.
 multiplexes_ten_events()
 {
 	local single i p=@1000003
-	profile --call-graph none -e cycles:u$p -- ratio --rounds 4000
+	profile --call-graph none -e cycles:u$p -- ratio --rounds 2500
 	[ "$(event 0 .scale)" = 1 ]
 	single=$(event 0 .counted)
 	profile --call-graph none -e "cycles:u$p,instructions:u$p,r11:u$p,r8:u$p,cycles:u$p,instructions:u$p,r11:u$p,r8:u$p,cycles:u$p,instructions:u$p" \
-		-- ratio --rounds 4000 2>said
+		-- ratio --rounds 2500 2>said
 	for i in 0 1 2 3 4 5 6 7 8 9; do
 		within "$(event "$i" .scale)" 1.39 1.47
 	done

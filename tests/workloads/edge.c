@@ -323,6 +323,8 @@ static int run_altstack(const struct params *p)
 extern const char jit_code[], jit_code_end[];
 #if defined(__x86_64__)
 __asm__(".section .rodata\n"
+	"	.globl jit_code, jit_code_end\n"
+	"	.balign 4\n"
 	"jit_code:\n"
 	"	pushq %rbp\n"
 	"	movq %rsp, %rbp\n"
@@ -338,6 +340,8 @@ __asm__(".section .rodata\n"
 	".previous\n");
 #elif defined(__aarch64__)
 __asm__(".section .rodata\n"
+	"	.globl jit_code, jit_code_end\n"
+	"	.balign 4\n"
 	"jit_code:\n"
 	"	stp x29, x30, [sp, #-32]!\n"
 	"	mov x29, sp\n"
@@ -352,6 +356,8 @@ __asm__(".section .rodata\n"
 	".previous\n");
 #elif defined(__riscv)
 __asm__(".section .rodata\n"
+	"	.globl jit_code, jit_code_end\n"
+	"	.balign 4\n"
 	"jit_code:\n"
 	"	addi sp, sp, -32\n"
 	"	sd ra, 24(sp)\n"
