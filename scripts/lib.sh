@@ -65,6 +65,14 @@ xz-utils        xz
 python3         /usr/bin/python3
 python3-pandas  /usr/lib/python3/dist-packages/pandas/__init__.py
 '
+# What scripts/bench needs beside the programs that make builds.
+# shellcheck disable=SC2034
+bench_packages='
+clang           clang++
+linux-perf      perf
+python3         /usr/bin/python3
+python3-pandas  /usr/lib/python3/dist-packages/pandas/__init__.py
+'
 # What scripts/pmu-guest needs beside the above.
 # shellcheck disable=SC2034
 guest_packages='

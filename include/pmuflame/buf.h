@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct pmf_buf {
 	char *data; /* NUL-terminated once anything was added; NULL before */
@@ -22,6 +23,8 @@ void pmf_buf_clear(struct pmf_buf *b);
 void pmf_buf_add(struct pmf_buf *b, const void *data, size_t len);
 void pmf_buf_addstr(struct pmf_buf *b, const char *s);
 void pmf_buf_addch(struct pmf_buf *b, char c);
+/* Decimal digits; an SVG holds so many numbers that printf(3) would be half its cost. */
+void pmf_buf_addu64(struct pmf_buf *b, uint64_t n);
 void pmf_buf_printf(struct pmf_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void pmf_buf_vprintf(struct pmf_buf *b, const char *fmt, va_list ap);
 /* Append text from outside (names in files, of processes): every control character becomes

@@ -31,7 +31,8 @@ int pmf_plan_events(
 /* ---- One run ---- */
 
 struct pmf_progress {
-	const struct pmf_profile *profile; /* events[e].samples so far */
+	const struct pmf_profile *profile; /* whose events they are */
+	const uint64_t *samples;           /* per event, so far */
 	uint64_t elapsed_ns;
 	uint64_t lost; /* records lost so far, of any kind */
 };
@@ -46,6 +47,7 @@ struct pmf_collect_opts {
 	enum pmf_unwind_by unwind_by; /* one that pmf_unwinder_can */
 	uint32_t stack_bytes;
 	bool inherit;
+	size_t readers;            /* threads that read the rings; 0: as many as the CPUs need */
 	uint64_t duration_ns;      /* then SIGTERM, five seconds later SIGKILL; 0: no limit */
 	pmf_progress_cb *progress; /* about five times a second; may be NULL */
 	void *ctx;
@@ -54,7 +56,9 @@ struct pmf_collect_opts {
 struct pmf_collect_result {
 	int wait_status;    /* of waitpid(2) */
 	int exec_errno;     /* not 0: the command did not start, and there is no profile */
+	size_t readers;     /* threads that read the rings */
 	bool duration_over; /* the command was ended by duration_ns */
+	uint64_t end_ns;    /* CLOCK_MONOTONIC when the command was seen to have exited */
 };
 
 /* Run the command, record until it has exited, name the frames, complete the ledger. @p is

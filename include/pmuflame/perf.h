@@ -64,6 +64,7 @@ struct pmf_perf_opts {
 	uint32_t stack_bytes; /* dump size, multiple of 8, at most 65,528 */
 	bool callchain_kernel;
 	bool callchain_user; /* let the kernel walk user frame pointers */
+	size_t readers;      /* threads that drain, at most one a CPU; 0 is 1 */
 	size_t ring_bytes;   /* wanted per CPU; halved until it fits */
 };
 
@@ -87,13 +88,16 @@ size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s); /* granted, per CP
 bool pmf_perf_has_format_lost(const struct pmf_perf_session *s);
 /* Does each inherited task tell with a READ record what it counted? */
 bool pmf_perf_has_task_totals(const struct pmf_perf_session *s);
+/* Over all CPUs, sideband included: what the kernel copies for each task that starts. */
+size_t pmf_perf_inherited_events(const struct pmf_perf_session *s);
+size_t pmf_perf_readers(const struct pmf_perf_session *s);
 
 /* Wait until a ring has data worth reading, @extra_fd (or -1) is readable, or @timeout_ms is over.
  * Returns 1 if @extra_fd is readable, else 0, or a negative status. */
 int pmf_perf_wait(struct pmf_perf_session *s, int extra_fd, int timeout_ms, struct pmf_err *err);
 
 /* Deliver what the rings hold in time order; @final: everything, else only what no ring can still
- * write something older than. */
+ * write something older than. With several readers @cb runs in all of them, see pmf_readers_drain. */
 int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, void *ctx);
 
 /* Stop counting, descendants included. */

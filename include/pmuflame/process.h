@@ -24,7 +24,9 @@ enum pmf_image_kind {
 };
 
 /* A file that processes map, identified by path, inode and build id; shared by every process and
- * kept until the table is released, so that an id stays valid in the profile. */
+ * kept until the table is released, so that an id stays valid in the profile. Only its descriptor and
+ * what hangs on it may go when nothing maps it (pmf_process_table_reap); pmf_image_get opens it again.
+ */
 struct pmf_image {
 	uint32_t id;
 	enum pmf_image_kind kind;
@@ -43,6 +45,8 @@ struct pmf_image {
 	uint16_t elf_machine;
 	bool elf32;
 	char why[200];
+	bool closed;       /* it was open once */
+	uint64_t last_get; /* number of the last pmf_image_get that asked for it */
 	/* PT_LOAD segments that are executable or readable: file offset ↔ address in the image. */
 	struct pmf_segment *segments;
 	size_t nr_segments;
@@ -95,9 +99,15 @@ struct pmf_process_table {
 	size_t nr_images, cap_images;
 	struct pmf_index image_index;
 	struct pmf_strtab strings;
-	bool live; /* /proc may be asked about these pids */
+	bool live;        /* /proc may be asked about these pids */
+	size_t nr_opened; /* images, since the last look for those that can be closed */
+	uint64_t nr_gets;
+	/* Called before images are closed: the last chance to name their frames. */
+	void (*images_closing)(void *ctx, struct pmf_image *const *images, size_t n);
+	void *closing_ctx;
 	/* What went wrong, for the ledger. */
 	uint64_t maps_reread, images_replaced, images_unreadable;
+	uint64_t tasks_started; /* processes and threads */
 };
 
 /* @live: the pids are of this machine, now, so /proc may be read. */
@@ -128,8 +138,11 @@ int pmf_process_reread(struct pmf_process_table *t, struct pmf_process *p, struc
  * it. */
 uint64_t pmf_process_stack_end(pid_t pid, uint64_t sp);
 
+enum { PMF_IMAGES_OPEN = 512 };
+
 /* Forget exited processes (those that nobody holds a reference to). Call when no record that could
- * name them is pending. */
+ * name them is pending. With more than PMF_IMAGES_OPEN images open, close those that nothing maps and
+ * that were not asked for lately, down to half as many. */
 void pmf_process_table_reap(struct pmf_process_table *t);
 
 /* The image with this identity, made and opened if new. @pid: whose mapping it is, for
@@ -138,6 +151,8 @@ void pmf_process_table_reap(struct pmf_process_table *t);
 struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, uint64_t dev,
 	uint64_t ino, const uint8_t *build_id, size_t build_id_len, pid_t pid, uint64_t start,
 	uint64_t end);
+/* @t's image of the same file as @im, an image of another table; NULL if there is none. Opens nothing. */
+struct pmf_image *pmf_image_like(const struct pmf_process_table *t, const struct pmf_image *im);
 /* The one image of the kernel. */
 struct pmf_image *pmf_image_kernel(struct pmf_process_table *t);
 struct pmf_image *pmf_image_by_id(const struct pmf_process_table *t, uint32_t id);

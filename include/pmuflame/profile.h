@@ -139,6 +139,12 @@ uint32_t pmf_profile_node(struct pmf_profile *p, uint32_t parent, uint32_t frame
 void pmf_profile_add(
 	struct pmf_profile *p, size_t event, uint32_t node, uint64_t weight, uint64_t samples);
 
+/* Add all of @from, a profile of the same events whose frames have no inlined callees yet, to @p: frames,
+ * stacks, columns and what samples add to the events. @images[i] is @p's number of @from's image i. Returns @p's node
+ * for each of @from's; free(3) it. */
+uint32_t *pmf_profile_absorb(
+	struct pmf_profile *p, const struct pmf_profile *from, const uint32_t *images);
+
 /* How many samples of equal weight would know a share as well as @ev's do (Kish's effective sample
  * size: weight² / weight_sq); its samples where the squares are not known. */
 double pmf_profile_effective_samples(const struct pmf_profile_event *ev);

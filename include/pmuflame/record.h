@@ -64,7 +64,8 @@ struct pmf_record {
 	/* From the record, or from its sample_id trailer; 0 where the layout has no such field. */
 	uint64_t id, time_ns;
 	uint32_t pid, tid, cpu;
-	uint32_t event; /* of the layout; PMF_NO_EVENT for sideband */
+	uint32_t event;  /* of the layout; PMF_NO_EVENT for sideband */
+	uint32_t reader; /* which of struct pmf_readers delivers it; 0 where there is but one */
 	union {
 		struct pmf_sample sample;
 		struct {
@@ -116,7 +117,10 @@ struct pmf_ring {
 	const uint8_t *data;
 	size_t size;         /* power of two */
 	uint64_t head, tail; /* head: bytes that may be read; tail: consumed so far (both grow) */
-	uint8_t *wrap;       /* room for one record that wraps, 64 KiB; owned by the merge */
+	uint8_t *
+		wrap; /* room for one record that wraps, 64 KiB; owned by the merge, made when needed */
+	/* Copies of another reader's records: what is wrong with them is counted there. */
+	bool copied;
 };
 
 struct pmf_merge {
@@ -126,6 +130,7 @@ struct pmf_merge {
 	size_t nr_heap;
 	const struct pmf_layouts *layouts; /* borrowed */
 	uint64_t last_ns;                  /* time of the newest record delivered */
+	uint32_t reader;                   /* for every record's reader */
 	/* Records older than one already delivered. An NMI inside the kernel's own writing makes a
 	 * few; records without a time are none of them and go out at once. */
 	uint64_t out_of_order;
@@ -143,8 +148,36 @@ void pmf_merge_release(struct pmf_merge *m);
 /* Deliver all records older than @until_ns (UINT64_MAX: all there are) in time order. @cb must be
  * done with a record when it returns; its bytes are given back to the kernel (tail moves on) after
  * that. A negative return of @cb stops and is returned; that record counts as delivered. The caller
- * sets every ring's head before the call, and not during it. Does not allocate. */
+ * sets every ring's head before the call, and not during it. Allocates only at a ring's first record
+ * that wraps. */
 typedef int pmf_record_cb(void *ctx, const struct pmf_record *rec);
 int pmf_merge_drain(struct pmf_merge *m, uint64_t until_ns, pmf_record_cb *cb, void *ctx);
+
+/* ---- Many rings: several readers, each with rings of its own, and one timeline ----
+ *
+ * One thread can unwind the samples of some thirty busy CPUs. Beyond that the rings are dealt out to
+ * readers, threads that share nothing: each gets the samples of its own rings, and of all rings what
+ * changes processes and address spaces (MMAP, MMAP2, COMM, FORK, EXIT) or says that such a record was
+ * lost, all in time order. So each can keep a process timeline of its own, and unwind without a
+ * lock. docs/adr/0005 has the reasons. */
+
+struct pmf_readers;
+
+/* As pmf_merge_init, for @nr readers (at least 1, at most one a ring), of which the calling thread is
+ * the first. */
+int pmf_readers_new(struct pmf_readers **out, const struct pmf_layouts *layouts,
+	struct pmf_ring **rings, size_t n, size_t nr, struct pmf_err *err);
+void pmf_readers_free(struct pmf_readers *r);
+size_t pmf_readers_count(const struct pmf_readers *r);
+/* Which reader ring @ring belongs to: neighbours to the same one. */
+size_t pmf_readers_of(const struct pmf_readers *r, size_t ring);
+
+/* As pmf_merge_drain. @cb runs in all readers at once, and rec->reader says in which; it has returned
+ * for the last time when this returns. Negative if any of them did. */
+int pmf_readers_drain(struct pmf_readers *r, uint64_t until_ns, pmf_record_cb *cb, void *ctx);
+
+/* Sums over the readers, as in struct pmf_merge. */
+uint64_t pmf_readers_out_of_order(const struct pmf_readers *r);
+uint64_t pmf_readers_malformed(const struct pmf_readers *r);
 
 #endif

@@ -17,7 +17,8 @@ struct pmf_source_ops {
 	 * readable, else 0, or a negative status. */
 	int (*wait)(struct pmf_source *src, int extra_fd, int timeout_ms, struct pmf_err *err);
 	/* Deliver records in time order; @final: all that are left. A negative return of @cb
-	 * stops. */
+	 * stops. With facts.readers > 1 @cb runs in as many threads at once, rec->reader says in
+	 * which, and each sees the whole timeline but only its own samples (pmf_readers_drain). */
 	int (*drain)(struct pmf_source *src, bool final, pmf_record_cb *cb, void *ctx);
 	/* End counting; totals are asked for after it. */
 	void (*stop)(struct pmf_source *src);
@@ -29,11 +30,13 @@ struct pmf_source_ops {
 
 /* What a source knows beside its records. */
 struct pmf_source_facts {
-	bool live;              /* pids are of this machine, now */
-	bool lost_per_event;    /* totals.lost is filled in */
-	bool task_totals;       /* READ records tell what each task counted */
-	size_t ring_bytes;      /* per CPU, 0 if it does not apply */
-	uint64_t lost_sideband; /* valid after stop */
+	bool live;               /* pids are of this machine, now */
+	bool lost_per_event;     /* totals.lost is filled in */
+	bool task_totals;        /* READ records tell what each task counted */
+	size_t ring_bytes;       /* per CPU, 0 if it does not apply */
+	size_t readers;          /* at least 1 */
+	size_t inherited_events; /* that every task started got a copy of; 0: none, or not known */
+	uint64_t lost_sideband;  /* valid after stop */
 	uint64_t out_of_order, malformed;
 };
 
@@ -50,5 +53,8 @@ const struct pmf_perf_granted *pmf_source_live_granted(const struct pmf_source *
 /* Ring bytes that were kept in memory: @n streams, laid out by @layouts; both are borrowed. */
 int pmf_source_replay(struct pmf_source **out, const struct pmf_layouts *layouts,
 	struct pmf_ring **rings, size_t n, struct pmf_err *err);
+/* The same, read by up to @readers threads. */
+int pmf_source_replay_by(struct pmf_source **out, const struct pmf_layouts *layouts,
+	struct pmf_ring **rings, size_t n, size_t readers, struct pmf_err *err);
 
 #endif

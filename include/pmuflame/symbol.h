@@ -30,6 +30,9 @@ void pmf_symbolizer_free(struct pmf_symbolizer *s);
 bool pmf_symbol_find(
 	struct pmf_symbolizer *s, const struct pmf_image *im, uint64_t rva, struct pmf_symbol *out);
 
+/* Forget what was read of @im: it is about to be closed. Names that were given for it are void. */
+void pmf_symbolizer_forget(struct pmf_symbolizer *s, const struct pmf_image *im);
+
 /* Whether /proc/kallsyms shows addresses: 0, or a status with the reason and the remedy
  * (kernel.kptr_restrict, proc(5)). */
 int pmf_symbol_kernel_status(struct pmf_symbolizer *s, struct pmf_err *err);

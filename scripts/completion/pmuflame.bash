@@ -74,7 +74,7 @@ _pmuflame()
 {
 	local cur prev words=() starts=() cword i=1
 	local record_options='--event -F -c -o --duration --call-graph --unwinder --stack-bytes
-		--inherit --format --strict --summary --no-command -q -v --help --version'
+		--inherit --format --readers --strict --summary --no-command -q -v --help --version'
 	_pmuflame_join_words
 	COMPREPLY=()
 
@@ -99,7 +99,7 @@ _pmuflame()
 			break
 			;;
 		-e | -F | -c | -o | --event | --duration | --call-graph | --unwinder | --stack-bytes | \
-			--inherit | --format | --summary) i=$((i + 2)) ;;
+			--inherit | --format | --readers | --summary) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac

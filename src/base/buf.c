@@ -8,7 +8,8 @@
 
 static void reserve(struct pmf_buf *b, size_t extra)
 {
-	b->data = pmf_grow(b->data, &b->cap, b->len + extra + 1, 1);
+	if (b->len + extra >= b->cap)
+		b->data = pmf_grow(b->data, &b->cap, b->len + extra + 1, 1);
 }
 
 void pmf_buf_release(struct pmf_buf *b)
@@ -55,6 +56,17 @@ void pmf_buf_addclean(struct pmf_buf *b, const char *s, char instead)
 		s += c1;
 	}
 	b->data[b->len] = '\0';
+}
+
+void pmf_buf_addu64(struct pmf_buf *b, uint64_t n)
+{
+	char digits[20]; /* of UINT64_MAX */
+	size_t at = sizeof digits;
+
+	do
+		digits[--at] = (char)('0' + n % 10);
+	while (n /= 10);
+	pmf_buf_add(b, digits + at, sizeof digits - at);
 }
 
 void pmf_buf_vprintf(struct pmf_buf *b, const char *fmt, va_list ap)

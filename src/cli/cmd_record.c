@@ -24,6 +24,7 @@
 enum {
 	STACK_BYTES_DEFAULT = 32768,
 	STACK_BYTES_MIN = 8,
+	READERS_MAX = 256,
 };
 
 struct record_args {
@@ -58,6 +59,7 @@ static const char help[] =
 	"      --stack-bytes N         stack copied with each sample, at most 65528\n"
 	"                              (default 32768)\n"
 	"      --inherit yes|no        record the command's children too (default yes)\n"
+	"      --readers auto|N        threads that read the rings (default auto)\n"
 	"      --strict                no cpu-clock for cycles, no dropped presets\n\n"
 	"what to write:\n"
 	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
@@ -80,6 +82,7 @@ enum {
 	OPT_UNWINDER,
 	OPT_STACK_BYTES,
 	OPT_INHERIT,
+	OPT_READERS,
 	OPT_STRICT,
 	OPT_FORMAT,
 	OPT_SUMMARY,
@@ -95,6 +98,7 @@ static const struct option long_options[] = {
 	{"unwinder", required_argument, NULL, OPT_UNWINDER},
 	{"stack-bytes", required_argument, NULL, OPT_STACK_BYTES},
 	{"inherit", required_argument, NULL, OPT_INHERIT},
+	{"readers", required_argument, NULL, OPT_READERS},
 	{"strict", no_argument, NULL, OPT_STRICT},
 	{"output", required_argument, NULL, 'o'},
 	{"format", required_argument, NULL, OPT_FORMAT},
@@ -188,6 +192,22 @@ static int parse_stack_bytes(const char *text, uint32_t *out, struct pmf_err *er
 	return 0;
 }
 
+static int parse_readers(const char *text, size_t *out, struct pmf_err *err)
+{
+	uint64_t n = 0;
+	int ret = 0;
+
+	if (strcmp(text, "auto") != 0) {
+		ret = pmf_parse_u64(text, strlen(text), &n, "--readers", err);
+		if (ret == 0 && (n < 1 || n > READERS_MAX))
+			ret = pmf_err_set(err, PMF_EUSAGE,
+				"--readers %" PRIu64 " is neither auto nor 1 to %d", n,
+				READERS_MAX);
+	}
+	*out = (size_t)n;
+	return ret;
+}
+
 static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 {
 	switch (opt) {
@@ -226,6 +246,8 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 			return pmf_err_set(
 				err, PMF_EUSAGE, "--inherit '%s' is neither yes nor no", optarg);
 		return 0;
+	case OPT_READERS:
+		return parse_readers(optarg, &a->collect.readers, err);
 	case OPT_STRICT:
 		a->plan.strict = true;
 		return 0;
@@ -306,7 +328,7 @@ static void show_progress(void *ctx, const struct pmf_progress *g)
 	pmf_buf_printf(&line, "%.1f s", (double)g->elapsed_ns / 1e9);
 	for (size_t e = 0; e < g->profile->nr_events; e++)
 		pmf_buf_printf(&line, "  %s %s", g->profile->events[e].label,
-			pmf_format_count(n, g->profile->events[e].samples));
+			pmf_format_count(n, g->samples[e]));
 	pmf_buf_printf(&line, "  lost %s", pmf_format_count(n, g->lost));
 	fprintf(stderr, CLEAR_LINE "%.*s", room, pmf_buf_str(&line));
 	*shown = true;
@@ -364,7 +386,7 @@ static int finish(struct record_args *a, struct pmf_profile *p,
 	ret = pmf_output_write(&tree, &a->output, &written, err);
 	if (a->summary_path)
 		ret2 = pmf_output_summary_json(
-			&tree, &written, a->summary_path, exit_status(res), ret ? NULL : err);
+			&tree, &written, a->summary_path, exit_status(res), res, ret ? NULL : err);
 	if (!a->quiet)
 		pmf_output_summary_text(&tree, &written, exit_status(res));
 	pmf_output_list_release(&written);

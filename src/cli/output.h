@@ -2,6 +2,7 @@
 #ifndef PMF_OUTPUT_H
 #define PMF_OUTPUT_H
 
+#include "pmuflame/collect.h"
 #include "pmuflame/err.h"
 #include "pmuflame/event.h"
 #include "pmuflame/profile.h"
@@ -49,7 +50,7 @@ void pmf_output_summary_text(
 	const struct pmf_tree *t, const struct pmf_output_list *written, int status);
 /* The run's numbers as JSON; the fields are described in man/pmuflame.1, SUMMARY. */
 int pmf_output_summary_json(const struct pmf_tree *t, const struct pmf_output_list *written,
-	const char *path, int status, struct pmf_err *err);
+	const char *path, int status, const struct pmf_collect_result *res, struct pmf_err *err);
 
 /* The command as a shell would read it, the home folder as ~. free(3) it. */
 char *pmf_output_quote_command(char *const *argv);

@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
 
 enum { TOP = 5 };
 
@@ -193,8 +196,57 @@ static json_t *event_json(const struct pmf_tree *t, size_t e)
 	return o;
 }
 
-static json_t *summary_json(
-	const struct pmf_tree *t, const struct pmf_output_list *written, int status)
+static json_int_t bytes_of(const struct pmf_output_list *written)
+{
+	json_int_t bytes = 0;
+	struct stat st;
+
+	for (size_t i = 0; i < written->n; i++)
+		if (stat(written->paths[i], &st) == 0)
+			bytes += (json_int_t)st.st_size;
+	return bytes;
+}
+
+/* The most memory that this process had at once. Not getrusage(2)'s, which is inherited from who
+ * executed us where that was larger. */
+static json_int_t peak_rss_bytes(void)
+{
+	struct pmf_buf text = PMF_BUF_INIT;
+	const char *line = NULL;
+	unsigned long long kib = 0;
+
+	if (pmf_file_read("/proc/self/status", 1 << 16, &text, NULL) == 0)
+		line = strstr(pmf_buf_str(&text), "\nVmHWM:");
+	if (line)
+		kib = strtoull(line + strlen("\nVmHWM:"), NULL, 10);
+	pmf_buf_release(&text);
+	return (json_int_t)(kib * 1024);
+}
+
+/* What the recording cost: all of this process until now. */
+static json_t *recorder_json(
+	const struct pmf_output_list *written, const struct pmf_collect_result *res)
+{
+	json_t *o = json_object();
+	struct rusage ru = {0};
+	struct timespec now;
+
+	getrusage(RUSAGE_SELF, &ru);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	json_object_set_new(o, "cpu_seconds",
+		json_real((double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+			  (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6));
+	json_object_set_new(o, "write_seconds",
+		json_real((double)now.tv_sec + (double)now.tv_nsec / 1e9 -
+			  (double)res->end_ns / 1e9));
+	json_object_set_new(o, "peak_rss_bytes", json_integer(peak_rss_bytes()));
+	json_object_set_new(o, "readers", json_integer((json_int_t)res->readers));
+	json_object_set_new(o, "written_bytes", json_integer(bytes_of(written)));
+	return o;
+}
+
+static json_t *summary_json(const struct pmf_tree *t, const struct pmf_output_list *written,
+	int status, const struct pmf_collect_result *res)
 {
 	const struct pmf_profile *p = t->profile;
 	json_t *root = json_object(), *events = json_array(), *notes = json_array();
@@ -225,6 +277,7 @@ static json_t *summary_json(
 	json_object_set_new(root, "duration_ns", json_integer((json_int_t)p->duration_ns));
 	json_object_set_new(root, "ring_bytes", json_integer((json_int_t)p->ring_bytes));
 	json_object_set_new(root, "lost_sideband", json_integer((json_int_t)p->lost_sideband));
+	json_object_set_new(root, "recorder", recorder_json(written, res));
 	json_object_set_new(root, "files", files);
 	json_object_set_new(root, "events", events);
 	json_object_set_new(root, "notes", notes);
@@ -232,7 +285,7 @@ static json_t *summary_json(
 }
 
 int pmf_output_summary_json(const struct pmf_tree *t, const struct pmf_output_list *written,
-	const char *path, int status, struct pmf_err *err)
+	const char *path, int status, const struct pmf_collect_result *res, struct pmf_err *err)
 {
 	struct pmf_outfile of;
 	int ret = pmf_outfile_open(&of, path, err);
@@ -240,7 +293,7 @@ int pmf_output_summary_json(const struct pmf_tree *t, const struct pmf_output_li
 
 	if (ret)
 		return ret;
-	root = summary_json(t, written, status);
+	root = summary_json(t, written, status, res);
 	json_dumpf(root, of.f, JSON_INDENT(2));
 	fputc('\n', of.f);
 	json_decref(root);

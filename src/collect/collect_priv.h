@@ -147,6 +147,28 @@ int64_t *pmf_stacks_deficits(struct pmf_stacks *s, uint32_t node);
 /* Draw the deficits of event @e, so that samples and [unsampled] add up to the count. */
 void pmf_stacks_draw_unsampled(struct pmf_stacks *s, size_t e);
 
+/* ---- shards.c: one struct pmf_stacks per reader of the rings ---- */
+
+struct pmf_shards {
+	struct pmf_stacks *main; /* of the first reader, the calling thread; borrowed */
+	struct pmf_shard {
+		struct pmf_stacks stacks;
+		struct pmf_profile profile;
+	} * *items; /* of the others */
+	size_t n;
+};
+
+/* @main is complete: what was granted stands in its profile. */
+void pmf_shards_init(
+	struct pmf_shards *sh, struct pmf_stacks *main, enum pmf_unwind_by by, size_t readers);
+void pmf_shards_release(struct pmf_shards *sh);
+/* A pmf_record_cb, @ctx is the struct pmf_shards: to the stacks of rec->reader. */
+int pmf_shards_record(void *ctx, const struct pmf_record *rec);
+/* Samples of event @event so far; between drains. */
+uint64_t pmf_shards_samples(const struct pmf_shards *sh, size_t event);
+/* After the last record: all that the shards have into the main one. */
+void pmf_shards_merge(struct pmf_shards *sh);
+
 /* ---- totals.c: counters against samples, and the ledger ---- */
 
 /* Facts of @list into the profile's events; before the run. */
@@ -164,5 +186,7 @@ void pmf_dropped_note(struct pmf_profile *p, const char *command);
 /* ---- naming.c: names for the frames ---- */
 
 void pmf_naming_run(struct pmf_stacks *s);
+/* For images_closing of the process table; @ctx is the struct pmf_stacks. */
+void pmf_naming_images(void *ctx, struct pmf_image *const *images, size_t n);
 
 #endif

@@ -48,6 +48,22 @@ static void name_frame(struct pmf_stacks *s, uint32_t id)
 		p->frames[id].module = pmf_strtab_addz(&p->strings, sym.module);
 }
 
+void pmf_naming_images(void *ctx, struct pmf_image *const *images, size_t n)
+{
+	struct pmf_stacks *s = ctx;
+	struct pmf_profile *p = s->profile;
+	bool *closing = pmf_calloc(s->table.nr_images, sizeof *closing);
+
+	for (size_t i = 0; i < n; i++)
+		closing[images[i]->id] = true;
+	for (uint32_t id = 0; id < p->nr_frames; id++)
+		if (p->frames[id].image != UINT32_MAX && closing[p->frames[id].image])
+			name_frame(s, id);
+	for (size_t i = 0; i < n; i++)
+		pmf_symbolizer_forget(s->symbols, images[i]);
+	free(closing);
+}
+
 /* Frames over all samples: a node counts once for every sample at or above it. */
 static void count_unresolved(struct pmf_profile *p)
 {

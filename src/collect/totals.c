@@ -262,6 +262,25 @@ static void note_images(struct pmf_stacks *s)
 			pmf_format_count(a, s->table.images_replaced));
 }
 
+/* Each task that starts gets a copy of every event of every CPU. What that costs was measured
+ * (docs/benchmarks.md, fork, exec and wait); it is the command that pays. */
+static void note_inheritance(struct pmf_stacks *s, const struct pmf_source *src)
+{
+	enum { COPY_NS = 1000, WORTH_TELLING = 20 }; /* 1 in 20 */
+	uint64_t copies = s->table.tasks_started * src->facts.inherited_events,
+		 ns = copies * COPY_NS, task_ns = s->profile->events[0].task_ns;
+	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX];
+
+	if (ns * WORTH_TELLING < task_ns || ns < (uint64_t)COPY_NS * 1000)
+		return;
+	pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,
+		"%s processes and threads were started, and each start copies %zu events (those "
+		"asked for and one more, for every CPU): that took about %s of the command's %s "
+		"of CPU time; fewer events in one run take less",
+		pmf_format_count(a, s->table.tasks_started), src->facts.inherited_events,
+		pmf_format_ns(b, ns), pmf_format_ns(c, task_ns));
+}
+
 static void note_quality(struct pmf_stacks *s, const struct pmf_source *src)
 {
 	struct pmf_profile *p = s->profile;
@@ -283,9 +302,10 @@ static void note_quality(struct pmf_stacks *s, const struct pmf_source *src)
 			pmf_format_count(a, src->facts.malformed));
 	if (s->reads_missing && s->inherit)
 		pmf_profile_note(p, PMF_NOTE_INFO, -1,
-			"[unsampled] is drawn for all processes together: the kernel cannot tell what "
-			"each counted when events take turns");
+			"[unsampled] is drawn for all processes together: what each counted can be "
+			"told on one CPU only, and when no events take turns");
 	note_images(s);
+	note_inheritance(s, src);
 }
 
 static void settle_all(struct pmf_stacks *s)

@@ -309,6 +309,7 @@ static void list_cpus(struct pmf_perf_session *s)
 static int start_merge(struct pmf_perf_session *s, struct pmf_err *err)
 {
 	size_t n = 0;
+	int ret;
 
 	pmf_layouts_seal(&s->layouts);
 	s->rings = pmf_calloc(s->nr_cpus, sizeof *s->rings);
@@ -321,7 +322,14 @@ static int start_merge(struct pmf_perf_session *s, struct pmf_err *err)
 	}
 	if (n == 0)
 		return pmf_err_set(err, PMF_ENOTFOUND, "no CPU is online for perf events");
-	return pmf_merge_init(&s->merge, &s->layouts, s->rings, n, err);
+	ret = pmf_readers_new(&s->readers, &s->layouts, s->rings, n, s->opts.readers, err);
+	if (ret)
+		return ret;
+	for (size_t i = 0, ring = 0; i < s->nr_cpus; i++)
+		if (s->cpus[i].fd >= 0)
+			s->cpus[i].reader = pmf_readers_of(s->readers, ring++);
+	s->drains = pmf_calloc(pmf_readers_count(s->readers), sizeof *s->drains);
+	return 0;
 }
 
 int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *list,
@@ -335,13 +343,15 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 	s->opts = *opts;
 	pmf_perf_limits_read(&s->limits);
 	s->kernel_permitted = pmf_perf_kernel_permitted(&s->limits);
-	/* Events that take turns change their order, and with it the order that their clones get; the
-	 * kernel pairs by order when it settles the counts of two tasks (docs/adr/0002). */
-	s->task_totals = opts->inherit && pmf_perf_counters_suffice(list, s->kernel_permitted);
 	s->granted = pmf_calloc(list->n, sizeof *s->granted);
 	ret = pmf_perf_features_probe(&s->features, err);
 	if (ret == 0)
 		list_cpus(s);
+	/* Events that take turns change their order, and with it the order that their clones get; the
+	 * kernel pairs by order when it settles the counts of two tasks (docs/adr/0002). And what a
+	 * task tells of its events on other CPUs can ruin their rings (docs/adr/0006). */
+	s->task_totals = opts->inherit && s->nr_cpus == 1 &&
+			 pmf_perf_counters_suffice(list, s->kernel_permitted);
 	if (ret == 0)
 		ret = open_rings(s, err);
 	for (size_t e = 0; e < list->n && ret == 0; e++)
@@ -367,7 +377,8 @@ void pmf_perf_close(struct pmf_perf_session *s)
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(s->guard_fds); i++)
 		if (s->guard_fds[i] >= 0)
 			close(s->guard_fds[i]);
-	pmf_merge_release(&s->merge);
+	pmf_readers_free(s->readers);
+	free(s->drains);
 	close_sideband(s);
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		free(s->cpus[i].group_fds);
@@ -387,6 +398,20 @@ const struct pmf_perf_granted *pmf_perf_granted(const struct pmf_perf_session *s
 size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s)
 {
 	return s->ring_bytes;
+}
+
+size_t pmf_perf_inherited_events(const struct pmf_perf_session *s)
+{
+	size_t n = s->nr_fds;
+
+	for (size_t i = 0; i < s->nr_cpus; i++)
+		n += s->cpus[i].fd >= 0;
+	return s->opts.inherit ? n : 0;
+}
+
+size_t pmf_perf_readers(const struct pmf_perf_session *s)
+{
+	return pmf_readers_count(s->readers);
 }
 
 bool pmf_perf_has_format_lost(const struct pmf_perf_session *s)
@@ -417,40 +442,41 @@ int pmf_perf_wait(struct pmf_perf_session *s, int extra_fd, int timeout_ms, stru
 	return (extra->revents & (POLLIN | POLLHUP)) ? 1 : 0;
 }
 
-struct drain {
-	struct pmf_perf_session *s;
-	pmf_record_cb *cb;
-	void *ctx;
-	unsigned since_publish;
-};
+static void publish(struct pmf_perf_session *s, size_t reader)
+{
+	for (size_t i = 0; i < s->nr_cpus; i++)
+		if (s->cpus[i].reader == reader)
+			pmf_perf_ring_publish(&s->cpus[i]);
+}
 
 /* The kernel gets its bytes back while a long drain goes on, not after it. */
 static int drain_record(void *ctx, const struct pmf_record *rec)
 {
 	enum { PUBLISH_EVERY = 64 };
-	struct drain *d = ctx;
+	struct pmf_perf_session *s = ctx;
+	struct pmf_perf_drain *d = &s->drains[rec->reader];
 
 	if (++d->since_publish == PUBLISH_EVERY) {
 		d->since_publish = 0;
-		for (size_t i = 0; i < d->s->nr_cpus; i++)
-			pmf_perf_ring_publish(&d->s->cpus[i]);
+		publish(s, rec->reader);
 	}
-	return d->cb(d->ctx, rec);
+	return s->cb(s->cb_ctx, rec);
 }
 
 int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, void *ctx)
 {
-	struct drain d = {s, cb, ctx, 0};
 	struct timespec now;
 	uint64_t until_ns;
 	int ret;
 
+	s->cb = cb;
+	s->cb_ctx = ctx;
 	/* The time first, the heads after it: what a head does not show yet is younger. */
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	until_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - ORDER_MARGIN_NS;
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		pmf_perf_ring_refresh(&s->cpus[i]);
-	ret = pmf_merge_drain(&s->merge, final ? UINT64_MAX : until_ns, drain_record, &d);
+	ret = pmf_readers_drain(s->readers, final ? UINT64_MAX : until_ns, drain_record, s);
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		pmf_perf_ring_publish(&s->cpus[i]);
 	return ret;
@@ -523,10 +549,10 @@ uint64_t pmf_perf_lost_sideband(struct pmf_perf_session *s)
 
 uint64_t pmf_perf_out_of_order(const struct pmf_perf_session *s)
 {
-	return s->merge.out_of_order;
+	return pmf_readers_out_of_order(s->readers);
 }
 
 uint64_t pmf_perf_malformed(const struct pmf_perf_session *s)
 {
-	return s->merge.malformed;
+	return pmf_readers_malformed(s->readers);
 }

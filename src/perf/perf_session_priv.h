@@ -17,6 +17,7 @@ struct pmf_perf_cpu {
 	struct perf_event_mmap_page *page;
 	size_t mapped_bytes;
 	struct pmf_ring ring;
+	size_t reader;      /* whose it is */
 	uint64_t published; /* the tail that the kernel knows */
 	int *group_fds;     /* leader of each group on this CPU, -1 before it is open */
 };
@@ -24,6 +25,12 @@ struct pmf_perf_cpu {
 struct pmf_perf_fd {
 	int fd;
 	size_t event, cpu_index;
+};
+
+/* On a cache line of its own: each reader writes to its own only. */
+struct pmf_perf_drain {
+	unsigned since_publish;
+	char apart[64 - sizeof(unsigned)];
 };
 
 struct pmf_perf_session {
@@ -42,7 +49,10 @@ struct pmf_perf_session {
 	struct pmf_perf_granted *granted;
 	struct pmf_layouts layouts;
 	struct pmf_ring **rings;
-	struct pmf_merge merge;
+	struct pmf_readers *readers;
+	struct pmf_perf_drain *drains; /* one a reader */
+	pmf_record_cb *cb;             /* of the drain that goes on */
+	void *cb_ctx;
 	struct pollfd *polls; /* one a CPU, and a place for the caller's */
 };
 

@@ -1,7 +1,8 @@
 /* Images: which file a mapping shows, whether the path still leads to it, and its bytes.
  *
  * An open image keeps its descriptor, so that the file's inode number cannot be given to another
- * file while the table lives: path + inode then stays an identity. */
+ * file: path + inode then stays an identity. One that was closed, because nothing mapped it, is held
+ * to its build id when it comes back, or to its inode where the kernel tells no build ids. */
 #include "process_priv.h"
 
 #include "pmuflame/file.h"
@@ -163,7 +164,7 @@ static bool read_headers(struct pmf_image *im)
 }
 
 /* Forget what an attempt to open left behind. */
-static void image_close(struct pmf_image *im)
+static void forget_file(struct pmf_image *im)
 {
 	elf_end(im->elf);
 	im->elf = NULL;
@@ -212,11 +213,11 @@ static enum attempt try_open(struct pmf_image *im, const struct want *w, const c
 	im->elf = elf_begin(im->fd, ELF_C_READ, NULL);
 	elf_ok = read_headers(im);
 	if (!is_wanted(im, w, &st)) {
-		image_close(im);
+		forget_file(im);
 		return OTHER_FILE;
 	}
 	if (!elf_ok) {
-		image_close(im);
+		forget_file(im);
 		return NOT_ELF;
 	}
 	if (!im->ino)
@@ -259,6 +260,8 @@ static void open_file(struct pmf_process_table *t, struct pmf_image *im, const s
 		try_proc(im, w, path) == OPENED)
 		how = OPENED;
 	free(path);
+	im->closed = false;
+	t->nr_opened += how == OPENED;
 	if (how == OPENED)
 		return;
 	if (how == NOT_ELF) {
@@ -319,7 +322,7 @@ static void open_vdso(struct pmf_process_table *t, struct pmf_image *im, const s
 		im->build_id_len = (uint8_t)len;
 		return;
 	}
-	image_close(im);
+	forget_file(im);
 	free(im->vdso);
 	im->vdso = NULL;
 	snprintf(im->why, sizeof im->why, "the recording comes from another kernel");
@@ -339,8 +342,17 @@ struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, u
 	if (!build_id || build_id_len > sizeof im->build_id)
 		w.build_id_len = 0;
 	id = pmf_index_find(&t->image_index, hash, image_eq, t, &w);
-	if (id != UINT32_MAX)
-		return t->images[id];
+	if (id != UINT32_MAX) {
+		im = t->images[id];
+		im->last_get = ++t->nr_gets;
+		if (im->closed) {
+			w.ino = im->ino;
+			w.build_id = im->build_id;
+			w.build_id_len = im->build_id_len;
+			open_file(t, im, &w);
+		}
+		return im;
+	}
 
 	im = pmf_zalloc(sizeof *im);
 	im->id = (uint32_t)t->nr_images;
@@ -352,6 +364,7 @@ struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, u
 		pmf_strtab_add(&t->strings, base, path_len(path) - (size_t)(base - path)));
 	im->dev = dev;
 	im->ino = ino;
+	im->last_get = ++t->nr_gets;
 	if (build_id)
 		memcpy(im->build_id, build_id, w.build_id_len);
 	im->build_id_len = (uint8_t)w.build_id_len;
@@ -363,6 +376,19 @@ struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, u
 	PMF_PUSH(t->images, t->nr_images, t->cap_images) = im;
 	pmf_index_add(&t->image_index, hash, im->id);
 	return im;
+}
+
+struct pmf_image *pmf_image_like(const struct pmf_process_table *t, const struct pmf_image *im)
+{
+	struct want w = {.path = im->path,
+		.kind = im->kind,
+		.dev = im->dev,
+		.ino = im->ino,
+		.build_id = im->build_id,
+		.build_id_len = im->build_id_len};
+	uint64_t hash = pmf_hash_bytes(im->path, strlen(im->path));
+
+	return pmf_image_by_id(t, pmf_index_find(&t->image_index, hash, image_eq, t, &w));
 }
 
 struct pmf_image *pmf_image_kernel(struct pmf_process_table *t)
@@ -448,11 +474,19 @@ const uint8_t *pmf_image_section(
 	return d->d_buf;
 }
 
-void pmf_image_free(struct pmf_image *im)
+void pmf_image_close(struct pmf_image *im)
 {
 	if (im->unwind_free)
 		im->unwind_free(im->unwind_priv);
-	image_close(im);
+	im->unwind_free = NULL;
+	im->unwind_priv = NULL;
+	forget_file(im);
+	im->closed = true;
+}
+
+void pmf_image_free(struct pmf_image *im)
+{
+	pmf_image_close(im);
 	free(im->vdso);
 	free(im);
 }

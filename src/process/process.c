@@ -125,6 +125,7 @@ static void apply_fork(struct pmf_process_table *t, const struct pmf_record *rec
 	pid_t pid = (pid_t)rec->pid;
 	struct pmf_process *p = pmf_process_find(t, pid), *parent;
 
+	t->tasks_started++;
 	if (rec->pid == rec->task.ppid) {
 		pmf_process_get(t, pid)->nr_threads++;
 		return;
@@ -200,4 +201,5 @@ void pmf_process_table_reap(struct pmf_process_table *t)
 		t->n--;
 		process_free(p);
 	}
+	pmf_images_trim(t, PMF_IMAGES_OPEN);
 }

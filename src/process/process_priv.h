@@ -6,6 +6,11 @@
 
 /* Close and free one image; for pmf_process_table_release. */
 void pmf_image_free(struct pmf_image *im);
+/* Let go all that was made of the image's file. */
+void pmf_image_close(struct pmf_image *im);
+
+/* If more than @most images were opened, close such as nothing maps. */
+void pmf_images_trim(struct pmf_process_table *t, size_t most);
 
 /* A mapping of @im, with the bias that its segments give. */
 struct pmf_map pmf_map_make(struct pmf_image *im, uint64_t start, uint64_t end, uint64_t pgoff);

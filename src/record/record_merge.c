@@ -9,14 +9,6 @@
 /* header.size has 16 bits. */
 enum { WRAP_BYTES = 65536 };
 
-/* A ring's first waiting record, as far as it was looked at to find its time. */
-struct pmf_merge_entry {
-	uint64_t time_ns;
-	uint32_t ring;
-	uint32_t len;
-	struct pmf_record_shape shape;
-};
-
 int pmf_merge_init(struct pmf_merge *m, const struct pmf_layouts *layouts, struct pmf_ring **rings,
 	size_t n, struct pmf_err *err)
 {
@@ -34,8 +26,6 @@ int pmf_merge_init(struct pmf_merge *m, const struct pmf_layouts *layouts, struc
 	m->n = n;
 	m->layouts = layouts;
 	m->heap = pmf_calloc(n, sizeof *m->heap);
-	for (size_t i = 0; i < n; i++)
-		rings[i]->wrap = pmf_malloc(WRAP_BYTES); /* touched only where a record wraps */
 	return 0;
 }
 
@@ -58,16 +48,12 @@ static uint64_t ring_u64(const struct pmf_ring *r, uint64_t pos)
 	return v;
 }
 
-/* Find the first waiting record of ring @e->ring that makes sense, at most up to the stream
- * position
- * @head; move the tail over what comes before it. False when there is none. */
-static bool look(struct pmf_merge *m, struct pmf_merge_entry *e, uint64_t head)
+bool pmf_ring_look(const struct pmf_layouts *layouts, struct pmf_ring *r, struct pmf_merge_entry *e,
+	uint64_t *malformed)
 {
-	struct pmf_ring *r = m->rings[e->ring];
-
 	for (;;) {
 		/* The kernel's heads are multiples of 8; less than that is not a header yet. */
-		uint64_t left = (head - r->tail) & ~(uint64_t)7, word, id;
+		uint64_t left = (r->head - r->tail) & ~(uint64_t)7, word, id;
 		struct perf_event_header h;
 		size_t off;
 
@@ -76,22 +62,28 @@ static bool look(struct pmf_merge *m, struct pmf_merge_entry *e, uint64_t head)
 		word = ring_u64(r, r->tail);
 		memcpy(&h, &word, sizeof h);
 		if (left > r->size || h.size < sizeof h || h.size % 8 || h.size > left) {
-			m->malformed++;
+			++*malformed;
 			r->tail += left;
 			return false;
 		}
 		e->len = h.size;
+		e->type = h.type;
 		if (h.size >= sizeof h + sizeof id) {
 			id = ring_u64(r, r->tail + pmf_record_id_offset(h.type, h.size));
-			if (pmf_record_shape_find(m->layouts, h.type, id, &e->shape)) {
+			if (pmf_record_shape_find(layouts, h.type, id, &e->shape)) {
 				off = pmf_record_time_offset(&e->shape, h.type, h.size);
 				e->time_ns = off ? ring_u64(r, r->tail + off) : 0;
 				return true;
 			}
 		}
-		m->malformed++;
+		++*malformed;
 		r->tail += h.size;
 	}
+}
+
+static bool look(struct pmf_merge *m, struct pmf_merge_entry *e)
+{
+	return pmf_ring_look(m->layouts, m->rings[e->ring], e, &m->malformed);
 }
 
 static bool before(const struct pmf_merge_entry *a, const struct pmf_merge_entry *b)
@@ -119,12 +111,14 @@ static void sift_down(struct pmf_merge *m, size_t i)
 }
 
 /* The whole record in one piece: in place, or copied if it goes over the ring's end. */
-static const uint8_t *whole(const struct pmf_ring *r, size_t len)
+static const uint8_t *whole(struct pmf_ring *r, size_t len)
 {
 	size_t at = (size_t)(r->tail & (r->size - 1)), first = r->size - at;
 
 	if (len <= first)
 		return r->data + at;
+	if (!r->wrap)
+		r->wrap = pmf_malloc(WRAP_BYTES);
 	memcpy(r->wrap, r->data + at, first);
 	memcpy(r->wrap + first, r->data, len - first);
 	return r->wrap;
@@ -138,11 +132,12 @@ static int deliver(
 	int ret = 0;
 
 	if (pmf_record_parse_shaped(&e->shape, whole(r, e->len), e->len, &rec, NULL) == 0) {
-		if (rec.time_ns && rec.time_ns < m->last_ns)
+		if (rec.time_ns && rec.time_ns < m->last_ns && !r->copied)
 			m->out_of_order++;
 		m->last_ns = PMF_MAX(m->last_ns, rec.time_ns);
+		rec.reader = m->reader;
 		ret = cb(ctx, &rec);
-	} else {
+	} else if (!r->copied) {
 		m->malformed++;
 	}
 	r->tail += e->len;
@@ -158,7 +153,7 @@ int pmf_merge_drain(struct pmf_merge *m, uint64_t until_ns, pmf_record_cb *cb, v
 		struct pmf_merge_entry *e = &m->heap[m->nr_heap];
 
 		e->ring = (uint32_t)i;
-		m->nr_heap += look(m, e, m->rings[i]->head);
+		m->nr_heap += look(m, e);
 	}
 	for (size_t i = m->nr_heap / 2; i-- > 0;)
 		sift_down(m, i);
@@ -168,7 +163,7 @@ int pmf_merge_drain(struct pmf_merge *m, uint64_t until_ns, pmf_record_cb *cb, v
 		if (top->time_ns >= until_ns && until_ns != UINT64_MAX)
 			break;
 		ret = deliver(m, top, cb, ctx);
-		if (!look(m, top, m->rings[top->ring]->head))
+		if (!look(m, top))
 			*top = m->heap[--m->nr_heap];
 		if (m->nr_heap)
 			sift_down(m, 0);

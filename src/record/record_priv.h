@@ -27,4 +27,18 @@ size_t pmf_record_time_offset(const struct pmf_record_shape *shape, uint32_t typ
 int pmf_record_parse_shaped(const struct pmf_record_shape *shape, const void *data, size_t len,
 	struct pmf_record *out, struct pmf_err *err);
 
+/* A ring's first waiting record, as far as it was looked at to find its time. */
+struct pmf_merge_entry {
+	uint64_t time_ns;
+	uint32_t ring;
+	uint32_t len;
+	uint32_t type;
+	struct pmf_record_shape shape;
+};
+
+/* Find the first waiting record of @r that makes sense, and move the tail over what comes before it,
+ * which *malformed counts. False when there is none. */
+bool pmf_ring_look(const struct pmf_layouts *layouts, struct pmf_ring *r, struct pmf_merge_entry *e,
+	uint64_t *malformed);
+
 #endif

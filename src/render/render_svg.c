@@ -155,12 +155,13 @@ static void add_start(struct pmf_buf *out, const struct svg *s, double height)
 /* Coordinates in tenths of a pixel, without the ".0" that most have. */
 static void add_px(struct pmf_buf *out, double px)
 {
-	long tenths = lround(px * 10);
+	uint64_t tenths = (uint64_t)llround(fmax(px, 0) * 10);
 
-	if (tenths % 10)
-		pmf_buf_printf(out, "%.1f", (double)tenths / 10);
-	else
-		pmf_buf_printf(out, "%ld", tenths / 10);
+	pmf_buf_addu64(out, tenths / 10);
+	if (tenths % 10) {
+		pmf_buf_addch(out, '.');
+		pmf_buf_addu64(out, tenths % 10);
+	}
 }
 
 static double frame_top(const struct svg *s, const struct svg_frame *f)
@@ -184,7 +185,9 @@ static void add_frames(struct pmf_buf *out, const struct svg *s)
 		add_px(d, frame_top(s, f));
 		pmf_buf_addch(d, 'h');
 		add_px(d, width);
-		pmf_buf_printf(d, "v%dh-", ROW - 1);
+		pmf_buf_addch(d, 'v');
+		pmf_buf_addu64(d, ROW - 1);
+		pmf_buf_addstr(d, "h-");
 		add_px(d, width);
 		pmf_buf_addch(d, 'z');
 	}

@@ -44,7 +44,10 @@ static void add_string(struct pmf_buf *out, const char *s)
 /* Big counts are whole; small scaled ones keep their fraction. */
 static void add_weight(struct pmf_buf *out, double weight)
 {
-	pmf_buf_printf(out, weight >= 1000 || weight == floor(weight) ? "%.0f" : "%.6g", weight);
+	if (weight >= 0 && weight < 0x1p53 && (weight >= 1000 || weight == floor(weight)))
+		pmf_buf_addu64(out, (uint64_t)nearbyint(weight));
+	else
+		pmf_buf_printf(out, weight >= 1000 ? "%.0f" : "%.6g", weight);
 }
 
 static void add_field(struct pmf_buf *out, const char *key)
@@ -89,7 +92,7 @@ static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < s->n; i++) {
 		add_comma(out, i);
-		pmf_buf_printf(out, "%" PRIu64, pmf_tree_samples(s->t, event, s->frames[i].node));
+		pmf_buf_addu64(out, pmf_tree_samples(s->t, event, s->frames[i].node));
 	}
 	pmf_buf_addstr(out, "]}");
 }
@@ -148,15 +151,14 @@ static void add_frames(struct pmf_buf *out, const struct svg *s, struct table *f
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < s->n; i++) {
 		add_comma(out, i);
-		pmf_buf_printf(out, "%" PRIu32, s->t->nodes[s->frames[i].node].depth);
+		pmf_buf_addu64(out, s->t->nodes[s->frames[i].node].depth);
 	}
 	pmf_buf_addch(out, ']');
 	add_field(out, "func");
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < s->n; i++) {
 		add_comma(out, i);
-		pmf_buf_printf(
-			out, "%" PRIu32, table_add(funcs, s->t->nodes[s->frames[i].node].func));
+		pmf_buf_addu64(out, table_add(funcs, s->t->nodes[s->frames[i].node].func));
 	}
 	pmf_buf_addch(out, ']');
 }

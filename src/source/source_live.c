@@ -60,6 +60,8 @@ int pmf_source_live(struct pmf_source **out, const struct pmf_event_list *list,
 	l->base.facts.live = true;
 	l->base.facts.lost_per_event = pmf_perf_has_format_lost(l->session);
 	l->base.facts.task_totals = pmf_perf_has_task_totals(l->session);
+	l->base.facts.inherited_events = pmf_perf_inherited_events(l->session);
+	l->base.facts.readers = pmf_perf_readers(l->session);
 	l->base.facts.ring_bytes = pmf_perf_ring_bytes(l->session);
 	*out = &l->base;
 	return 0;

@@ -11,13 +11,25 @@ enum {
 	LINE_BYTES = 2048, /* names have at most 511 (KSYM_NAME_LEN) */
 	DATA = UINT16_MAX, /* module of what only ends the function before it */
 	PAGE = 4096,
+	READ_BYTES = 65536,
 };
 
-static int by_start(const void *a, const void *b)
+/* The hexadecimal number at *@s, which moves behind it: strtoull(3) was a tenth of the time to the
+ * first flame graph. */
+static uint64_t take_hex(char **s)
 {
-	const struct pmf_sym *x = a, *y = b;
+	uint64_t n = 0;
 
-	return (x->start > y->start) - (x->start < y->start);
+	for (;; (*s)++) {
+		char c = **s;
+
+		if (c >= '0' && c <= '9')
+			n = n << 4 | (uint64_t)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			n = n << 4 | (uint64_t)(c - 'a' + 10);
+		else
+			return n;
+	}
 }
 
 /* On x86 the handlers of a system call without arguments are one function: its 64-bit name is the
@@ -31,11 +43,11 @@ static unsigned base_rank(char type, const char *name)
 
 static void add_line(struct pmf_symtab *t, struct pmf_buf *names, char *line)
 {
-	char *p, *name, *module, type;
-	uint64_t addr = strtoull(line, &p, 16);
+	char *p = line, *name, *module, type;
+	uint64_t addr = take_hex(&p);
 	uint16_t id = 0;
 
-	if (!addr || p == line || p[0] != ' ' || !p[1] || p[2] != ' ' || !p[3])
+	if (!addr || p[0] != ' ' || !p[1] || p[2] != ' ' || !p[3])
 		return;
 	type = p[1];
 	name = p + 3;
@@ -66,8 +78,7 @@ static void give_sizes(struct pmf_symtab *t)
 {
 	size_t n = 0;
 
-	if (t->n)
-		qsort(t->syms, t->n, sizeof *t->syms, by_start);
+	pmf_symtab_sort(t);
 	for (size_t i = 0, next = 0; i < t->n; i++) {
 		struct pmf_sym s = t->syms[i];
 		uint64_t page_end = (s.start + 2 * PAGE - 1) & ~(uint64_t)(PAGE - 1),
@@ -89,18 +100,22 @@ int pmf_kallsyms_read(struct pmf_symtab *t, const char *path, struct pmf_err *er
 {
 	struct pmf_buf names = PMF_BUF_INIT;
 	FILE *f = fopen(path, "re");
-	char line[LINE_BYTES];
+	char line[LINE_BYTES], *buffer;
 	bool any = false;
 	size_t len;
 
 	if (!f)
 		return pmf_err_errno(err, pmf_status_of_errno(errno), errno,
 			"kernel functions stay without names: cannot open '%s'", path);
+	buffer = pmf_malloc(READ_BYTES);
+	/* By itself stdio reads 1 KiB at a time here. */
+	setvbuf(f, buffer, _IOFBF, READ_BYTES);
 	while (fgets(line, sizeof line, f)) {
 		any = true;
 		add_line(t, &names, line);
 	}
 	fclose(f);
+	free(buffer);
 	len = names.len;
 	pmf_symtab_add_blob(t, pmf_buf_detach(&names), len);
 	give_sizes(t);

@@ -7,6 +7,7 @@
 struct image_table {
 	const struct pmf_image *image;
 	struct pmf_symtab tab;
+	bool read;
 };
 
 struct pmf_symbolizer {
@@ -93,21 +94,39 @@ static bool table_eq(const void *ctx, uint32_t value, const void *key)
 	return s->tables[value]->image == key;
 }
 
+static struct image_table *find_table(struct pmf_symbolizer *s, const struct pmf_image *im)
+{
+	uint32_t i = pmf_index_find(&s->by_image, pmf_hash_u64((uintptr_t)im), table_eq, s, im);
+
+	return i == UINT32_MAX ? NULL : s->tables[i];
+}
+
 static struct pmf_symtab *table_of(struct pmf_symbolizer *s, const struct pmf_image *im)
 {
-	uint64_t hash = pmf_hash_u64((uintptr_t)im);
-	uint32_t i = pmf_index_find(&s->by_image, hash, table_eq, s, im);
-	struct image_table *it;
+	struct image_table *it = find_table(s, im);
 
-	if (i != UINT32_MAX)
-		return &s->tables[i]->tab;
-	it = pmf_zalloc(sizeof *it);
-	it->image = im;
-	pmf_symtab_init(&it->tab);
-	read_image(&it->tab, im, s->debug_root);
-	pmf_index_add(&s->by_image, hash, (uint32_t)s->n);
-	PMF_PUSH(s->tables, s->n, s->cap) = it;
+	if (!it) {
+		it = pmf_zalloc(sizeof *it);
+		it->image = im;
+		pmf_symtab_init(&it->tab);
+		pmf_index_add(&s->by_image, pmf_hash_u64((uintptr_t)im), (uint32_t)s->n);
+		PMF_PUSH(s->tables, s->n, s->cap) = it;
+	}
+	if (!it->read)
+		read_image(&it->tab, im, s->debug_root);
+	it->read = true;
 	return &it->tab;
+}
+
+void pmf_symbolizer_forget(struct pmf_symbolizer *s, const struct pmf_image *im)
+{
+	struct image_table *it = find_table(s, im);
+
+	if (!it)
+		return;
+	pmf_symtab_release(&it->tab);
+	pmf_symtab_init(&it->tab);
+	it->read = false;
 }
 
 static struct pmf_symtab *kernel_table(struct pmf_symbolizer *s)

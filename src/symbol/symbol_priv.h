@@ -60,6 +60,8 @@ void pmf_symtab_release(struct pmf_symtab *t);
 /* Take over @bytes (from malloc; bytes[len] is 0). Returns the blob's number, negative if full. */
 int pmf_symtab_add_blob(struct pmf_symtab *t, char *bytes, size_t len);
 uint8_t pmf_sym_rank(const char *name, unsigned base, uint64_t size);
+/* Sort by start, symbols of one start by rank. */
+void pmf_symtab_sort(struct pmf_symtab *t);
 /* Sort, choose among names of one address, give sizes to those that have none. May be called again
  * after more was added. Afterwards @t->syms has no two symbols with one start. */
 void pmf_symtab_seal(struct pmf_symtab *t);

@@ -51,17 +51,65 @@ uint8_t pmf_sym_rank(const char *name, unsigned base, uint64_t size)
 	return (uint8_t)(base | underscores << 1 | (size == 0));
 }
 
-static int by_start_then_rank(const void *a, const void *b)
+/* Of two symbols at one address. */
+static int by_rank(const void *a, const void *b)
 {
 	const struct pmf_sym *x = a, *y = b;
 
-	if (x->start != y->start)
-		return x->start < y->start ? -1 : 1;
 	if (x->rank != y->rank)
 		return x->rank < y->rank ? -1 : 1;
 	if (x->blob != y->blob)
 		return x->blob < y->blob ? -1 : 1;
 	return (x->name > y->name) - (x->name < y->name);
+}
+
+static bool starts_in_order(const struct pmf_symtab *t)
+{
+	for (size_t i = 1; i < t->n; i++)
+		if (t->syms[i].start < t->syms[i - 1].start)
+			return false;
+	return true;
+}
+
+/* Sort by start, byte by byte from the lowest, leaving out those that all share: tables of a
+ * hundred thousand symbols are read while somebody waits for the picture. */
+static void radix_sort(struct pmf_symtab *t)
+{
+	struct pmf_sym *from = t->syms, *to = pmf_calloc(t->n, sizeof *to), *swap;
+	uint64_t differ = 0;
+
+	for (size_t i = 1; i < t->n; i++)
+		differ |= t->syms[i].start ^ t->syms[0].start;
+	for (unsigned shift = 0; shift < 64; shift += 8) {
+		size_t place[257] = {0};
+
+		if (!(differ >> shift & 0xff))
+			continue;
+		for (size_t i = 0; i < t->n; i++)
+			place[(from[i].start >> shift & 0xff) + 1]++;
+		for (size_t b = 0; b < 256; b++)
+			place[b + 1] += place[b];
+		for (size_t i = 0; i < t->n; i++)
+			to[place[from[i].start >> shift & 0xff]++] = from[i];
+		swap = from;
+		from = to;
+		to = swap;
+	}
+	t->syms = from;
+	t->cap = t->n;
+	free(to);
+}
+
+void pmf_symtab_sort(struct pmf_symtab *t)
+{
+	if (!starts_in_order(t))
+		radix_sort(t);
+	for (size_t i = 0, end; i < t->n; i = end) {
+		for (end = i + 1; end < t->n && t->syms[end].start == t->syms[i].start;)
+			end++;
+		if (end - i > 1)
+			qsort(t->syms + i, end - i, sizeof *t->syms, by_rank);
+	}
 }
 
 static int by_range_start(const void *a, const void *b)
@@ -118,8 +166,7 @@ void pmf_symtab_seal(struct pmf_symtab *t)
 {
 	if (t->nr_code)
 		qsort(t->code, t->nr_code, sizeof *t->code, by_range_start);
-	if (t->n)
-		qsort(t->syms, t->n, sizeof *t->syms, by_start_then_rank);
+	pmf_symtab_sort(t);
 	drop_needless(t);
 	for (size_t i = 0; i < t->n; i++) {
 		struct pmf_sym *s = &t->syms[i];

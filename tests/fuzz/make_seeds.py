@@ -94,10 +94,57 @@ def hdr_of(eh_rva, hdr_rva, starts_fdes):
     return out
 
 
+def ring_record(kind, body, trailer=b"", misc=0):
+    return struct.pack("<IHH", kind, misc, 8 + len(body) + len(trailer)) + body + trailer
+
+
+def ring_records(first):
+    """A process that starts, maps, is sampled by each layout of fuzz_rings.c, and ends."""
+    time = first
+
+    def side(kind, body, misc=0):
+        nonlocal time
+        time += 10
+        return ring_record(kind, body, struct.pack("<IIQIIQ", 7, 7, time, 0, 0, 1), misc)
+
+    def sample(event, *fields):
+        nonlocal time
+        time += 10
+        return ring_record(9, struct.pack("<Q", event) + b"".join(fields))
+
+    def words(*values):
+        return struct.pack(f"<{len(values)}Q", *values)
+
+    out = side(7, struct.pack("<IIIIQ", 7, 1, 7, 1, time))  # FORK
+    out += side(3, struct.pack("<II", 7, 7) + b"name\0\0\0\0", misc=1 << 13)  # COMM, exec
+    mapped = struct.pack("<IIQQQ", 7, 7, 0x1000, 0x1000, 0)
+    inode = struct.pack("<IIQQII", 8, 1, 99, 0, 5, 2)
+    out += side(10, mapped + inode + b"/bin/x\0\0")  # MMAP2
+    build_id = bytes([20, 0, 0, 0]) + bytes(range(20)) + struct.pack("<II", 5, 2)
+    out += side(10, mapped + build_id + b"/lib/y\0\0", misc=1 << 14)
+    stack = words(16) + bytes(range(16)) + words(16)
+    who = struct.pack("<II", 7, 7)
+    out += sample(2, words(0x1010), who, words(time), struct.pack("<II", 0, 0), words(1000),
+                  words(3, 2**64 - 512, 0x1010, 0x1020), words(2, 1, 2, 3), stack)
+    out += sample(3, words(0x1010), who, words(time), struct.pack("<II", 0, 0),
+                  words(5, 100, 100, 3, 0))
+    out += sample(4, who, words(time), struct.pack("<II", 0, 0), words(2, 5, 4, 0, 6, 9, 0), stack)
+    out += side(8, struct.pack("<II", 7, 7) + words(9, 100, 100, 3, 0))  # READ
+    out += side(2, words(1, 5))  # LOST
+    out += side(4, struct.pack("<IIIIQ", 7, 1, 7, 1, time))  # EXIT
+    return out
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
-    for target in ("fuzz_cfi", "fuzz_image"):
+    for target in ("fuzz_cfi", "fuzz_image", "fuzz_rings"):
         (folder / target).mkdir(parents=True, exist_ok=True)
+    rings = folder / "fuzz_rings"
+    one = ring_records(1000)
+    (rings / "one").write_bytes(bytes([0, 0]) + one)
+    (rings / "wraps").write_bytes(bytes([0, 40]) + one + ring_records(1 << 21))
+    (rings / "two-readers").write_bytes(bytes([0x81, 3]) + one + ring_records(1005))
+    (rings / "broken").write_bytes(bytes([0, 0]) + one[:-40] + b"\xff" * 40)
     for arch in ARCHS:
         eh = eh_frame(arch, SECTION_RVA, programs(arch))
         signal = eh_frame(arch, SECTION_RVA, programs(arch), signal=True)

@@ -86,6 +86,12 @@ static void test_buf(void **state)
 	pmf_buf_addch(&b, 'b');
 	pmf_buf_printf(&b, "%d%s", 7, "c");
 	assert_string_equal(pmf_buf_str(&b), "ab7c");
+	pmf_buf_addu64(&b, 0);
+	pmf_buf_addu64(&b, 10);
+	pmf_buf_addu64(&b, UINT64_MAX);
+	assert_string_equal(pmf_buf_str(&b), "ab7c01018446744073709551615");
+	pmf_buf_clear(&b);
+	pmf_buf_addstr(&b, "ab7c");
 	memset(long_text, 'x', 5000);
 	pmf_buf_printf(&b, "%s", long_text);
 	assert_int_equal(b.len, 5004);

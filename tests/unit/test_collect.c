@@ -9,7 +9,9 @@
 #include "collect_priv.h"
 #include "pmuflame/collect.h"
 #include "pmuflame/mem.h"
+#include "pmuflame/render.h"
 #include "ring_fixture.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,20 +21,26 @@ struct run {
 	struct pmf_profile profile;
 };
 
-static void replay(struct run *r, enum pmf_unwind_mode mode)
+static void replay_by(struct run *r, enum pmf_unwind_mode mode, size_t readers)
 {
 	struct pmf_source *src;
 	struct pmf_err err = PMF_ERR_INIT;
 
 	for (size_t i = 0; i < r->fixture.nr_rings; i++)
 		r->fixture.rings[i].tail = 0;
-	if (pmf_source_replay(
-		    &src, &r->fixture.layouts, r->fixture.ptrs, r->fixture.nr_rings, &err) ||
+	if (pmf_source_replay_by(&src, &r->fixture.layouts, r->fixture.ptrs, r->fixture.nr_rings,
+		    readers, &err) ||
 		pmf_collect_source(
 			&r->profile, src, &r->list, mode, pmf_arch_by_name(r->fixture.arch), &err))
 		fail_msg("%s", err.text);
 	assert_int_equal(src->facts.malformed, 0);
+	assert_int_equal(src->facts.readers, readers);
 	src->ops->free(src);
+}
+
+static void replay(struct run *r, enum pmf_unwind_mode mode)
+{
+	replay_by(r, mode, 1);
 }
 
 static int setup(void **state)
@@ -151,6 +159,44 @@ static void a_recording_is_the_same_twice(void **state)
 	pmf_profile_release(&r->profile);
 }
 
+static char *folded(const struct pmf_profile *p, size_t event)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+	struct pmf_err err = PMF_ERR_INIT;
+	struct pmf_tree tree;
+
+	assert_non_null(f);
+	pmf_tree_build(&tree, p);
+	assert_int_equal(pmf_renderer_by_name("folded", 6)->render(f, &tree, event, NULL, &err), 0);
+	pmf_tree_release(&tree);
+	fclose(f);
+	return text;
+}
+
+static void two_readers_see_what_one_sees(void **state)
+{
+	struct run *r = *state;
+	char *one[2], *two;
+
+	assert_true(r->fixture.nr_rings >= 2);
+	replay(r, PMF_UNWIND_AUTO);
+	for (size_t e = 0; e < 2; e++)
+		one[e] = folded(&r->profile, e);
+	pmf_profile_release(&r->profile);
+	replay_by(r, PMF_UNWIND_AUTO, 2);
+	assert_counts(r);
+	for (size_t e = 0; e < 2; e++) {
+		two = folded(&r->profile, e);
+		assert_true(strlen(two) > 100);
+		assert_string_equal(two, one[e]);
+		free(two);
+		free(one[e]);
+	}
+	pmf_profile_release(&r->profile);
+}
+
 static void a_stack_has_one_node_however_it_is_found(void **state)
 {
 	enum { NAMES = 4, THREADS = 40, DEPTH = 12 };
@@ -204,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_sample_has_its_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(samples_stand_under_who_took_them, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_recording_is_the_same_twice, setup, teardown),
+		cmocka_unit_test_setup_teardown(two_readers_see_what_one_sees, setup, teardown),
 		cmocka_unit_test(a_stack_has_one_node_however_it_is_found),
 	};
 

@@ -19,6 +19,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What the hook of the table saw. */
+struct closing {
+	size_t calls, n;
+	bool all_open;
+};
+
 /* Files made by tests/fixtures/make_elf_fixtures.sh, and a copy that a test may spoil. */
 static struct pmf_process_table table;
 static char *copy;
@@ -354,6 +360,82 @@ static void test_no_descriptors(void **state)
 	assert_int_equal(table.images_unreadable, 1);
 }
 
+static void see_closing(void *ctx, struct pmf_image *const *images, size_t n)
+{
+	struct closing *c = ctx;
+
+	c->calls++;
+	c->n += n;
+	for (size_t i = 0; i < n; i++)
+		c->all_open &= images[i]->elf && images[i]->fd >= 0;
+}
+
+/* The same file under as many names as one likes. */
+static struct pmf_image *get_alias(unsigned number)
+{
+	char *dots = pmf_zalloc(2 * number + 1), *path, *name = strrchr(copy, '/');
+	struct pmf_image *im;
+
+	for (unsigned i = 0; i < 2 * number; i++)
+		dots[i] = i % 2 ? '/' : '.';
+	path = pmf_asprintf("%.*s/%s%s", (int)(name - copy), copy, dots, name + 1);
+	im = get(path, 0);
+	free(path);
+	free(dots);
+	return im;
+}
+
+static void test_trim(void **state)
+{
+	enum { N = PMF_IMAGES_OPEN + 1, MAPPED = 3, AGAIN = 5, IDLE = 7 };
+	struct closing seen = {.all_open = true};
+	struct pmf_record rec = {
+		.type = PERF_RECORD_MMAP2, .pid = (uint32_t)getpid(), .mmap.prot = PROT_EXEC};
+	struct pmf_image *im;
+	size_t open_now = 0;
+
+	(void)state;
+	table.images_closing = see_closing;
+	table.closing_ctx = &seen;
+	copy_fixture("pie");
+	for (unsigned i = 0; i < N - 1; i++)
+		get_alias(i);
+	pmf_process_table_reap(&table);
+	assert_int_equal(seen.calls, 0);
+	get_alias(N - 1);
+	rec.mmap.start = 0x10000;
+	rec.mmap.len = 0x1000;
+	rec.mmap.path = get_alias(MAPPED)->path;
+	pmf_process_apply(&table, &rec);
+	get_alias(AGAIN);
+	/* Old use does not count, being mapped does. */
+	for (unsigned i = 100; i < N; i++)
+		get_alias(i);
+	get_alias(AGAIN);
+	pmf_process_table_reap(&table);
+	assert_int_equal(seen.calls, 1);
+	assert_int_equal(seen.n, N - PMF_IMAGES_OPEN / 2);
+	assert_true(seen.all_open);
+	for (size_t i = 0; i < table.nr_images; i++)
+		open_now += table.images[i]->elf != NULL;
+	assert_int_equal(open_now, PMF_IMAGES_OPEN / 2);
+	assert_non_null(pmf_image_by_id(&table, MAPPED)->elf);
+	assert_non_null(pmf_image_by_id(&table, AGAIN)->elf);
+	assert_non_null(pmf_image_by_id(&table, N - 1)->elf);
+	im = pmf_image_by_id(&table, IDLE);
+	assert_true(im->closed && im->fd < 0 && !im->nr_segments);
+	/* It opens again, as itself. */
+	assert_ptr_equal(get_alias(IDLE), im);
+	assert_true(!im->closed && im->elf && im->fd >= 0 && im->nr_segments);
+	/* Not if another file came in its place. */
+	im = pmf_image_by_id(&table, IDLE + 1);
+	assert_true(im->closed && im->build_id_len);
+	copy_fixture("static");
+	get_alias(IDLE + 1);
+	assert_null(im->elf);
+	assert_non_null(strstr(im->why, "another file"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +449,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_truncated, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_section, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_trim, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_descriptors, setup, teardown),
 	};
 

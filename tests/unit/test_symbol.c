@@ -444,6 +444,32 @@ static void test_kernel(void **state)
 	assert_int_equal(found, asked);
 }
 
+/* Starts that differ in their low, middle and high bytes, each three times with other ranks. */
+static void test_sort(void **state)
+{
+	enum { N = 3000 };
+	struct pmf_symtab t;
+	uint64_t x = 1;
+
+	(void)state;
+	pmf_symtab_init(&t);
+	for (unsigned i = 0; i < N; i++) {
+		x = x * UINT64_C(6364136223846793005) + 1;
+		PMF_PUSH(t.syms, t.n, t.cap) =
+			(struct pmf_sym){.start = i % 3 ? t.syms[i - 1].start : x >> (x >> 59) / 2,
+				.rank = (uint8_t)(x >> 40)};
+	}
+	pmf_symtab_sort(&t);
+	assert_int_equal(t.n, N);
+	for (unsigned i = 1; i < N; i++)
+		assert_true(t.syms[i - 1].start < t.syms[i].start ||
+			    (t.syms[i - 1].start == t.syms[i].start &&
+				    t.syms[i - 1].rank <= t.syms[i].rank));
+	for (unsigned i = 0; i < N; i += 3)
+		assert_true(t.syms[i].start == t.syms[i + 2].start);
+	pmf_symtab_release(&t);
+}
+
 static void read_text(struct pmf_symtab *t, const char *text, int status)
 {
 	char *path = pmf_asprintf("%s/test_symbol.%d.tmp", getenv("builddir"), (int)getpid());
@@ -530,6 +556,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_vdso, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kernel, setup, teardown),
+		cmocka_unit_test(test_sort),
 		cmocka_unit_test(test_kallsyms),
 	};
 

@@ -1,0 +1,63 @@
+/* One profile into another: what several recorders of one run saw. */
+#include "pmuflame/profile.h"
+
+#include <stdlib.h>
+
+static uint32_t take_string(struct pmf_profile *p, const struct pmf_profile *from, uint32_t id)
+{
+	return pmf_strtab_addz(&p->strings, pmf_strtab_get(&from->strings, id));
+}
+
+static uint32_t take_frame(struct pmf_profile *p, const struct pmf_profile *from,
+	const struct pmf_frame *f, const uint32_t *images)
+{
+	uint32_t id;
+
+	if (f->image == UINT32_MAX && f->name)
+		return pmf_profile_frame_named(p, f->kind, pmf_strtab_get(&from->strings, f->name));
+	id = pmf_profile_frame_at(p, f->kind,
+		f->image == UINT32_MAX ? UINT32_MAX : images[f->image],
+		take_string(p, from, f->module), take_string(p, from, f->path), f->rva);
+	if (f->name && !p->frames[id].name) {
+		pmf_profile_name_frame(p, id, pmf_strtab_get(&from->strings, f->name),
+			f->file ? pmf_strtab_get(&from->strings, f->file) : NULL, f->line);
+		p->frames[id].unresolved = f->unresolved;
+	}
+	return id;
+}
+
+static void add_event(struct pmf_profile_event *to, const struct pmf_profile_event *from)
+{
+	to->samples += from->samples;
+	to->weight += from->weight;
+	to->throttled += from->throttled;
+	to->cut_stacks += from->cut_stacks;
+	to->broken_stacks += from->broken_stacks;
+	to->rooted_stacks += from->rooted_stacks;
+	to->no_user_stack += from->no_user_stack;
+	to->skewed_stacks += from->skewed_stacks;
+	to->weight_sq += from->weight_sq;
+}
+
+uint32_t *pmf_profile_absorb(
+	struct pmf_profile *p, const struct pmf_profile *from, const uint32_t *images)
+{
+	uint32_t *frames = pmf_calloc(from->nr_frames, sizeof *frames);
+	uint32_t *nodes = pmf_calloc(from->nr_nodes, sizeof *nodes);
+
+	for (size_t i = 0; i < from->nr_frames; i++)
+		frames[i] = take_frame(p, from, &from->frames[i], images);
+	/* Parents stand before their children; node 0 is the root of both. */
+	for (size_t i = 1; i < from->nr_nodes; i++)
+		nodes[i] = pmf_profile_node(
+			p, nodes[from->nodes[i].parent], frames[from->nodes[i].frame]);
+	for (size_t e = 0; e < from->nr_events; e++) {
+		for (size_t i = 0; i < from->nr_nodes; i++) {
+			p->weights[e][nodes[i]] += from->weights[e][i];
+			p->samples[e][nodes[i]] += from->samples[e][i];
+		}
+		add_event(&p->events[e], &from->events[e]);
+	}
+	free(frames);
+	return nodes;
+}
