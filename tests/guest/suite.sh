@@ -288,11 +288,19 @@ counts_throttled_samples()
 	within "$(event 0 ".throttled / $theirs")" 0.8 1.25
 }
 
-# Every whole period is a sample or a lost one, event by event.
+# Every whole period is a sample or a lost one, event by event: of a run whose recorder is stopped, so
+# that the ring becomes full.
 counts_lost_samples()
 {
-	local i
-	profile --stack-bytes 65528 -e cycles:u@20011,instructions:u@20011 -- deep --seconds 0.3
+	local i recorder
+	"$PMUFLAME" --summary s.json -o out/ --format svg,folded --stack-bytes 65528 \
+		-e cycles:u@20011,instructions:u@20011 -- deep --seconds 0.3 &
+	recorder=$!
+	until pgrep -x deep >/dev/null; do sleep 0.01; done
+	kill -STOP "$recorder"
+	while pgrep -x -r R,S,D deep >/dev/null; do sleep 0.05; done
+	kill -CONT "$recorder"
+	wait "$recorder"
 	for i in 0 1; do
 		within "$(event "$i" .lost)" 100 1e9
 		within "$(event "$i" '(.samples + .lost) - .counted / 20011')" -1 0
