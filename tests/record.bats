@@ -135,7 +135,9 @@ setup()
 	profile -e page-faults@100 -- edge faults --mib 64
 	[ "$(number '.events[0].period')" = 100 ]
 	samples=$(number '.events[0].samples')
-	[ "$samples" = "$(number '.events[0].counted / 100 | floor')" ]
+	# Each CPU that the program was moved to keeps a period that is not full.
+	full=$(number '.events[0].counted / 100 | floor')
+	within "$samples" "$((full - $(nproc) + 1))" "$full"
 	[ "$(number '.events[0].weight')" = "$((100 * samples))" ]
 	grep -q '100' out/edge.page-faults.svg
 }

@@ -1,8 +1,8 @@
 /* bench_rings RECORDING SAMPLES - what a drain of many rings costs. The recording (ringdump's, of a short
  * run) has the processes and real samples; copies of the samples are dealt out in turn to simulated
  * rings, a microsecond after each other, which is the order that costs a merge most. Printed are
- * medians of wall-clock time per sample: walking over the records only, and all that recording does
- * with them. */
+ * medians per sample: walking over the records only, and all that recording does with them, by
+ * the CPU time of all readers and by the wall clock. */
 #include "collect_priv.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
@@ -43,11 +43,11 @@ static _Noreturn void die(const char *why)
 	exit(1);
 }
 
-static double now_ns(void)
+static double now_ns(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(clock, &t);
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
@@ -152,7 +152,7 @@ static int by_value(const void *a, const void *b)
 
 /* The median time of draining all rings, once they have been drained one time before. */
 static double drain_ns(struct rings *rs, const struct pmf_layouts *layouts, size_t readers,
-	pmf_record_cb *cb, void *ctx)
+	pmf_record_cb *cb, void *ctx, clockid_t clock)
 {
 	struct pmf_err err = PMF_ERR_INIT;
 	double values[ROUNDS + 1];
@@ -164,10 +164,10 @@ static double drain_ns(struct rings *rs, const struct pmf_layouts *layouts, size
 			rs->items[i].tail = 0;
 		if (pmf_readers_new(&r, layouts, rs->ptrs, rs->n, readers, &err))
 			die(err.text);
-		values[round] = now_ns();
+		values[round] = now_ns(clock);
 		if (pmf_readers_drain(r, UINT64_MAX, cb, ctx))
 			die("a drain failed");
-		values[round] = now_ns() - values[round];
+		values[round] = now_ns(clock) - values[round];
 		if (pmf_readers_malformed(r))
 			die("records made no sense");
 		pmf_readers_free(r);
@@ -183,19 +183,22 @@ static void measure(struct rings *rs, const struct ring_fixture *f,
 	struct pmf_shards shards;
 	struct pmf_profile profile;
 	char n[PMF_UNITS_MAX];
-	double walk, all;
+	double walk, cpu, all;
 
 	pmf_profile_init(&profile, list->n);
 	pmf_stacks_init(main, &profile, list, pmf_arch_by_name(f->arch), PMF_UNWIND_AUTO,
 		PMF_UNWIND_BY_AUTO, false);
 	pmf_shards_init(&shards, main, PMF_UNWIND_BY_AUTO, readers);
-	walk = drain_ns(rs, &f->layouts, readers, ignore, NULL) / (double)samples;
-	all = drain_ns(rs, &f->layouts, readers, pmf_shards_record, &shards) / (double)samples;
+	walk = drain_ns(rs, &f->layouts, readers, ignore, NULL, CLOCK_PROCESS_CPUTIME_ID);
+	cpu = drain_ns(
+		rs, &f->layouts, readers, pmf_shards_record, &shards, CLOCK_PROCESS_CPUTIME_ID);
+	all = drain_ns(rs, &f->layouts, readers, pmf_shards_record, &shards, CLOCK_MONOTONIC);
 	pmf_shards_merge(&shards);
-	if (profile.events[CLOCK].samples != samples * (ROUNDS + 1))
+	if (profile.events[CLOCK].samples != 2 * samples * (ROUNDS + 1))
 		die("samples are missing");
-	printf("| %zu | %zu | %.0f | %.0f | %s | %.1f |\n", rs->n, readers, walk, all,
-		pmf_format_count(n, (uint64_t)(1e9 / all)), 1e9 / all / 1e4);
+	all /= (double)samples;
+	printf("| %zu | %zu | %.0f | %.0f | %.0f | %s |\n", rs->n, readers, walk / (double)samples,
+		cpu / (double)samples, all, pmf_format_count(n, (uint64_t)(1e9 / all)));
 	pmf_shards_release(&shards);
 	pmf_stacks_release(main);
 	pmf_profile_release(&profile);
@@ -224,8 +227,8 @@ int main(int argc, char **argv)
 			die(err.text);
 	take_parts(&parts, &f);
 	printf("%zu different samples, dealt out %zu times\n\n", parts.nr_samples, samples);
-	puts("| rings | readers | walking only, ns a sample | all, ns a sample | samples/s | CPUs at "
-	     "10 kHz |\n|---:|---:|---:|---:|---:|---:|");
+	puts("| rings | readers | CPU time, walking only, ns a sample | CPU time, all, ns a sample "
+	     "| wall clock, all | samples/s |\n|---:|---:|---:|---:|---:|---:|");
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(sizes); i++) {
 		struct rings rs;
 

@@ -18,7 +18,7 @@
 namespace
 {
 
-constexpr unsigned levels = 21; // of the expression: two or three frames each
+constexpr unsigned levels = 29; // of the expression: two or three frames each
 constexpr unsigned nr_threads = 64;
 constexpr unsigned recursion_depth = 5000;
 
