@@ -313,6 +313,8 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		if (smp->regs_mask >> r & 1)
 			in.regs[r] = smp->regs[k++];
 	pmf_unwind(s->unwinder, &in, &out);
+	s->nr_frames = out.n;
+	s->rooted = out.end == PMF_END_ROOT;
 	if (proc->in_exec && !out.frames[0].map) {
 		pe->no_user_stack++;
 		return n;
@@ -338,6 +340,34 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 	return n;
 }
 
+static uint64_t user_register(const struct pmf_sample *smp, unsigned reg)
+{
+	uint64_t below = smp->regs_mask & ((UINT64_C(1) << reg) - 1);
+
+	return smp->regs_mask >> reg & 1 ? smp->regs[__builtin_popcountll(below)] : 0;
+}
+
+/* Into the profile, below @node: the @n frames of s->ids, and Python's among them. */
+static void draw(struct pmf_stacks *s, const struct pmf_record *rec, size_t n, uint32_t node,
+	uint64_t weight)
+{
+	struct pmf_py_sample smp = {.node = node,
+		.event = rec->event,
+		.weight = weight,
+		.ids = s->ids,
+		.n = n,
+		.rooted = s->rooted,
+		.user = s->frames,
+		.nr_user = s->nr_frames,
+		.ip = user_register(&rec->sample, s->arch->reg_ip),
+		.sp = user_register(&rec->sample, s->arch->reg_sp)};
+
+	if (s->python && pmf_py_sample(s->python, rec, &smp))
+		return;
+	node = pmf_last_stacks_node(&s->last_stacks, s->profile, rec->tid, node, s->ids, n);
+	pmf_profile_add(s->profile, rec->event, node, weight, 1);
+}
+
 static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 {
 	struct pmf_process *proc = pmf_process_get(&s->table, (pid_t)rec->pid);
@@ -348,8 +378,9 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 		      smp->regs_abi != PERF_SAMPLE_REGS_ABI_NONE;
 	size_t n, nr_user = 0;
 	uint64_t weight;
-	uint32_t node;
 
+	s->nr_frames = 0;
+	s->rooted = false;
 	pmf_process_refresh(&s->table, proc, rec->time_ns);
 	n = chain_frames(s, proc, smp, !dumped, 0, &nr_user);
 	if (dumped)
@@ -367,9 +398,8 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 					       smp->ip)
 				     : user_frame(s, map, smp->ip);
 	}
-	node = pmf_last_stacks_node(&s->last_stacks, s->profile, rec->tid, cost->node, s->ids, n);
 	weight = pmf_weights_of(&s->weights, rec);
-	pmf_profile_add(s->profile, rec->event, node, weight, 1);
+	draw(s, rec, n, cost->node, weight);
 	pe->samples++;
 	pe->weight += weight;
 	cost->counted[s->list->n + rec->event] += weight;
@@ -391,9 +421,11 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 	struct pmf_stacks *s = ctx;
 
 	s->now_ns = PMF_MAX(s->now_ns, rec->time_ns);
+	if (s->python)
+		pmf_py_record(s->python, rec);
 	switch (rec->type) {
 	case PERF_RECORD_SAMPLE:
-		if (rec->event < s->list->n)
+		if (rec->event < s->list->n && !(s->python && pmf_py_drops(s->python, rec)))
 			on_sample(s, rec);
 		break;
 	case PERF_RECORD_READ:
