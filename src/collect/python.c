@@ -11,7 +11,7 @@
 enum {
 	MINOR_MAX = 31,
 	/* How long a fork of a process may take to greet: after that it will not. */
-	GREETING_NS = 250000000,
+	GREETING_NS = 20000000,
 	/* Until the records of what happened before now can be read in order. */
 	SETTLED_NS = 3000000,
 };
@@ -182,7 +182,7 @@ static void adopt_children(struct pmf_py *py)
 		if (py->children[i].deadline_ns > now)
 			continue;
 		py->children[i] = py->children[--py->nr_children];
-		attach(py, pid, false, true, &err);
+		py->adopted += attach(py, pid, false, true, &err) != NULL;
 	}
 }
 
@@ -239,6 +239,7 @@ static void connect_process(
 	struct pmf_py_process *proc = NULL;
 
 	forget_child(py, g->pid);
+	end_before(py, g->pid, UINT64_MAX); /* of a program that was executed, or adopted */
 	if (pmf_python_process_new(&memory, g, &err) == 0) {
 		proc = attach(py, g->pid, true, alone, &err);
 		if (!proc)
@@ -386,6 +387,11 @@ static void note_counts(struct pmf_py *py)
 			"once inherited, once for Python frames; the inherited ones' samples were "
 			"left out",
 			pmf_format_count(a, py->doubled), py->doubled == 1 ? "" : "es");
+	if (py->adopted)
+		pmf_profile_note(p, PMF_NOTE_WARN, -1,
+			"%s fork%s of a Python process did not connect (a filter of system calls?): "
+			"recorded without Python frames, and without the first milliseconds",
+			pmf_format_count(a, py->adopted), py->adopted == 1 ? "" : "s");
 	if (py->dropped || py->malformed)
 		pmf_profile_note(p, PMF_NOTE_WARN, -1,
 			"%s records of Python stacks did not fit into their memory, %s made no "

@@ -82,8 +82,8 @@ struct pmf_py {
 	struct pmf_python_merged
 		merged[PMF_ARRAY_SIZE(((struct pmf_stacks *)0)->ids) + PMF_PYTHON_MAX_FRAMES];
 	/* For the ledger. */
-	uint64_t connected, doubled, with_python, agreed, merged_stacks, unmatched, dropped,
-		malformed;
+	uint64_t connected, doubled, adopted, with_python, agreed, merged_stacks, unmatched,
+		dropped, malformed;
 	uint32_t minors; /* bit n: CPython 3.n took part */
 };
 

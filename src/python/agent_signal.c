@@ -17,7 +17,7 @@ enum {
 };
 
 static struct pmf_agent_ring *active;
-static bool owned;
+static pid_t owner; /* whose SIGTRAP is ours: a child of vfork(2) shares this memory, not that */
 /* What the program set, and a spare to write the next one to. */
 static struct sigaction actions[SAVED_ACTIONS];
 static unsigned current_action;
@@ -161,7 +161,7 @@ bool pmf_agent_signal_install(void)
 	find_tid_offset();
 	if (!real_sigaction() || real_sigaction()(SIGTRAP, &sa, &actions[0]) < 0)
 		return false;
-	owned = true;
+	owner = getpid();
 	return true;
 }
 
@@ -180,16 +180,22 @@ void pmf_agent_signal_ignore(bool ignore)
 void pmf_agent_signal_forked(void)
 {
 	pmf_agent_signal_ring(NULL);
+	owner = getpid();
 	pending = false;
 }
 
 /* ---- What the program is shown ---- */
 
+static bool is_ours(void)
+{
+	return owner && owner == getpid();
+}
+
 PMF_AGENT_EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	unsigned now;
 
-	if (sig != SIGTRAP || !owned)
+	if (sig != SIGTRAP || !is_ours())
 		return real_sigaction()(sig, act, old);
 	now = __atomic_load_n(&current_action, __ATOMIC_ACQUIRE);
 	if (old)
@@ -209,7 +215,7 @@ PMF_AGENT_EXPORT sighandler_t signal(int sig, sighandler_t handler)
 
 	if (!real)
 		real = (signal_fn *)dlsym(RTLD_NEXT, "signal");
-	if (sig != SIGTRAP || !owned)
+	if (sig != SIGTRAP || !is_ours())
 		return real(sig, handler);
 	sigaction(sig, &act, &old);
 	return old.sa_handler;
@@ -221,7 +227,7 @@ static int change_mask(sigmask_fn *real, int how, const sigset_t *set, sigset_t 
 	sigset_t without;
 	int ret;
 
-	if (!owned)
+	if (!is_ours())
 		return real(how, set, old);
 	if (has && how != SIG_UNBLOCK) {
 		without = *set;
