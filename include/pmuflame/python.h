@@ -68,7 +68,8 @@ struct pmf_python_stack {
 	uint64_t time_ns; /* CLOCK_MONOTONIC, when the signal arrived: not before its sample */
 	uint64_t ip, sp;  /* what the signal interrupted */
 	uint32_t tid;
-	bool cut; /* outer frames are missing */
+	bool cut;      /* outer frames are missing */
+	bool entering; /* the innermost loop is being entered, and has no frames yet */
 	size_t n;
 	const struct pmf_python_frame *frames; /* innermost first */
 };

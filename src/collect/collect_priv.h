@@ -51,6 +51,9 @@ void pmf_weights_release(struct pmf_weights *w);
 /* The weight of the sample @rec: what its event counted in its task since that task's last sample,
  * if the sample says, else its period. */
 uint64_t pmf_weights_of(struct pmf_weights *w, const struct pmf_record *rec);
+/* The sample @rec is not used, for another stands for the same events: its task's next one then
+ * weighs nothing, since it may count some of them again. */
+void pmf_weights_skip(struct pmf_weights *w, const struct pmf_record *rec);
 /* Task @tid has exited. */
 void pmf_weights_forget(struct pmf_weights *w, uint32_t tid);
 

@@ -378,7 +378,7 @@ static void note_counts(struct pmf_py *py)
 		"frames agree; %s samples whose Python frames are not known",
 		pmf_buf_str(&versions), pmf_format_count(a, py->connected),
 		py->connected == 1 ? "" : "es", pmf_format_count(b, py->with_python),
-		pmf_format_percent(c, (double)py->agreed, (double)py->merged_stacks),
+		pmf_format_percent(c, (double)py->agreed, (double)py->compared),
 		pmf_format_count((char[PMF_UNITS_MAX]){0}, py->unmatched));
 	pmf_buf_release(&versions);
 	if (py->doubled)

@@ -39,6 +39,7 @@ void pmf_py_thread_release(struct pmf_py_thread *t)
 	free(t->frames);
 	free(t->waits);
 	free(t->ids);
+	free(t->user);
 	free(t->last_frames);
 	memset(t, 0, sizeof *t);
 }
@@ -64,18 +65,25 @@ static void compact_stacks(struct pmf_py_thread *t)
 
 static void compact_waits(struct pmf_py_thread *t)
 {
-	size_t gone = t->next_wait == t->nr_waits ? t->nr_ids : t->waits[t->next_wait].first;
+	bool empty = t->next_wait == t->nr_waits;
+	size_t ids = empty ? t->nr_ids : t->waits[t->next_wait].first;
+	size_t user = empty ? t->nr_user : t->waits[t->next_wait].first_user;
 
-	if (t->next_wait < t->nr_waits && t->next_wait < COMPACT_AFTER)
+	if (!empty && t->next_wait < COMPACT_AFTER)
 		return;
 	memmove(t->waits, t->waits + t->next_wait, (t->nr_waits - t->next_wait) * sizeof *t->waits);
 	t->nr_waits -= t->next_wait;
 	t->next_wait = 0;
-	if (t->nr_ids > gone)
-		memmove(t->ids, t->ids + gone, (t->nr_ids - gone) * sizeof *t->ids);
-	t->nr_ids -= gone;
-	for (size_t i = 0; i < t->nr_waits; i++)
-		t->waits[i].first -= gone;
+	if (t->nr_ids > ids)
+		memmove(t->ids, t->ids + ids, (t->nr_ids - ids) * sizeof *t->ids);
+	t->nr_ids -= ids;
+	if (t->nr_user > user)
+		memmove(t->user, t->user + user, (t->nr_user - user) * sizeof *t->user);
+	t->nr_user -= user;
+	for (size_t i = 0; i < t->nr_waits; i++) {
+		t->waits[i].first -= ids;
+		t->waits[i].first_user -= user;
+	}
 }
 
 static void push_stack(struct pmf_py_thread *t, const struct pmf_python_stack *stack)
@@ -88,6 +96,7 @@ static void push_stack(struct pmf_py_thread *t, const struct pmf_python_stack *s
 			.ip = stack->ip,
 			.sp = stack->sp,
 			.cut = stack->cut,
+			.entering = stack->entering,
 			.first = t->nr_frames,
 			.n = stack->n};
 	t->nr_frames += stack->n;
@@ -122,13 +131,15 @@ static void draw_merged(struct pmf_py *py, struct pmf_py_process *proc,
 	const struct pmf_python_frame *frames)
 {
 	struct pmf_profile *p = py->stacks->profile;
-	struct pmf_python_stack view = {.cut = stack->cut, .n = stack->n, .frames = frames};
+	struct pmf_python_stack view = {
+		.cut = stack->cut, .entering = stack->entering, .n = stack->n, .frames = frames};
 	struct pmf_python_merge m = {.native = py->kinds,
 		.n = smp->n,
 		.rooted = smp->rooted,
 		.interpreter = py->interpreter,
 		.stack = &view};
 	uint32_t node = smp->node;
+	bool agree;
 	size_t n;
 
 	if (stack->n == 0) {
@@ -137,8 +148,11 @@ static void draw_merged(struct pmf_py *py, struct pmf_py_process *proc,
 	}
 	for (size_t i = 0; i < smp->n; i++)
 		py->kinds[i] = pmf_py_native(py, smp->ids[i]);
-	py->agreed += pmf_python_merge(&m, py->merged, &n);
-	py->merged_stacks++;
+	agree = pmf_python_merge(&m, py->merged, &n);
+	if (smp->rooted && !stack->cut) { /* else there is nothing to compare */
+		py->compared++;
+		py->agreed += agree;
+	}
 	while (n-- > 0) {
 		uint32_t i = py->merged[n].index;
 
@@ -151,39 +165,57 @@ static void draw_merged(struct pmf_py *py, struct pmf_py_process *proc,
 
 /* ---- Matching ---- */
 
-static bool same_moment(const struct pmf_py_stack *stack, uint64_t ip, uint64_t sp)
+static bool same_moment(const struct pmf_py_stack *stack, const struct pmf_py_sample *smp)
 {
-	return stack->sp == sp && ip - stack->ip + RESTART_BYTES <= 2 * RESTART_BYTES;
+	return stack->sp == smp->sp && smp->ip - stack->ip + RESTART_BYTES <= 2 * RESTART_BYTES;
 }
 
-static struct pmf_py_sample sample_of(const struct pmf_py_thread *t, const struct pmf_py_wait *w)
+/* Was the sample taken in the handler that wrote @stack, or on the way into it? Then what that
+ * interrupted is one of the callers, with its exact address, for a signal frame has no return
+ * address. */
+static bool in_handler(const struct pmf_py_stack *stack, const struct pmf_py_sample *smp)
 {
-	return (struct pmf_py_sample){.node = w->node,
-		.event = w->event,
-		.weight = w->weight,
-		.ids = t->ids + w->first,
-		.n = w->n,
-		.rooted = w->rooted};
+	if (smp->sp >= stack->sp)
+		return false;
+	for (size_t i = 1; i < smp->nr_user; i++)
+		if (smp->user[i].va == stack->ip)
+			return true;
+	return false;
 }
 
+static void draw_unmatched(struct pmf_py *py, const struct pmf_py_sample *smp)
+{
+	py->unmatched++;
+	draw(py, smp);
+}
+
+/* The next sample that waits is drawn with @stack, or without (NULL). */
 static void pass_wait(struct pmf_py *py, struct pmf_py_process *proc, struct pmf_py_thread *t,
 	const struct pmf_python_stack *stack)
 {
 	const struct pmf_py_wait *w = &t->waits[t->next_wait++];
-	struct pmf_py_sample smp = sample_of(t, w);
+	struct pmf_py_sample smp = {.node = w->node,
+		.event = w->event,
+		.weight = w->weight,
+		.ids = t->ids + w->first,
+		.n = w->n,
+		.rooted = w->rooted,
+		.user = t->user + w->first_user,
+		.nr_user = w->nr_user,
+		.ip = w->ip,
+		.sp = w->sp};
 	struct pmf_py_stack found;
 
-	if (stack) {
-		found = (struct pmf_py_stack){
-			.ip = stack->ip, .sp = stack->sp, .cut = stack->cut, .n = stack->n};
-		if (same_moment(&found, w->ip, w->sp)) {
-			draw_merged(py, proc, &smp, &found, stack->frames);
-			compact_waits(t);
-			return;
-		}
-	}
-	py->unmatched++;
-	draw(py, &smp);
+	if (stack)
+		found = (struct pmf_py_stack){.ip = stack->ip,
+			.sp = stack->sp,
+			.cut = stack->cut,
+			.entering = stack->entering,
+			.n = stack->n};
+	if (stack && (same_moment(&found, &smp) || in_handler(&found, &smp)))
+		draw_merged(py, proc, &smp, &found, stack->frames);
+	else
+		draw_unmatched(py, &smp);
 	compact_waits(t);
 }
 
@@ -214,6 +246,9 @@ static void wait_for_stack(struct pmf_py *py, struct pmf_py_thread *t, const str
 	t->ids = pmf_grow(t->ids, &t->cap_ids, t->nr_ids + smp->n, sizeof *t->ids);
 	if (smp->n)
 		memcpy(t->ids + t->nr_ids, smp->ids, smp->n * sizeof *t->ids);
+	t->user = pmf_grow(t->user, &t->cap_user, t->nr_user + smp->nr_user, sizeof *t->user);
+	if (smp->nr_user)
+		memcpy(t->user + t->nr_user, smp->user, smp->nr_user * sizeof *t->user);
 	PMF_PUSH(t->waits, t->nr_waits, t->cap_waits) =
 		(struct pmf_py_wait){.time_ns = rec->time_ns,
 			.ip = smp->ip,
@@ -223,20 +258,11 @@ static void wait_for_stack(struct pmf_py *py, struct pmf_py_thread *t, const str
 			.event = smp->event,
 			.rooted = smp->rooted,
 			.first = t->nr_ids,
-			.n = smp->n};
+			.n = smp->n,
+			.first_user = t->nr_user,
+			.nr_user = smp->nr_user};
 	t->nr_ids += smp->n;
-}
-
-/* Was the sample taken in the handler that wrote the last stack? Then what that interrupted is one
- * of the callers, with its exact address, for a signal frame has no return address. */
-static bool in_handler(const struct pmf_py_thread *t, const struct pmf_py_sample *smp)
-{
-	if (t->last.time_ns == 0 || smp->sp >= t->last.sp)
-		return false;
-	for (size_t i = 1; i < smp->nr_user; i++)
-		if (smp->user[i].va == t->last.ip)
-			return true;
-	return false;
+	t->nr_user += smp->nr_user;
 }
 
 void pmf_py_match(struct pmf_py *py, struct pmf_py_process *proc, const struct pmf_record *rec,
@@ -247,7 +273,7 @@ void pmf_py_match(struct pmf_py *py, struct pmf_py_process *proc, const struct p
 
 	while (t->next_stack < t->nr_stacks && t->stacks[t->next_stack].time_ns < rec->time_ns)
 		pass_stack(t);
-	if (in_handler(t, smp)) {
+	if (t->last.time_ns && in_handler(&t->last, smp)) {
 		draw_merged(py, proc, smp, &t->last, t->last_frames);
 		return;
 	}
@@ -256,10 +282,8 @@ void pmf_py_match(struct pmf_py *py, struct pmf_py_process *proc, const struct p
 		return;
 	}
 	stack = &t->stacks[t->next_stack];
-	if (same_moment(stack, smp->ip, smp->sp)) {
+	if (same_moment(stack, smp) || in_handler(stack, smp))
 		draw_merged(py, proc, smp, stack, t->frames + stack->first);
-		return;
-	}
-	py->unmatched++;
-	draw(py, smp);
+	else
+		draw_unmatched(py, smp);
 }

@@ -8,7 +8,7 @@
 /* A stack that the agent wrote, kept until the samples that it belongs to are past. */
 struct pmf_py_stack {
 	uint64_t time_ns, ip, sp;
-	bool cut;
+	bool cut, entering;
 	size_t first, n; /* in the thread's frames */
 };
 
@@ -18,7 +18,8 @@ struct pmf_py_wait {
 	uint32_t node; /* of its process */
 	uint32_t event;
 	bool rooted;
-	size_t first, n; /* in the thread's ids */
+	size_t first, n;            /* in the thread's ids */
+	size_t first_user, nr_user; /* in its user frames */
 };
 
 /* Queues whose elements are taken from the front; what is behind @next is live. They are emptied
@@ -33,6 +34,8 @@ struct pmf_py_thread {
 	size_t nr_waits, cap_waits, next_wait;
 	uint32_t *ids;
 	size_t nr_ids, cap_ids;
+	struct pmf_unwind_frame *user;
+	size_t nr_user, cap_user;
 	/* The one that was passed last: samples in its handler belong to it. */
 	struct pmf_py_stack last;
 	struct pmf_python_frame *last_frames;
@@ -82,8 +85,8 @@ struct pmf_py {
 	struct pmf_python_merged
 		merged[PMF_ARRAY_SIZE(((struct pmf_stacks *)0)->ids) + PMF_PYTHON_MAX_FRAMES];
 	/* For the ledger. */
-	uint64_t connected, doubled, adopted, with_python, agreed, merged_stacks, unmatched,
-		dropped, malformed;
+	uint64_t connected, doubled, adopted, with_python, agreed, compared, unmatched, dropped,
+		malformed;
 	uint32_t minors; /* bit n: CPython 3.n took part */
 };
 

@@ -425,7 +425,11 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 		pmf_py_record(s->python, rec);
 	switch (rec->type) {
 	case PERF_RECORD_SAMPLE:
-		if (rec->event < s->list->n && !(s->python && pmf_py_drops(s->python, rec)))
+		if (rec->event >= s->list->n)
+			break;
+		if (s->python && pmf_py_drops(s->python, rec))
+			pmf_weights_skip(&s->weights, rec);
+		else
 			on_sample(s, rec);
 		break;
 	case PERF_RECORD_READ:

@@ -86,8 +86,8 @@ struct pmf_agent_stack {
 	uint64_t ip, sp;  /* what it interrupted */
 	uint32_t tid;
 	uint32_t nr_frames;
-	uint32_t cut; /* there are outer frames that did not fit */
-	uint32_t pad;
+	uint32_t cut;      /* there are outer frames that did not fit */
+	uint32_t entering; /* native code was setting up one more, innermost run of frames */
 	struct pmf_agent_frame frames[];
 };
 

@@ -222,24 +222,62 @@ static bool run_is_settled(const struct walk *w, uintptr_t cframe, uintptr_t fra
 	return frame == expected;
 }
 
-/* The innermost frame, 0 if there is none. */
-static uintptr_t first_frame(const struct walk *w, uintptr_t tstate)
+/* The frame that settled native frame @cframe executes; 0 if it is none, or none that is settled. */
+static uintptr_t settled_frame(const struct walk *w, uintptr_t cframe)
 {
 	const struct pmf_agent_layout *l = py.layout;
-	uintptr_t cframe, frame;
+	uintptr_t frame;
 
-	if (!l->tstate_cframe)
-		return read_word(w, tstate + l->tstate_frame, &frame) ? frame : 0;
-	if (!read_word(w, tstate + l->tstate_cframe, &cframe) ||
+	if (cframe % sizeof frame ||
 		!pmf_agent_readable_now(cframe, l->cframe_previous + sizeof cframe))
 		return 0;
 	frame = word_at(cframe, l->cframe_frame);
-	if (frame == 0 ||
-		(frame % sizeof frame == 0 && pmf_agent_readable_now(frame, l->frame_bytes) &&
-			run_is_settled(w, cframe, frame)))
+	if (frame == 0 || frame % sizeof frame || !pmf_agent_readable_now(frame, l->frame_bytes) ||
+		!run_is_settled(w, cframe, frame))
+		return 0;
+	return frame;
+}
+
+/* While a native frame is linked and not yet set, even its link outwards may be missing: compilers
+ * order these stores as they like. The one outside of it lies further up the stack, and is linked
+ * to one still further, or to the thread's first, which is part of the thread state. */
+static uintptr_t search_outer(const struct walk *w, uintptr_t tstate, uintptr_t cframe)
+{
+	const struct pmf_agent_layout *l = py.layout;
+	enum { SEARCHED_BYTES = 32768, STACK_BYTES = 8 << 20, TSTATE_BYTES = 1024 };
+
+	for (uintptr_t at = cframe + sizeof at; at < cframe + SEARCHED_BYTES; at += sizeof at) {
+		uintptr_t outer, frame;
+
+		if (!pmf_agent_readable(at, l->cframe_previous + sizeof outer, w->now_ns))
+			return 0;
+		outer = word_at(at, l->cframe_previous);
+		if (outer - at - 1 >= STACK_BYTES && outer - tstate >= TSTATE_BYTES)
+			continue;
+		frame = settled_frame(w, at);
+		if (frame)
+			return frame;
+	}
+	return 0;
+}
+
+/* The innermost frame, 0 if there is none. *entering: native code is about to execute another one,
+ * and the search for its caller may have found what is left of an earlier one. */
+static uintptr_t first_frame(const struct walk *w, uintptr_t tstate, bool *entering)
+{
+	const struct pmf_agent_layout *l = py.layout;
+	uintptr_t cframe, outer, frame;
+
+	if (!l->tstate_cframe)
+		return read_word(w, tstate + l->tstate_frame, &frame) ? frame : 0;
+	if (!read_word(w, tstate + l->tstate_cframe, &cframe))
+		return 0;
+	frame = settled_frame(w, cframe);
+	if (frame || !read_word(w, cframe + l->cframe_previous, &outer) || outer == 0)
 		return frame;
-	cframe = word_at(cframe, l->cframe_previous);
-	return cframe && read_word(w, cframe + l->cframe_frame, &frame) ? frame : 0;
+	*entering = true;
+	frame = settled_frame(w, outer);
+	return frame ? frame : search_outer(w, tstate, cframe);
 }
 
 static uint32_t last_instruction(uintptr_t frame, uintptr_t code)
@@ -317,13 +355,14 @@ void pmf_agent_walk(struct pmf_agent_ring *ring, pid_t tid, uint64_t ip, uint64_
 	uintptr_t tstate, frame = 0;
 	struct pmf_agent_stack *out;
 	uint32_t n = 0, cut;
+	bool entering = false;
 	size_t size;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	w.now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	tstate = (uintptr_t)py.thread_state();
 	if (tstate)
-		frame = first_frame(&w, tstate);
+		frame = first_frame(&w, tstate, &entering);
 	/* Twice: the first round tells code objects, and then the size is known. */
 	n = visit(&w, frame, NULL, &cut);
 	size = sizeof *out + n * sizeof out->frames[0];
@@ -337,6 +376,7 @@ void pmf_agent_walk(struct pmf_agent_ring *ring, pid_t tid, uint64_t ip, uint64_
 	out->nr_frames = n;
 	visit(&w, frame, out->frames, &cut);
 	out->cut = cut;
+	out->entering = entering;
 	pmf_agent_ring_commit(out, PMF_AGENT_STACK, size);
 }
 

@@ -101,6 +101,14 @@ bool pmf_python_merge(const struct pmf_python_merge *m, struct pmf_python_merged
 	size_t loops = count_loops(m), runs = count_runs(m->stack);
 	bool agree = true;
 
+	/* The loop that is being entered has no frames: those that seem to be its own are what is
+	 * left of a call before. */
+	if (m->stack->entering && m->rooted && loops == runs && runs > 0) {
+		while (p.next < m->stack->n && !m->stack->frames[p.next].entry)
+			p.next++;
+		p.next += p.next < m->stack->n;
+		runs--;
+	}
 	if (runs == 0 || !m->rooted || m->stack->cut) {
 		/* Nothing says what is missing outside. */
 		pair(&p, 0);

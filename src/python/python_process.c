@@ -201,6 +201,7 @@ static bool read_stack(struct pmf_python_process *p, const struct pmf_agent_stac
 		.sp = rec->sp,
 		.tid = rec->tid,
 		.cut = rec->cut != 0,
+		.entering = rec->entering != 0,
 		.n = rec->nr_frames,
 		.frames = p->frames};
 	return true;

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Are the Python parts of the stacks that end in touch() what the interpreter said?
-pyframes_compare.py EXPECTED FOLDED"""
+compare_pyframes.py EXPECTED FOLDED"""
 
 import collections
 import re
