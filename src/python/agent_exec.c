@@ -4,7 +4,6 @@
 #include "agent_elf.h"
 #include "agent_priv.h"
 
-#include <alloca.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
@@ -146,8 +145,8 @@ static bool preload_fits(char *const *env, size_t n)
 		char *const *env_is = (env); \
 		size_t env_n = count(env_is, ENV_MAX); \
 		if (wanted_in(path) && env_n <= ENV_MAX && preload_fits(env_is, env_n)) { \
-			char **env_new = alloca((env_n + 3) * sizeof *env_new); \
-			add_agent(env_is, env_n, env_new, alloca(PRELOAD_BYTES)); \
+			char **env_new = __builtin_alloca((env_n + 3) * sizeof *env_new); \
+			add_agent(env_is, env_n, env_new, __builtin_alloca(PRELOAD_BYTES)); \
 			env_is = env_new; \
 		} \
 		env_is; \
@@ -229,7 +228,7 @@ PMF_AGENT_EXPORT int posix_spawnp(pid_t *pid, const char *file,
 		while (argv_n < ARGS_MAX && va_arg(argv_ap, char *)) \
 			argv_n++; \
 		va_end(argv_ap); \
-		argv_new = alloca((argv_n + 1) * sizeof *argv_new); \
+		argv_new = __builtin_alloca((argv_n + 1) * sizeof *argv_new); \
 		argv_new[0] = (char *)(uintptr_t)(first); \
 		for (size_t argv_i = 1; argv_i <= argv_n; argv_i++) \
 			argv_new[argv_i] = va_arg(ap, char *); \

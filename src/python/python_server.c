@@ -5,6 +5,7 @@
 
 #include "agent_elf.h"
 #include "agent_protocol.h"
+#include "pmf_paths.h"
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include "python_priv.h"
@@ -200,7 +201,9 @@ static bool read_greeting(
 
 bool pmf_python_accept(struct pmf_python_server *s, struct pmf_python_greeting *out)
 {
-	int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
+	struct sockaddr_un addr;
+	socklen_t len = sizeof addr;
+	int fd = accept4(s->fd, (struct sockaddr *)&addr, &len, SOCK_CLOEXEC);
 
 	if (fd < 0)
 		return false;
