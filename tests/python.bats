@@ -117,6 +117,27 @@ for i in range(500):
 	[[ $output == *call-graph* ]]
 }
 
+@test "-X perf: trampolines are unwound, and named by their map, with and without the agent" {
+	local python found=
+	printf 'import os, time\nprint(os.getpid())\ndef burn():\n    end = time.process_time() + 0.2\n    while time.process_time() < end: pass\ndef outer(): sorted([1], key=lambda x: burn())\nouter()\n' >maps.py
+	for python in $(interpreters); do
+		"$python" -X perf -c 'import os, sys; print(os.getpid())
+sys.exit(not sys.is_stack_trampoline_active())' >pids 2>/dev/null || continue
+		echo "# $python"
+		found=1
+		profile -q --python no -F 1999 -e cpu-clock -- "$python" -X perf maps.py >>pids
+		grep -Eq '^python3[^;]*;_start;.*;<module> \(maps.py\);.*;outer \(maps.py\);.*list_sort.*;outer.<locals>.<lambda> \(maps.py\);.*;burn \(maps.py\);' out/maps.cpu-clock.folded
+		within "$(number '.events[0] | 100 * .rooted_stacks / .samples')" 97 100
+		rm -r out
+		profile -q -F 1999 -e cpu-clock -- "$python" -X perf maps.py >>pids
+		sed 's,.*,/tmp/perf-&.map,' pids | xargs rm -f
+		grep -q ';<module> (maps.py:7);.*;outer (maps.py:6);.*burn (maps.py:5)' out/maps.cpu-clock.folded
+		run ! grep -q 'burn (maps.py);' out/maps.cpu-clock.folded
+		rm -r out
+	done
+	[ -n "$found" ] || skip "no CPython from 3.12 is installed"
+}
+
 @test "an interpreter whose structures are not known is refused by name" {
 	local old
 	for old in "$HOME"/.pyenv/versions/3.[67].*/bin/python3; do :; done

@@ -152,6 +152,7 @@ struct pmf_stacks {
 	struct pmf_process_table table;
 	struct pmf_unwinder *unwinder;
 	struct pmf_symbolizer *symbols;
+	struct pmf_perf_maps *jit_names;
 	enum pmf_unwind_mode mode;
 	struct {
 		uint32_t module, path;
@@ -159,8 +160,8 @@ struct pmf_stacks {
 	size_t nr_image_strings, cap_image_strings;
 	struct pmf_py *python; /* NULL: no agents */
 	struct pmf_unwind_frame frames[PMF_UNWIND_MAX_FRAMES];
-	size_t nr_frames; /* of the sample's user stack */
-	bool rooted;      /* it is whole */
+	size_t nr_frames;                   /* of the sample's user stack */
+	bool rooted;                        /* it is whole */
 	uint32_t ids[PMF_STACK_MAX_FRAMES]; /* frames of one stack, innermost first */
 	struct pmf_last_stacks last_stacks;
 	uint32_t truncated_frame, broken_frame;
@@ -238,6 +239,9 @@ char *pmf_find_on_path(const char *name);
 void pmf_dropped_note(struct pmf_profile *p, const char *command);
 
 /* ---- naming.c: names for the frames ---- */
+
+/* The frame of generated code that its runtime calls @name. */
+uint32_t pmf_jit_frame(struct pmf_profile *p, const char *name);
 
 void pmf_naming_run(struct pmf_stacks *s);
 /* For images_closing of the process table; @ctx is the struct pmf_stacks. */

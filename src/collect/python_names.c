@@ -90,7 +90,7 @@ static enum pmf_python_native kind_by_name(const char *name)
 {
 	static const char *const calls[] = {"_PyEval_Vector", "PyEval_EvalCode", "_PyEval_EvalCode",
 		"PyEval_EvalFrame", "_PyEval_EvalFrame", "_PyFunction_Vectorcall",
-		"_PyFunction_FastCall", "function_code_fastcall"};
+		"_PyFunction_FastCall", "function_code_fastcall", "py_trampoline_evaluator"};
 
 	if (starts_with(name, "_PyEval_EvalFrameDefault"))
 		return PMF_NATIVE_EVAL;
@@ -116,8 +116,11 @@ enum pmf_python_native pmf_py_native(struct pmf_py *py, uint32_t frame)
 	}
 	if (py->native[frame])
 		return (enum pmf_python_native)(py->native[frame] - 1);
-	if (f->kind == PMF_FRAME_NATIVE && f->image != UINT32_MAX &&
-		pmf_symbol_find(s->symbols, pmf_image_by_id(&s->table, f->image), f->rva, &sym))
+	/* The interpreter's own trampolines, with -X perf: each calls a loop. */
+	if (f->kind == PMF_FRAME_PYTHON)
+		kind = PMF_NATIVE_CALL;
+	else if (f->kind == PMF_FRAME_NATIVE && f->image != UINT32_MAX &&
+		 pmf_symbol_find(s->symbols, pmf_image_by_id(&s->table, f->image), f->rva, &sym))
 		kind = kind_by_name(sym.name);
 	py->native[frame] = (uint8_t)(kind + 1);
 	return kind;
