@@ -15,6 +15,11 @@ setup()
 		skip "no Python frames here: $(cat why)"
 }
 
+teardown()
+{
+	[ -z "${DIR:-}" ] || rm -rf "$DIR"
+}
+
 # Debian's, and all others that are found.
 interpreters()
 {
@@ -355,15 +360,13 @@ subprocess.check_call([sys.executable, "-c", "import os; print(os.environ[\"LD_P
 @test "an ordinary user has Python frames, too" {
 	[ "$(id -u)" -eq 0 ] || skip "only root can become another user"
 	[ "$(cat /proc/sys/kernel/perf_event_paranoid)" -le 2 ] || skip "kernel.perf_event_paranoid is above 2"
-	local dir
-	dir=$(mktemp -d /tmp/pmuflame-bats.XXXXXX)
-	install -m 755 "$PMUFLAME" "${builddir:?}/pmuflame-agent.so" "$dir"
-	install -m 644 "$WORKLOADS/pyshares.py" "$dir"
-	chown nobody "$dir"
-	(cd "$dir" && setpriv --reuid=nobody --regid=nogroup --clear-groups \
+	DIR=$(mktemp -d /tmp/pmuflame-bats.XXXXXX)
+	install -m 755 "$PMUFLAME" "${builddir:?}/pmuflame-agent.so" "$DIR"
+	install -m 644 "$WORKLOADS/pyshares.py" "$DIR"
+	chown nobody "$DIR"
+	(cd "$DIR" && setpriv --reuid=nobody --regid=nogroup --clear-groups \
 		./pmuflame -q -F 1999 -e cpu-clock,page-faults --format folded -- \
 		"$PYTHON" pyshares.py result 1)
 	grep -q ';main (pyshares.py:[0-9]*);measured (pyshares.py:[0-9]*);leaf (pyshares.py:' \
-		"$dir/pyshares.cpu-clock.folded"
-	rm -r "$dir"
+		"$DIR/pyshares.cpu-clock.folded"
 }

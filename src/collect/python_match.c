@@ -197,10 +197,10 @@ static void pass_wait(struct pmf_py *py, struct pmf_py_process *proc, struct pmf
 	struct pmf_py_sample smp = {.node = w->node,
 		.event = w->event,
 		.weight = w->weight,
-		.ids = t->ids + w->first,
+		.ids = w->n ? t->ids + w->first : NULL,
 		.n = w->n,
 		.rooted = w->rooted,
-		.user = t->user + w->first_user,
+		.user = w->nr_user ? t->user + w->first_user : NULL,
 		.nr_user = w->nr_user,
 		.ip = w->ip,
 		.sp = w->sp};
@@ -283,7 +283,7 @@ void pmf_py_match(struct pmf_py *py, struct pmf_py_process *proc, const struct p
 	}
 	stack = &t->stacks[t->next_stack];
 	if (same_moment(stack, smp) || in_handler(stack, smp))
-		draw_merged(py, proc, smp, stack, t->frames + stack->first);
+		draw_merged(py, proc, smp, stack, stack->n ? t->frames + stack->first : NULL);
 	else
 		draw_unmatched(py, smp);
 }

@@ -272,8 +272,7 @@ static int open_guard(const struct pmf_perf_session *s, const struct pmf_event *
  * by place); it also lets the command's own events exit with a child, unread. With a guard nothing
  * is a clone of the command's context. Before Linux 6.2 software and hardware events have a context
  * each, and each needs its guard. docs/adr/0002 has the measurements. */
-int pmf_perf_open_guards(
-	const struct pmf_perf_session *s, pid_t pid, int *fds, struct pmf_err *err)
+int pmf_perf_open_guards(const struct pmf_perf_session *s, pid_t pid, int *fds, struct pmf_err *err)
 {
 	const struct perf_event_attr dummy = {
 		.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_DUMMY};

@@ -49,7 +49,7 @@ struct pmf_perf_session {
 	bool kernel_permitted;
 	bool task_totals; /* each task that ends tells its counts */
 	size_t ring_bytes;
-	int guard_fds[PMF_PERF_GUARDS]; /* keep the kernel from swapping the command's contexts with a child's */
+	int guard_fds[PMF_PERF_GUARDS]; /* against swaps with the contexts of children */
 	struct pmf_perf_cpu *cpus;
 	size_t nr_cpus, cap_cpus;
 	struct pmf_perf_fd *fds;
