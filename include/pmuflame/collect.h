@@ -41,8 +41,14 @@ typedef void pmf_progress_cb(void *ctx, const struct pmf_progress *progress);
 /* The most that a sample's dump can hold: perf_event_open(2), sample_stack_user. */
 enum { PMF_STACK_BYTES_MAX = 65528 };
 
+/* Whether Python frames are wanted: where they can be had, or else the run fails. */
+enum pmf_python_mode { PMF_PYTHON_AUTO, PMF_PYTHON_YES, PMF_PYTHON_NO };
+
 struct pmf_collect_opts {
 	char *const *argv; /* NULL-terminated */
+	enum pmf_python_mode python;
+	bool python_lines; /* a frame for each line of a Python function, not one for all */
+	bool interpreter;  /* also the native frames that Python frames stand for */
 	enum pmf_unwind_mode call_graph;
 	enum pmf_unwind_by unwind_by; /* one that pmf_unwinder_can */
 	uint32_t stack_bytes;

@@ -34,6 +34,7 @@ struct pmf_perf_features {
 	bool build_id;       /* attr.build_id (5.12) */
 	bool format_lost;    /* PERF_FORMAT_LOST (6.0) */
 	bool inherited_read; /* PERF_SAMPLE_READ of inherited events (6.12) */
+	bool sigtrap;        /* attr.sigtrap and attr.inherit_thread (5.13) */
 };
 /* 0, or the reason why the kernel refuses every event (seccomp filter, perf_event_paranoid 3, no
  * perf_event_open at all) with the remedy. */
@@ -66,6 +67,9 @@ struct pmf_perf_opts {
 	bool callchain_user; /* let the kernel walk user frame pointers */
 	size_t readers;      /* threads that drain, at most one a CPU; 0 is 1 */
 	size_t ring_bytes;   /* wanted per CPU; halved until it fits */
+	/* Processes may get events of their own (pmf_perf_attach): samples of one software event
+	 * that is open twice are told apart by the count that they carry. */
+	bool attachable;
 };
 
 /* What became of one event. */
@@ -99,6 +103,38 @@ int pmf_perf_wait(struct pmf_perf_session *s, int extra_fd, int timeout_ms, stru
 /* Deliver what the rings hold in time order; @final: everything, else only what no ring can still
  * write something older than. With several readers @cb runs in all of them, see pmf_readers_drain. */
 int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, void *ctx);
+
+/* ---- Events of one process, besides those that are inherited by all ----
+ * Their records come with the others, as samples of the same events; pmf_record.signals tells them
+ * apart. */
+
+struct pmf_perf_process;
+
+struct pmf_perf_attach_opts {
+	pid_t pid;
+	/* Each overflow also sends a SIGTRAP (attr.sigtrap) to the thread that caused it: the
+	 * process has a handler for it, or it ends. Gone when it executes a program. */
+	bool signals;
+	/* No other event of this session counts in @pid: what these count belongs to the totals. */
+	bool alone;
+};
+
+/* Open every event on @opts->pid and the threads that it will start. Events that cannot be opened a
+ * second time beside the inherited ones (software events before Linux 6.12) are left out. */
+int pmf_perf_attach(struct pmf_perf_session *s, const struct pmf_perf_attach_opts *opts,
+	struct pmf_perf_process **out, struct pmf_err *err);
+/* Stop counting in @proc, or go on. */
+void pmf_perf_pause(struct pmf_perf_process *proc, bool pause);
+/* Is event @event among them? */
+bool pmf_perf_attached_event(const struct pmf_perf_process *proc, size_t event);
+/* Close them. @counted, of as many places as the session has events, gets what each counted in
+ * that process. */
+void pmf_perf_detach(struct pmf_perf_session *s, struct pmf_perf_process *proc, uint64_t *counted);
+
+/* End the inherited events, whose counts stay in the totals, and open the like of them on the
+ * command, which sleep until a descendant, or itself, executes a program. For a command that has no
+ * descendants yet and gets events of its own. */
+int pmf_perf_make_way(struct pmf_perf_session *s, struct pmf_err *err);
 
 /* Stop counting, descendants included. */
 void pmf_perf_disable(struct pmf_perf_session *s);

@@ -23,6 +23,7 @@ struct pmf_layout {
 	 * long those fields are. */
 	uint64_t branch_sample_type; /* attr.branch_sample_type */
 	uint64_t regs_intr;          /* attr.sample_regs_intr */
+	bool signals; /* its overflows were signalled to an agent in the process, too */
 };
 #define PMF_NO_EVENT UINT32_MAX
 
@@ -48,6 +49,7 @@ struct pmf_sample {
 	uint64_t ip, weight;
 	uint64_t count;            /* of the event so far, in this task on this CPU; if has_count */
 	bool has_count;            /* PERF_SAMPLE_READ of a single event */
+	uint64_t count_id;         /* whose count it is; 0 if the layout does not say */
 	const uint64_t *callchain; /* unaligned is not possible: records are 8-byte aligned */
 	size_t nr_callchain;
 	uint64_t regs_abi; /* 0: no user registers (PERF_SAMPLE_REGS_ABI_NONE) */
@@ -66,6 +68,7 @@ struct pmf_record {
 	uint32_t pid, tid, cpu;
 	uint32_t event;  /* of the layout; PMF_NO_EVENT for sideband */
 	uint32_t reader; /* which of struct pmf_readers delivers it; 0 where there is but one */
+	bool signals;    /* of the layout */
 	union {
 		struct pmf_sample sample;
 		struct {

@@ -49,6 +49,8 @@ struct pmf_source {
 int pmf_source_live(struct pmf_source **out, const struct pmf_event_list *list,
 	const struct pmf_perf_opts *opts, struct pmf_err *err);
 const struct pmf_perf_granted *pmf_source_live_granted(const struct pmf_source *src, size_t event);
+/* The session itself, for events of single processes (pmf_perf_attach). */
+struct pmf_perf_session *pmf_source_live_session(struct pmf_source *src);
 
 /* Ring bytes that were kept in memory: @n streams, laid out by @layouts; both are borrowed. */
 int pmf_source_replay(struct pmf_source **out, const struct pmf_layouts *layouts,

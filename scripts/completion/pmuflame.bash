@@ -44,7 +44,8 @@ _pmuflame_complete_value()
 	-o | --summary) _filedir ;;
 	--call-graph) mapfile -t COMPREPLY < <(compgen -W 'auto dwarf fp none' -- "$cur") ;;
 	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;
-	--inherit) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur") ;;
+	--python) mapfile -t COMPREPLY < <(compgen -W 'auto yes no' -- "$cur") ;;
+	--inherit | --python-lines | --interpreter) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur") ;;
 	--format) _pmuflame_complete_formats ;;
 	-F | -c | --duration | --stack-bytes) COMPREPLY=() ;;
 	*) return 1 ;;
@@ -74,7 +75,8 @@ _pmuflame()
 {
 	local cur prev words=() starts=() cword i=1
 	local record_options='--event -F -c -o --duration --call-graph --unwinder --stack-bytes
-		--inherit --format --readers --strict --summary --no-command -q -v --help --version'
+		--inherit --python --python-lines --interpreter --readers --format --strict --summary
+		--no-command -q -v --help --version'
 	_pmuflame_join_words
 	COMPREPLY=()
 
@@ -99,7 +101,8 @@ _pmuflame()
 			break
 			;;
 		-e | -F | -c | -o | --event | --duration | --call-graph | --unwinder | --stack-bytes | \
-			--inherit | --format | --readers | --summary) i=$((i + 2)) ;;
+			--inherit | --python | --python-lines | --interpreter | --readers | --format | \
+			--summary) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac

@@ -6,6 +6,7 @@
 #include "pmuflame/file.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/perf.h"
+#include "pmuflame/python.h"
 #include "pmuflame/units.h"
 #include <jansson.h>
 #include <stdarg.h>
@@ -57,6 +58,29 @@ static struct check *add(struct doctor *d, enum state state, const char *name, c
 static void set_value(struct check *c, long long value)
 {
 	snprintf(c->value, sizeof c->value, "%lld", value);
+}
+
+static void check_python(struct doctor *d)
+{
+	struct pmf_perf_features f;
+	struct pmf_err err = PMF_ERR_INIT;
+	char *agent = pmf_python_agent_path(&err);
+
+	if (!agent)
+		add(d, STATE_LIMIT, "Python frames", "make install", "%s", err.text);
+	else if (pmf_perf_features_probe(&f, &err) != 0)
+		add(d, STATE_BLOCKED, "Python frames", NULL, "%s", err.text);
+	else if (!f.sigtrap)
+		add(d, STATE_LIMIT, "Python frames", NULL,
+			"this kernel's events cannot signal to a thread (Linux 5.13 can): native "
+			"frames only");
+	else if (!f.inherited_read)
+		add(d, STATE_LIMIT, "Python frames", NULL,
+			"of CPython 3.8 to 3.14; software events have none in interpreters that "
+			"other programs start (Linux 6.12 does)");
+	else
+		add(d, STATE_OK, "Python frames", NULL, "of CPython 3.8 to 3.14");
+	free(agent);
 }
 
 static void check_open(struct doctor *d)
@@ -352,7 +376,7 @@ static int examine(bool json)
 {
 	static void (*const checks[])(struct doctor *) = {check_open, check_sampling,
 		check_paranoid, check_caps, check_seccomp, check_pmu, check_watchdog, check_mlock,
-		check_rate, check_kptr, check_tracefs};
+		check_rate, check_kptr, check_tracefs, check_python};
 	struct doctor d = {.n = 0};
 	bool blocked = false;
 

@@ -60,6 +60,9 @@ static const char help[] =
 	"                              (default 32768)\n"
 	"      --inherit yes|no        record the command's children too (default yes)\n"
 	"      --readers auto|N        threads that read the rings (default auto)\n"
+	"      --python auto|yes|no    Python frames of CPython 3.8 to 3.14 (default auto)\n"
+	"      --python-lines yes|no   Python frames by line, or by function (default yes)\n"
+	"      --interpreter yes|no    also the interpreter's own frames (default no)\n"
 	"      --strict                no cpu-clock for cycles, no dropped presets\n\n"
 	"what to write:\n"
 	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
@@ -83,6 +86,9 @@ enum {
 	OPT_STACK_BYTES,
 	OPT_INHERIT,
 	OPT_READERS,
+	OPT_PYTHON,
+	OPT_PYTHON_LINES,
+	OPT_INTERPRETER,
 	OPT_STRICT,
 	OPT_FORMAT,
 	OPT_SUMMARY,
@@ -99,6 +105,9 @@ static const struct option long_options[] = {
 	{"stack-bytes", required_argument, NULL, OPT_STACK_BYTES},
 	{"inherit", required_argument, NULL, OPT_INHERIT},
 	{"readers", required_argument, NULL, OPT_READERS},
+	{"python", required_argument, NULL, OPT_PYTHON},
+	{"python-lines", required_argument, NULL, OPT_PYTHON_LINES},
+	{"interpreter", required_argument, NULL, OPT_INTERPRETER},
 	{"strict", no_argument, NULL, OPT_STRICT},
 	{"output", required_argument, NULL, 'o'},
 	{"format", required_argument, NULL, OPT_FORMAT},
@@ -208,6 +217,29 @@ static int parse_readers(const char *text, size_t *out, struct pmf_err *err)
 	return ret;
 }
 
+/* The value of a switch, in optarg. */
+static int parse_switch(const char *name, bool *out, struct pmf_err *err)
+{
+	*out = strcmp(optarg, "yes") == 0;
+	if (!*out && strcmp(optarg, "no") != 0)
+		return pmf_err_set(err, PMF_EUSAGE, "%s '%s' is neither yes nor no", name, optarg);
+	return 0;
+}
+
+static int parse_python(const char *text, enum pmf_python_mode *out, struct pmf_err *err)
+{
+	static const char *const names[] = {
+		[PMF_PYTHON_AUTO] = "auto", [PMF_PYTHON_YES] = "yes", [PMF_PYTHON_NO] = "no"};
+
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*out = (enum pmf_python_mode)i;
+			return 0;
+		}
+	}
+	return pmf_err_set(err, PMF_EUSAGE, "--python '%s' is none of auto, yes, no", text);
+}
+
 static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 {
 	switch (opt) {
@@ -241,11 +273,13 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 	case OPT_STACK_BYTES:
 		return parse_stack_bytes(optarg, &a->collect.stack_bytes, err);
 	case OPT_INHERIT:
-		a->collect.inherit = strcmp(optarg, "yes") == 0;
-		if (!a->collect.inherit && strcmp(optarg, "no") != 0)
-			return pmf_err_set(
-				err, PMF_EUSAGE, "--inherit '%s' is neither yes nor no", optarg);
-		return 0;
+		return parse_switch("--inherit", &a->collect.inherit, err);
+	case OPT_PYTHON:
+		return parse_python(optarg, &a->collect.python, err);
+	case OPT_PYTHON_LINES:
+		return parse_switch("--python-lines", &a->collect.python_lines, err);
+	case OPT_INTERPRETER:
+		return parse_switch("--interpreter", &a->collect.interpreter, err);
 	case OPT_READERS:
 		return parse_readers(optarg, &a->collect.readers, err);
 	case OPT_STRICT:
@@ -273,6 +307,7 @@ static int parse_args(struct record_args *a, int argc, char **argv, struct pmf_e
 	a->collect.call_graph = PMF_UNWIND_AUTO;
 	a->collect.stack_bytes = STACK_BYTES_DEFAULT;
 	a->collect.inherit = true;
+	a->collect.python_lines = true;
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, "+:e:F:c:o:qvhV", long_options, NULL)) != -1) {
 		if (opt == 'h') {

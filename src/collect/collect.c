@@ -2,10 +2,12 @@
 #include "collect_priv.h"
 
 #include "pmuflame/mem.h"
+#include "pmuflame/python.h"
 #include "pmuflame/units.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -124,6 +126,7 @@ static void note_unwinder(struct pmf_profile *p, enum pmf_unwind_by by)
 
 struct run {
 	struct pmf_launch launch;
+	int wake_fd; /* readable when launch.signal_fd or a greeting is */
 	struct pmf_source *src;
 	struct pmf_stacks stacks;
 	struct pmf_shards shards;
@@ -179,12 +182,16 @@ static int wait_ms(const struct run *r)
 static int record_loop(struct run *r, struct pmf_collect_result *res, struct pmf_err *err)
 {
 	while (!r->launch.exited) {
-		int ret = r->src->ops->wait(r->src, r->launch.signal_fd, wait_ms(r), err);
+		int ret = r->src->ops->wait(r->src, r->wake_fd, wait_ms(r), err);
 
 		if (ret < 0)
 			return ret;
 		if (ret > 0)
 			pmf_launch_signals(&r->launch);
+		if (r->stacks.python) {
+			pmf_py_greetings(r->stacks.python, r->src);
+			pmf_py_read(r->stacks.python);
+		}
 		ret = r->src->ops->drain(r->src, false, pmf_shards_record, &r->shards);
 		if (ret < 0)
 			return pmf_err_set(err, PMF_EIO, "cannot go on reading the rings");
@@ -204,6 +211,61 @@ static void note_end(struct pmf_profile *p, const struct pmf_collect_result *res
 			WTERMSIG(res->wait_status), strsignal(WTERMSIG(res->wait_status)));
 }
 
+static int open_wake_fd(struct run *r, struct pmf_err *err)
+{
+	struct epoll_event ready = {.events = EPOLLIN};
+
+	r->wake_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (r->wake_fd < 0 ||
+		epoll_ctl(r->wake_fd, EPOLL_CTL_ADD, r->launch.signal_fd, &ready) < 0 ||
+		(r->stacks.python && epoll_ctl(r->wake_fd, EPOLL_CTL_ADD,
+					     pmf_py_fd(r->stacks.python), &ready) < 0))
+		return pmf_err_errno(err, PMF_EIO, errno, "cannot wait for the command");
+	return 0;
+}
+
+/* Agents for the Python processes of the command, unless they are not wanted or cannot be had:
+ * automatically, that is a note, not a failure. */
+static int prepare_python(struct run *r, struct pmf_err *err)
+{
+	const struct pmf_collect_opts *o = r->opts;
+	struct pmf_py_opts po = {.lines = o->python_lines, .interpreter = o->interpreter};
+	struct pmf_perf_features features;
+	struct pmf_err why = PMF_ERR_INIT;
+	char *path;
+	bool may;
+
+	if (o->python == PMF_PYTHON_NO)
+		return 0;
+	path = pmf_find_on_path(o->argv[0]);
+	may = path && pmf_python_may_preload(path);
+	free(path);
+	if (o->call_graph == PMF_UNWIND_NONE || o->call_graph == PMF_UNWIND_FP)
+		pmf_err_set(&why, PMF_EUNSUP,
+			"Python frames need stacks that are unwound by CFI (--call-graph)");
+	else if (pmf_perf_features_probe(&features, &why) == 0 && !features.sigtrap)
+		pmf_err_set(&why, PMF_EUNSUP,
+			"Python frames need events that signal to their thread (Linux 5.13)");
+	else if (o->readers > 1)
+		pmf_err_set(&why, PMF_EUNSUP,
+			"Python frames are matched in one thread (--readers, --python)");
+	else if (!may)
+		pmf_err_set(&why, PMF_EUNSUP,
+			"the agent for Python cannot be preloaded into '%s': only into 64-bit "
+			"programs of glibc without sanitizers",
+			o->argv[0]);
+	else if (why.status == PMF_OK)
+		pmf_py_new(&r->stacks.python, &po, &r->stacks, &why);
+	if (why.status != PMF_OK && o->python == PMF_PYTHON_YES) {
+		pmf_err_set(err, why.status, "%s", why.text);
+		return why.status;
+	}
+	if (why.status != PMF_OK && why.status != PMF_EUNSUP)
+		pmf_profile_note(
+			r->stacks.profile, PMF_NOTE_INFO, -1, "no Python frames: %s", why.text);
+	return 0;
+}
+
 static int open_source(struct run *r, const struct pmf_event_list *list, struct pmf_err *err)
 {
 	struct pmf_perf_opts po = {.pid = r->launch.pid,
@@ -213,8 +275,11 @@ static int open_source(struct run *r, const struct pmf_event_list *list, struct 
 		.stack_bytes = r->opts->stack_bytes,
 		.callchain_kernel = r->opts->call_graph != PMF_UNWIND_NONE,
 		.callchain_user = r->opts->call_graph == PMF_UNWIND_FP,
-		.readers =
-			r->opts->readers ? r->opts->readers : readers_for(r->stacks.profile->cpus),
+		/* What agents write is matched in one thread (docs/adr/0004). */
+		.readers = r->stacks.python   ? 1
+			   : r->opts->readers ? r->opts->readers
+					      : readers_for(r->stacks.profile->cpus),
+		.attachable = r->stacks.python != NULL,
 		.ring_bytes = wanted_ring_bytes()};
 	int ret = pmf_source_live(&r->src, list, &po, err);
 
@@ -222,7 +287,9 @@ static int open_source(struct run *r, const struct pmf_event_list *list, struct 
 		return ret;
 	note_granted(&r->stacks, r->src);
 	pmf_shards_init(&r->shards, &r->stacks, r->opts->unwind_by, r->src->facts.readers);
-	return 0;
+	if (r->stacks.python)
+		pmf_py_start(r->stacks.python, pmf_source_live_session(r->src), r->launch.pid);
+	return open_wake_fd(r, err);
 }
 
 static int run_command(struct run *r, struct pmf_collect_result *res, struct pmf_err *err)
@@ -243,10 +310,14 @@ static int run_command(struct run *r, struct pmf_collect_result *res, struct pmf
 	if (ret)
 		return ret;
 	r->src->ops->stop(r->src);
+	if (r->stacks.python)
+		pmf_py_read(r->stacks.python);
 	ret = r->src->ops->drain(r->src, true, pmf_shards_record, &r->shards);
 	if (ret < 0)
 		return pmf_err_set(err, PMF_EIO, "cannot read the rest of the rings");
 	pmf_shards_merge(&r->shards);
+	if (r->stacks.python)
+		pmf_py_end(r->stacks.python);
 	if (r->launch.exited)
 		note_end(p, res);
 	else
@@ -273,7 +344,11 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	r->samples = pmf_calloc(list->n, sizeof *r->samples);
 	r->stacks.stack_bytes = opts->stack_bytes;
 	r->stacks.inherit = opts->inherit;
-	ret = pmf_launch_start(&r->launch, opts->argv, err);
+	r->wake_fd = -1;
+	ret = prepare_python(r, err);
+	if (ret == 0)
+		ret = pmf_launch_start(&r->launch, opts->argv,
+			r->stacks.python ? pmf_py_env(r->stacks.python) : environ, err);
 	if (ret == 0) {
 		raise_nofile();
 		raise_priority();
@@ -286,6 +361,9 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 		pmf_naming_run(&r->stacks);
 	if (r->src)
 		r->src->ops->free(r->src);
+	if (r->wake_fd >= 0)
+		close(r->wake_fd);
+	pmf_py_free(r->stacks.python);
 	pmf_shards_release(&r->shards);
 	pmf_stacks_release(&r->stacks);
 	if (ret)

@@ -21,7 +21,9 @@ struct pmf_launch {
 	int wait_status;
 };
 
-int pmf_launch_start(struct pmf_launch *l, char *const *argv, struct pmf_err *err);
+/* @env: the command's environment. */
+int pmf_launch_start(
+	struct pmf_launch *l, char *const *argv, char *const *env, struct pmf_err *err);
 /* Let it exec. *exec_errno gets 0, or why it could not (it has then exited). */
 int pmf_launch_go(struct pmf_launch *l, int *exec_errno, struct pmf_err *err);
 /* Read what signal_fd holds: notes the child's exit, forwards what was meant for it. */
@@ -49,6 +51,9 @@ void pmf_weights_release(struct pmf_weights *w);
 /* The weight of the sample @rec: what its event counted in its task since that task's last sample,
  * if the sample says, else its period. */
 uint64_t pmf_weights_of(struct pmf_weights *w, const struct pmf_record *rec);
+/* The sample @rec is not used, for another stands for the same events: its task's next one then
+ * weighs nothing, since it may count some of them again. */
+void pmf_weights_skip(struct pmf_weights *w, const struct pmf_record *rec);
 /* Task @tid has exited. */
 void pmf_weights_forget(struct pmf_weights *w, uint32_t tid);
 
@@ -85,6 +90,50 @@ void pmf_last_stacks_release(struct pmf_last_stacks *ls);
 uint32_t pmf_last_stacks_node(struct pmf_last_stacks *ls, struct pmf_profile *p, uint32_t tid,
 	uint32_t root, const uint32_t *ids, size_t n);
 
+/* ---- python.c: Python's part of the stacks (docs/adr/0004) ---- */
+
+struct pmf_py_opts {
+	bool lines;       /* a frame for each line of a function */
+	bool interpreter; /* the interpreter's native frames, too */
+};
+
+/* A sample on its way into the profile: its frames stand in ids, innermost first. */
+struct pmf_py_sample {
+	uint32_t node; /* of its process */
+	uint32_t event;
+	uint64_t weight;
+	const uint32_t *ids;
+	size_t n;
+	bool rooted;                         /* the user stack is whole */
+	const struct pmf_unwind_frame *user; /* the user frames among them */
+	size_t nr_user;
+	uint64_t ip, sp; /* where user code stood */
+};
+
+struct pmf_py;
+struct pmf_stacks;
+
+int pmf_py_new(struct pmf_py **out, const struct pmf_py_opts *opts, struct pmf_stacks *stacks,
+	struct pmf_err *err);
+void pmf_py_free(struct pmf_py *py);
+/* The environment that has the agent preloaded. */
+char *const *pmf_py_env(const struct pmf_py *py);
+/* Readable when a process wants to connect. */
+int pmf_py_fd(const struct pmf_py *py);
+void pmf_py_start(struct pmf_py *py, struct pmf_perf_session *session, pid_t main_pid);
+/* Let in who waits. May read records from @src. */
+void pmf_py_greetings(struct pmf_py *py, struct pmf_source *src);
+/* Take what the agents wrote: before the kernel's rings are read. */
+void pmf_py_read(struct pmf_py *py);
+/* A record that is no sample, before the process table gets it. */
+void pmf_py_record(struct pmf_py *py, const struct pmf_record *rec);
+/* Is sample @rec there a second time, with Python frames? */
+bool pmf_py_drops(const struct pmf_py *py, const struct pmf_record *rec);
+/* Draw @smp with its Python frames, now or when they come; false if it has none to expect. */
+bool pmf_py_sample(struct pmf_py *py, const struct pmf_record *rec, struct pmf_py_sample *smp);
+/* After the last record, before the totals: draw what waits, count, note. */
+void pmf_py_end(struct pmf_py *py);
+
 /* ---- stacks.c: records into the profile ---- */
 
 /* What the run knows of a process beside its maps. Hangs on pmf_process.user. */
@@ -103,12 +152,16 @@ struct pmf_stacks {
 	struct pmf_process_table table;
 	struct pmf_unwinder *unwinder;
 	struct pmf_symbolizer *symbols;
+	struct pmf_perf_maps *jit_names;
 	enum pmf_unwind_mode mode;
 	struct {
 		uint32_t module, path;
 	} * image_strings; /* per image id */
 	size_t nr_image_strings, cap_image_strings;
+	struct pmf_py *python; /* NULL: no agents */
 	struct pmf_unwind_frame frames[PMF_UNWIND_MAX_FRAMES];
+	size_t nr_frames;                   /* of the sample's user stack */
+	bool rooted;                        /* it is whole */
 	uint32_t ids[PMF_STACK_MAX_FRAMES]; /* frames of one stack, innermost first */
 	struct pmf_last_stacks last_stacks;
 	uint32_t truncated_frame, broken_frame;
@@ -180,10 +233,15 @@ int pmf_totals_end(
 
 /* ---- dropped.c: commands whose events end at exec ---- */
 
+/* Where execvp(3) finds @name, or NULL; free(3) it. */
+char *pmf_find_on_path(const char *name);
 /* The reason for an empty profile, if that is it. */
 void pmf_dropped_note(struct pmf_profile *p, const char *command);
 
 /* ---- naming.c: names for the frames ---- */
+
+/* The frame of generated code that its runtime calls @name. */
+uint32_t pmf_jit_frame(struct pmf_profile *p, const char *name);
 
 void pmf_naming_run(struct pmf_stacks *s);
 /* For images_closing of the process table; @ctx is the struct pmf_stacks. */

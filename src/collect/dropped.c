@@ -10,8 +10,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* Where execvp(3) finds @name, or NULL. */
-static char *find_on_path(const char *name)
+char *pmf_find_on_path(const char *name)
 {
 	const char *path = getenv("PATH");
 	char *found = NULL;
@@ -58,7 +57,7 @@ void pmf_dropped_note(struct pmf_profile *p, const char *command)
 	for (size_t e = 0; e < p->nr_events; e++)
 		if (p->events[e].samples)
 			return;
-	path = find_on_path(command);
+	path = pmf_find_on_path(command);
 	why = path ? why_dropped(path) : NULL;
 	if (why)
 		pmf_profile_note(p, PMF_NOTE_WARN, -1,

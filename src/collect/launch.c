@@ -9,10 +9,11 @@
 #include <unistd.h>
 
 /* The child: waits for a byte, then becomes the command. Only async-signal-safe calls. */
-static void child_main(int go_fd, int errno_fd, const sigset_t *mask, char *const *argv)
-	__attribute__((noreturn));
+static void child_main(int go_fd, int errno_fd, const sigset_t *mask, char *const *argv,
+	char *const *env) __attribute__((noreturn));
 
-static void child_main(int go_fd, int errno_fd, const sigset_t *mask, char *const *argv)
+static void child_main(
+	int go_fd, int errno_fd, const sigset_t *mask, char *const *argv, char *const *env)
 {
 	char byte;
 	int e;
@@ -24,14 +25,14 @@ static void child_main(int go_fd, int errno_fd, const sigset_t *mask, char *cons
 	if (n != 1)
 		_exit(125); /* the recorder gave up */
 	sigprocmask(SIG_SETMASK, mask, NULL);
-	execvp(argv[0], argv);
+	execvpe(argv[0], argv, env);
 	e = errno;
 	if (write(errno_fd, &e, sizeof e) < 0)
 		_exit(125);
 	_exit(126);
 }
 
-int pmf_launch_start(struct pmf_launch *l, char *const *argv, struct pmf_err *err)
+int pmf_launch_start(struct pmf_launch *l, char *const *argv, char *const *env, struct pmf_err *err)
 {
 	int go[2] = {-1, -1}, back[2] = {-1, -1};
 	sigset_t set;
@@ -57,7 +58,7 @@ int pmf_launch_start(struct pmf_launch *l, char *const *argv, struct pmf_err *er
 	if (l->pid == 0) {
 		close(go[1]);
 		close(back[0]);
-		child_main(go[0], back[1], &l->old_mask, argv);
+		child_main(go[0], back[1], &l->old_mask, argv, env);
 	}
 	close(go[0]);
 	close(back[1]);

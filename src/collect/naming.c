@@ -4,6 +4,7 @@
 #include "pmuflame/mem.h"
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Without a name, the addresses of one function are still one frame where its bounds are known. */
 static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image *im)
@@ -27,6 +28,26 @@ static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image 
 	pmf_profile_name_frame(p, id, name, NULL, 0);
 	p->frames[id].unresolved = true;
 	free(name);
+}
+
+/* CPython calls its own "py::QUALNAME:FILE": those are frames as its agent's, without lines. */
+uint32_t pmf_jit_frame(struct pmf_profile *p, const char *name)
+{
+	const char *file = strncmp(name, "py::", 4) == 0 ? strchr(name + 4, ':') : NULL, *slash;
+	char *label;
+	uint32_t id;
+
+	if (!file)
+		return pmf_profile_frame_named(p, PMF_FRAME_JIT, name);
+	slash = strrchr(++file, '/');
+	label = pmf_asprintf(
+		"%.*s (%s)", (int)(file - 1 - (name + 4)), name + 4, slash ? slash + 1 : file);
+	id = pmf_profile_frame_at(p, PMF_FRAME_PYTHON, UINT32_MAX,
+		pmf_strtab_addz(&p->strings, slash ? slash + 1 : file),
+		pmf_strtab_addz(&p->strings, file), pmf_strtab_addz(&p->strings, label));
+	pmf_profile_name_frame(p, id, label, file, 0);
+	free(label);
+	return id;
 }
 
 static void name_frame(struct pmf_stacks *s, uint32_t id)

@@ -23,6 +23,7 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 	if (mode != PMF_UNWIND_NONE)
 		s->unwinder = pmf_unwinder_new(mode, by, arch);
 	s->symbols = pmf_symbolizer_new();
+	s->jit_names = pmf_perf_maps_new("/tmp");
 	s->truncated_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[truncated stack]");
 	s->broken_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[broken stack]");
 	s->read_elsewhere = pmf_calloc(list->n, sizeof *s->read_elsewhere);
@@ -36,6 +37,7 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 void pmf_stacks_release(struct pmf_stacks *s)
 {
 	pmf_symbolizer_free(s->symbols);
+	pmf_perf_maps_free(s->jit_names);
 	/* The address spaces' caches belong to the unwinder: they go first. */
 	pmf_process_table_release(&s->table);
 	pmf_unwinder_free(s->unwinder);
@@ -187,16 +189,23 @@ static uint32_t image_frame(
 		s->image_strings[im->id].path, rva);
 }
 
-static uint32_t user_frame(struct pmf_stacks *s, const struct pmf_map *map, uint64_t va)
+static uint32_t user_frame(struct pmf_stacks *s, const struct pmf_process *proc,
+	const struct pmf_map *map, uint64_t va)
 {
+	const char *name;
+
 	/* One frame for all: garbage addresses have no end, and no name either. */
 	if (!map)
 		return pmf_profile_frame_at(s->profile, PMF_FRAME_NATIVE, UINT32_MAX,
 			pmf_strtab_addz(&s->profile->strings, "[unknown]"), 0, 0);
-	/* Generated code is one thing until something names it: its addresses mean nothing
+	/* Generated code has the name that it has now, or none: its addresses mean nothing
 	 * later. */
-	if (map->image->kind == PMF_IMAGE_ANON)
-		return image_frame(s, PMF_FRAME_JIT, map->image, 0);
+	if (map->image->kind == PMF_IMAGE_ANON) {
+		name = s->table.live ? pmf_perf_maps_find(s->jit_names, proc->pid, va, s->now_ns)
+				     : NULL;
+		return name ? pmf_jit_frame(s->profile, name)
+			    : image_frame(s, PMF_FRAME_JIT, map->image, 0);
+	}
 	return image_frame(s, PMF_FRAME_NATIVE, map->image, va - map->bias);
 }
 
@@ -222,7 +231,8 @@ static size_t leaf_caller(struct pmf_stacks *s, struct pmf_process *proc,
 		!pmf_unwind_ra_in_register(leaf->image, s->arch, va - leaf->bias))
 		return n;
 	ra = (ra & s->arch->ip_mask) - 1;
-	s->ids[n] = user_frame(s, pmf_process_map_or_reread(&s->table, proc, ra, s->now_ns), ra);
+	s->ids[n] =
+		user_frame(s, proc, pmf_process_map_or_reread(&s->table, proc, ra, s->now_ns), ra);
 	return n + 1;
 }
 
@@ -234,8 +244,10 @@ static uint32_t unwound_frame(
 
 	if (f->user)
 		return f->user - 1;
-	id = user_frame(s, f->map, f->va);
-	pmf_unwind_remember(proc, f, id + 1);
+	id = user_frame(s, proc, f->map, f->va);
+	/* Generated code may get a name later, or another one. */
+	if (!f->map || f->map->image->kind != PMF_IMAGE_ANON)
+		pmf_unwind_remember(proc, f, id + 1);
 	return id;
 }
 
@@ -263,7 +275,7 @@ static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
 			const struct pmf_map *map =
 				pmf_process_map_or_reread(&s->table, proc, va, s->now_ns);
 
-			s->ids[n++] = user_frame(s, map, va);
+			s->ids[n++] = user_frame(s, proc, map, va);
 			++*nr_user;
 			if (first)
 				n = leaf_caller(s, proc, smp, map, va, n);
@@ -313,6 +325,8 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		if (smp->regs_mask >> r & 1)
 			in.regs[r] = smp->regs[k++];
 	pmf_unwind(s->unwinder, &in, &out);
+	s->nr_frames = out.n;
+	s->rooted = out.end == PMF_END_ROOT;
 	if (proc->in_exec && !out.frames[0].map) {
 		pe->no_user_stack++;
 		return n;
@@ -338,6 +352,27 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 	return n;
 }
 
+/* Into the profile, below @node: the @n frames of s->ids, and Python's among them. */
+static void draw(struct pmf_stacks *s, const struct pmf_record *rec, size_t n, uint32_t node,
+	uint64_t weight)
+{
+	struct pmf_py_sample smp = {.node = node,
+		.event = rec->event,
+		.weight = weight,
+		.ids = s->ids,
+		.n = n,
+		.rooted = s->rooted,
+		.user = s->frames,
+		.nr_user = s->nr_frames};
+
+	sample_reg(&rec->sample, s->arch->reg_ip, &smp.ip);
+	sample_reg(&rec->sample, s->arch->reg_sp, &smp.sp);
+	if (s->python && pmf_py_sample(s->python, rec, &smp))
+		return;
+	node = pmf_last_stacks_node(&s->last_stacks, s->profile, rec->tid, node, s->ids, n);
+	pmf_profile_add(s->profile, rec->event, node, weight, 1);
+}
+
 static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 {
 	struct pmf_process *proc = pmf_process_get(&s->table, (pid_t)rec->pid);
@@ -348,8 +383,9 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 		      smp->regs_abi != PERF_SAMPLE_REGS_ABI_NONE;
 	size_t n, nr_user = 0;
 	uint64_t weight;
-	uint32_t node;
 
+	s->nr_frames = 0;
+	s->rooted = false;
 	pmf_process_refresh(&s->table, proc, rec->time_ns);
 	n = chain_frames(s, proc, smp, !dumped, 0, &nr_user);
 	if (dumped)
@@ -365,11 +401,10 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 
 		s->ids[n++] = kernel ? image_frame(s, PMF_FRAME_KERNEL, pmf_image_kernel(&s->table),
 					       smp->ip)
-				     : user_frame(s, map, smp->ip);
+				     : user_frame(s, proc, map, smp->ip);
 	}
-	node = pmf_last_stacks_node(&s->last_stacks, s->profile, rec->tid, cost->node, s->ids, n);
 	weight = pmf_weights_of(&s->weights, rec);
-	pmf_profile_add(s->profile, rec->event, node, weight, 1);
+	draw(s, rec, n, cost->node, weight);
 	pe->samples++;
 	pe->weight += weight;
 	cost->counted[s->list->n + rec->event] += weight;
@@ -391,9 +426,15 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 	struct pmf_stacks *s = ctx;
 
 	s->now_ns = PMF_MAX(s->now_ns, rec->time_ns);
+	if (s->python)
+		pmf_py_record(s->python, rec);
 	switch (rec->type) {
 	case PERF_RECORD_SAMPLE:
-		if (rec->event < s->list->n)
+		if (rec->event >= s->list->n)
+			break;
+		if (s->python && pmf_py_drops(s->python, rec))
+			pmf_weights_skip(&s->weights, rec);
+		else
 			on_sample(s, rec);
 		break;
 	case PERF_RECORD_READ:
@@ -408,7 +449,14 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 		if (rec->event < s->list->n)
 			s->profile->events[rec->event].throttled++;
 		break;
+	case PERF_RECORD_COMM:
+		if (rec->comm.exec)
+			pmf_perf_maps_forget(s->jit_names, (pid_t)rec->pid);
+		pmf_process_apply(&s->table, rec);
+		break;
 	case PERF_RECORD_EXIT:
+		if (rec->pid == rec->tid)
+			pmf_perf_maps_forget(s->jit_names, (pid_t)rec->pid);
 		pmf_weights_forget(&s->weights, rec->tid);
 		pmf_process_apply(&s->table, rec);
 		break;

@@ -66,6 +66,20 @@ uint64_t pmf_weights_of(struct pmf_weights *w, const struct pmf_record *rec)
 	return smp->count >= before ? smp->count - before : 0;
 }
 
+void pmf_weights_skip(struct pmf_weights *w, const struct pmf_record *rec)
+{
+	uint32_t i;
+
+	if (!rec->sample.has_count)
+		return;
+	i = find(w, rec->tid, rec->id);
+	if (i == UINT32_MAX) {
+		i = (uint32_t)w->n;
+		add(w, rec);
+	}
+	w->lasts[i].count = UINT64_MAX;
+}
+
 void pmf_weights_forget(struct pmf_weights *w, uint32_t tid)
 {
 	for (size_t k = 0; k < w->nr_ids; k++) {

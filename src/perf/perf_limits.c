@@ -114,6 +114,14 @@ static void with_inherited_read(struct perf_event_attr *attr)
 	attr->sample_type = PERF_SAMPLE_READ | PERF_SAMPLE_TID;
 }
 
+static void with_sigtrap(struct perf_event_attr *attr)
+{
+	attr->inherit = 1;
+	attr->inherit_thread = 1;
+	attr->remove_on_exec = 1;
+	attr->sigtrap = 1;
+}
+
 int pmf_perf_features_probe(struct pmf_perf_features *f, struct pmf_err *err)
 {
 	struct pmf_perf_limits l;
@@ -127,5 +135,6 @@ int pmf_perf_features_probe(struct pmf_perf_features *f, struct pmf_err *err)
 	f->build_id = probe(with_build_id) == 0;
 	f->format_lost = probe(with_lost) == 0;
 	f->inherited_read = probe(with_inherited_read) == 0;
+	f->sigtrap = probe(with_sigtrap) == 0;
 	return 0;
 }

@@ -21,14 +21,14 @@
  * younger than this wait for the next drain. */
 enum { ORDER_MARGIN_NS = 2000000 };
 
-static int add_layout(struct pmf_perf_session *s, int fd, uint32_t event,
-	const struct perf_event_attr *attr, uint64_t period, struct pmf_err *err)
+int pmf_perf_add_layout(struct pmf_perf_session *s, int fd, const struct pmf_layout *like,
+	const struct perf_event_attr *attr, struct pmf_err *err)
 {
-	struct pmf_layout l = {.event = event,
-		.sample_type = attr->sample_type,
-		.read_format = attr->read_format,
-		.regs_user = attr->sample_regs_user,
-		.period = period};
+	struct pmf_layout l = *like;
+
+	l.sample_type = attr->sample_type;
+	l.read_format = attr->read_format;
+	l.regs_user = attr->sample_regs_user;
 
 	if (ioctl(fd, PERF_EVENT_IOC_ID, &l.id) < 0)
 		return pmf_err_errno(
@@ -79,7 +79,7 @@ static int open_sideband(struct pmf_perf_session *s, struct pmf_perf_cpu *c, str
 			return 0;
 		return pmf_perf_explain(NULL, errnum, &a, &s->limits, err);
 	}
-	return add_layout(s, c->fd, PMF_NO_EVENT, &a, 0, err);
+	return pmf_perf_add_layout(s, c->fd, &(struct pmf_layout){.event = PMF_NO_EVENT}, &a, err);
 }
 
 static void close_sideband(struct pmf_perf_session *s)
@@ -141,17 +141,17 @@ static void sampling_attr(
 		a->freq = 1;
 		a->sample_freq = ev->freq_hz;
 		a->sample_type |= PERF_SAMPLE_PERIOD;
-		/* The period that a software event reports is one that was set after the events
-		 * that it stands for: on short bursts it is off by orders of magnitude. Its own
-		 * count is exact (docs/adr/0003). */
-		if (ev->cls != PMF_EVENT_HARDWARE && ev->cls != PMF_EVENT_CLOCK &&
-			(s->features.inherited_read || !s->opts.inherit))
-			a->sample_type |= PERF_SAMPLE_READ;
 	} else {
 		/* With PERF_SAMPLE_PERIOD a software event of fixed period would sample every event
 		 * (perf_swevent_event in the kernel's core.c); its weight is the period anyway. */
 		a->sample_period = ev->period;
 	}
+	/* The period that a software event reports is one that was set after the events that it
+	 * stands for: on short bursts it is off by orders of magnitude. Its own count is exact
+	 * (docs/adr/0003), and says whose sample it is (docs/adr/0004). */
+	if ((ev->freq_hz || s->opts.attachable) && ev->cls != PMF_EVENT_HARDWARE &&
+		ev->cls != PMF_EVENT_CLOCK && (s->features.inherited_read || !s->opts.inherit))
+		a->sample_type |= PERF_SAMPLE_READ;
 	if (!s->kernel_permitted && !ev->user_given) {
 		a->exclude_kernel = 1;
 		a->exclude_hv = 1;
@@ -215,7 +215,8 @@ static int open_event_on_cpu(struct pmf_perf_session *s, size_t e, struct perf_e
 	if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, c->fd) < 0)
 		return pmf_err_errno(
 			err, PMF_EIO, errno, "cannot send '%s' into the ring of its CPU", ev->spec);
-	return add_layout(s, fd, (uint32_t)e, a, ev->period, err);
+	return pmf_perf_add_layout(
+		s, fd, &(struct pmf_layout){.event = (uint32_t)e, .period = ev->period}, a, err);
 }
 
 static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
@@ -241,6 +242,8 @@ static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
 			if (ret)
 				return ret;
 		}
+		PMF_PUSH(s->opened, s->nr_opened, s->cap_opened) =
+			(struct pmf_perf_opened){.event = e, .attr = a, .cpus = ev->attrs[k].cpus};
 		if (k == 0 || a.precise_ip < g->precise_ip)
 			g->precise_ip = a.precise_ip;
 		g->exclude_kernel = a.exclude_kernel;
@@ -252,14 +255,14 @@ static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
 	return 0;
 }
 
-static int open_guard(struct pmf_perf_session *s, const struct pmf_event *ev,
-	struct perf_event_attr a, int *fd, struct pmf_err *err)
+static int open_guard(const struct pmf_perf_session *s, const struct pmf_event *ev,
+	struct perf_event_attr a, pid_t pid, int *fd, struct pmf_err *err)
 {
 	a.size = sizeof a;
 	a.disabled = 1;
 	a.exclude_kernel |= !s->kernel_permitted;
 	a.exclude_hv |= !s->kernel_permitted;
-	*fd = pmf_perf_sys_open(&a, s->opts.pid, -1, -1, 0);
+	*fd = pmf_perf_sys_open(&a, pid, -1, -1, 0);
 	return *fd < 0 ? pmf_perf_explain(ev, -*fd, &a, &s->limits, err) : 0;
 }
 
@@ -269,7 +272,7 @@ static int open_guard(struct pmf_perf_session *s, const struct pmf_event *ev,
  * by place); it also lets the command's own events exit with a child, unread. With a guard nothing
  * is a clone of the command's context. Before Linux 6.2 software and hardware events have a context
  * each, and each needs its guard. docs/adr/0002 has the measurements. */
-static int open_swap_guards(struct pmf_perf_session *s, struct pmf_err *err)
+int pmf_perf_open_guards(const struct pmf_perf_session *s, pid_t pid, int *fds, struct pmf_err *err)
 {
 	const struct perf_event_attr dummy = {
 		.type = PERF_TYPE_SOFTWARE, .config = PERF_COUNT_SW_DUMMY};
@@ -277,12 +280,12 @@ static int open_swap_guards(struct pmf_perf_session *s, struct pmf_err *err)
 
 	if (!s->opts.inherit)
 		return 0;
-	ret = open_guard(s, NULL, dummy, &s->guard_fds[0], err);
+	ret = open_guard(s, NULL, dummy, pid, &fds[0], err);
 	for (size_t e = 0; e < s->list->n && ret == 0; e++) {
 		const struct pmf_event *ev = &s->list->events[e];
 
 		if (ev->cls == PMF_EVENT_HARDWARE)
-			return open_guard(s, ev, ev->attrs[0].attr, &s->guard_fds[1], err);
+			return open_guard(s, ev, ev->attrs[0].attr, pid, &fds[1], err);
 	}
 	return ret;
 }
@@ -344,6 +347,7 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 	pmf_perf_limits_read(&s->limits);
 	s->kernel_permitted = pmf_perf_kernel_permitted(&s->limits);
 	s->granted = pmf_calloc(list->n, sizeof *s->granted);
+	s->past = pmf_calloc(list->n, sizeof *s->past);
 	ret = pmf_perf_features_probe(&s->features, err);
 	if (ret == 0)
 		list_cpus(s);
@@ -357,7 +361,7 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 	for (size_t e = 0; e < list->n && ret == 0; e++)
 		ret = open_event(s, e, err);
 	if (ret == 0)
-		ret = open_swap_guards(s, err);
+		ret = pmf_perf_open_guards(s, opts->pid, s->guard_fds, err);
 	if (ret == 0)
 		ret = start_merge(s, err);
 	if (ret) {
@@ -372,6 +376,7 @@ void pmf_perf_close(struct pmf_perf_session *s)
 {
 	if (!s)
 		return;
+	pmf_perf_attached_close(s);
 	for (size_t i = 0; i < s->nr_fds; i++)
 		close(s->fds[i].fd);
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(s->guard_fds); i++)
@@ -384,6 +389,8 @@ void pmf_perf_close(struct pmf_perf_session *s)
 		free(s->cpus[i].group_fds);
 	free(s->cpus);
 	free(s->fds);
+	free(s->opened);
+	free(s->past);
 	free(s->granted);
 	free(s->rings);
 	free(s->polls);
@@ -460,6 +467,20 @@ static int drain_record(void *ctx, const struct pmf_record *rec)
 		d->since_publish = 0;
 		publish(s, rec->reader);
 	}
+	/* Two events of one kind that overflow at once share the record's header in the kernel
+	 * (do_perf_sw_event in its core.c): the count says whose it is. */
+	if (rec->type == PERF_RECORD_SAMPLE && rec->sample.count_id &&
+		rec->sample.count_id != rec->id) {
+		const struct pmf_layout *l = pmf_layouts_find(&s->layouts, rec->sample.count_id);
+		struct pmf_record own = *rec;
+
+		if (l) {
+			own.id = l->id;
+			own.event = l->event;
+			own.signals = l->signals;
+			return s->cb(s->cb_ctx, &own);
+		}
+	}
 	return s->cb(s->cb_ctx, rec);
 }
 
@@ -486,13 +507,14 @@ void pmf_perf_disable(struct pmf_perf_session *s)
 {
 	for (size_t i = 0; i < s->nr_fds; i++)
 		ioctl(s->fds[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+	pmf_perf_attached_disable(s);
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		if (s->cpus[i].fd >= 0)
 			ioctl(s->cpus[i].fd, PERF_EVENT_IOC_DISABLE, 0);
 }
 
 /* read(2) of one descriptor; the fields in the order of read_format, perf_event_open(2). */
-static int read_fd(
+int pmf_perf_read_fd(
 	const struct pmf_perf_session *s, int fd, struct pmf_perf_totals *t, struct pmf_err *err)
 {
 	uint64_t v[5] = {0};
@@ -508,7 +530,7 @@ static int read_fd(
 int pmf_perf_totals(
 	struct pmf_perf_session *s, size_t event, struct pmf_perf_totals *out, struct pmf_err *err)
 {
-	struct pmf_perf_totals sum = {0}, t = {0};
+	struct pmf_perf_totals sum = s->past[event], t = {0};
 	bool *dummy_seen = pmf_calloc(s->nr_cpus, sizeof *dummy_seen);
 	int ret = 0;
 
@@ -517,7 +539,7 @@ int pmf_perf_totals(
 
 		if (s->fds[i].event != event)
 			continue;
-		ret = read_fd(s, s->fds[i].fd, &t, err);
+		ret = pmf_perf_read_fd(s, s->fds[i].fd, &t, err);
 		if (ret)
 			break;
 		sum.value += t.value;
@@ -527,10 +549,12 @@ int pmf_perf_totals(
 		if (dummy_seen[c])
 			continue;
 		dummy_seen[c] = true;
-		ret = read_fd(s, s->cpus[c].fd, &t, err);
+		ret = pmf_perf_read_fd(s, s->cpus[c].fd, &t, err);
 		sum.dummy_running_ns += t.running_ns;
 	}
 	free(dummy_seen);
+	if (ret == 0)
+		ret = pmf_perf_attached_totals(s, event, &sum, err);
 	if (ret == 0)
 		*out = sum;
 	return ret;
@@ -542,7 +566,7 @@ uint64_t pmf_perf_lost_sideband(struct pmf_perf_session *s)
 	uint64_t lost = 0;
 
 	for (size_t i = 0; i < s->nr_cpus; i++)
-		if (s->cpus[i].fd >= 0 && read_fd(s, s->cpus[i].fd, &t, NULL) == 0)
+		if (s->cpus[i].fd >= 0 && pmf_perf_read_fd(s, s->cpus[i].fd, &t, NULL) == 0)
 			lost += t.lost;
 	return lost;
 }

@@ -9,6 +9,7 @@
 enum {
 	PMF_RECORD_MAX = 65536, /* header.size is 16 bits wide */
 	PMF_CPUS_MAX = 8192,
+	PMF_PERF_GUARDS = 2,
 };
 
 struct pmf_perf_cpu {
@@ -33,6 +34,13 @@ struct pmf_perf_drain {
 	char apart[64 - sizeof(unsigned)];
 };
 
+/* An event as it was opened, without pid and CPU. */
+struct pmf_perf_opened {
+	size_t event;
+	struct perf_event_attr attr;
+	const char *cpus; /* borrowed from the list */
+};
+
 struct pmf_perf_session {
 	const struct pmf_event_list *list; /* borrowed */
 	struct pmf_perf_opts opts;
@@ -41,11 +49,16 @@ struct pmf_perf_session {
 	bool kernel_permitted;
 	bool task_totals; /* each task that ends tells its counts */
 	size_t ring_bytes;
-	int guard_fds[2]; /* keep the kernel from swapping the command's contexts with a child's */
+	int guard_fds[PMF_PERF_GUARDS]; /* against swaps with the contexts of children */
 	struct pmf_perf_cpu *cpus;
 	size_t nr_cpus, cap_cpus;
 	struct pmf_perf_fd *fds;
 	size_t nr_fds, cap_fds;
+	struct pmf_perf_opened *opened;
+	size_t nr_opened, cap_opened;
+	/* Per event: what descriptors that were closed again had counted. */
+	struct pmf_perf_totals *past;
+	struct pmf_perf_process *attached; /* a list */
 	struct pmf_perf_granted *granted;
 	struct pmf_layouts layouts;
 	struct pmf_ring **rings;
@@ -55,6 +68,26 @@ struct pmf_perf_session {
 	void *cb_ctx;
 	struct pollfd *polls; /* one a CPU, and a place for the caller's */
 };
+
+/* Tell how the records of @fd, opened with @attr, are laid out. */
+int pmf_perf_add_layout(struct pmf_perf_session *s, int fd, const struct pmf_layout *like,
+	const struct perf_event_attr *attr, struct pmf_err *err);
+/* read(2) of one descriptor. */
+int pmf_perf_read_fd(
+	const struct pmf_perf_session *s, int fd, struct pmf_perf_totals *t, struct pmf_err *err);
+
+/* Events on @pid that are not inherited, against swaps of its contexts with its children's. @fds has
+ * PMF_PERF_GUARDS places, filled with -1. */
+int pmf_perf_open_guards(
+	const struct pmf_perf_session *s, pid_t pid, int *fds, struct pmf_err *err);
+
+/* ---- perf_attach.c ---- */
+
+/* Add what the events of single processes count to the totals of event @event. */
+int pmf_perf_attached_totals(
+	struct pmf_perf_session *s, size_t event, struct pmf_perf_totals *sum, struct pmf_err *err);
+void pmf_perf_attached_disable(struct pmf_perf_session *s);
+void pmf_perf_attached_close(struct pmf_perf_session *s);
 
 /* Map a ring of @bytes of data (a power of two) for the sideband event; false with errno set. */
 bool pmf_perf_ring_map(struct pmf_perf_cpu *c, size_t bytes);

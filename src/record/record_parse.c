@@ -156,6 +156,10 @@ static void take_sample_read(struct cursor *c, uint64_t format, struct pmf_sampl
 		s->has_count = true;
 	}
 	take(c, 8 * (uint64_t)__builtin_popcountll(times), "counter times");
+	if (format & PERF_FORMAT_ID && s->has_count) {
+		s->count_id = take_u64(c, "counter id");
+		member_bytes -= sizeof s->count_id;
+	}
 	if (member_bytes)
 		take_array(c, nr, member_bytes, "counter values");
 }
@@ -418,6 +422,7 @@ int pmf_record_parse_shaped(const struct pmf_record_shape *shape, const void *da
 	out->type = h.type;
 	out->misc = h.misc;
 	out->event = l ? l->event : PMF_NO_EVENT;
+	out->signals = l && l->signals;
 	memcpy(&out->id, (const uint8_t *)data + pmf_record_id_offset(h.type, len), sizeof out->id);
 	if (h.type == PERF_RECORD_SAMPLE) {
 		take_sample(&c, l, out);

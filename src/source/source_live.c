@@ -71,3 +71,8 @@ const struct pmf_perf_granted *pmf_source_live_granted(const struct pmf_source *
 {
 	return pmf_perf_granted(((const struct live *)src)->session, event);
 }
+
+struct pmf_perf_session *pmf_source_live_session(struct pmf_source *src)
+{
+	return ((struct live *)src)->session;
+}

@@ -230,16 +230,18 @@ static bool is_entry_code(const struct pmf_walk *w)
 
 /* Static IFUNC stubs, _init, hand-written leaves: right after a call the return address is on top
  * of the stack. A JIT's code and code that calls on keep a frame pointer, or cannot be left. */
-static enum pmf_step step_without_rule(struct pmf_walk *w, bool fp)
+static enum pmf_step step_without_rule(struct pmf_unwinder *u, struct pmf_walk *w)
 {
 	bool jit = !w->map || w->map->image->kind == PMF_IMAGE_ANON;
 	enum pmf_step ret = PMF_STEP_FAILED;
 
 	if (is_entry_code(w))
 		return PMF_STEP_ROOT;
+	if (jit && pmf_step_trampoline(u, w))
+		return PMF_STEP_OK;
 	if (w->exact && !jit)
 		ret = pmf_leaf_has_frame(w) ? pmf_step_fp(w) : pmf_step_leaf(w);
-	if (ret == PMF_STEP_FAILED && fp)
+	if (ret == PMF_STEP_FAILED && u->fp_without_rule)
 		ret = pmf_step_fp(w);
 	if (ret == PMF_STEP_FAILED && w->exact && jit)
 		ret = pmf_step_leaf(w);
@@ -257,7 +259,7 @@ static enum pmf_step step_slowly(struct pmf_unwinder *u, struct pmf_walk *w)
 	w->stack_may_jump = false;
 	ret = u->ops->step(u->priv, w);
 	if (ret == PMF_STEP_NO_RULE)
-		ret = step_without_rule(w, u->fp_without_rule);
+		ret = step_without_rule(u, w);
 	if (ret != PMF_STEP_OK)
 		return ret;
 	w->pc &= u->arch->ip_mask;

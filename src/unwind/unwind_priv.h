@@ -84,6 +84,14 @@ extern const struct pmf_unwinder_ops pmf_unwind_libunwind;
 extern const struct pmf_unwinder_ops pmf_unwind_cfi;
 extern const struct pmf_unwinder_ops pmf_unwind_fp;
 
+/* Pages of generated code that were asked about: are they of one known form? */
+enum { PMF_TRAMPOLINES = 64 };
+struct pmf_trampoline {
+	uint64_t page;
+	pid_t pid;
+	bool found;
+};
+
 struct pmf_unwinder {
 	const struct pmf_unwinder_ops *ops; /* NULL: the leaf is all */
 	bool fp_without_rule;               /* code without a rule is stepped by frame pointer */
@@ -94,6 +102,7 @@ struct pmf_unwinder {
 	size_t nr_regs; /* pairs of numbers: the registers that DWARF knows too */
 	uint64_t known_regs;
 	struct pmf_walk walk;
+	struct pmf_trampoline trampolines[PMF_TRAMPOLINES];
 };
 
 /* What unwinders keep with a process: in process->unwind_priv. */
@@ -122,6 +131,8 @@ bool pmf_unwind_libunwind_can(const struct pmf_arch *arch);
 void pmf_unwind_libunwind_uncache(void *priv);
 /* Make the caller's frame current by frame pointer. */
 enum pmf_step pmf_step_fp(struct pmf_walk *w);
+/* Make the caller's frame current if this is one of CPython's trampolines; false if it is not. */
+bool pmf_step_trampoline(struct pmf_unwinder *u, struct pmf_walk *w);
 /* Make the caller's frame current as right after a call: the return address is in the link register
  * or on top of the stack. */
 enum pmf_step pmf_step_leaf(struct pmf_walk *w);

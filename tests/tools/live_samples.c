@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 enum { WAIT_MS = 20 };
 
@@ -78,7 +79,7 @@ int live_samples(struct pmf_process_table *t, char **argv, uint64_t hz, uint32_t
 	int exec_errno = 0;
 
 	pmf_process_table_init(t, true);
-	if (pmf_launch_start(&launch, argv, &err))
+	if (pmf_launch_start(&launch, argv, environ, &err))
 		die(&err);
 	src = open_source(&list, launch.pid, hz, stack_bytes);
 	if (pmf_launch_go(&launch, &exec_errno, &err))

@@ -1,0 +1,146 @@
+/* pmuflame/python.h - Python's part of a stack: the recorder's side of the agent that is preloaded
+ * into CPython processes (src/python/agent.c), its records, line tables, and the merge into native
+ * frames. docs/adr/0004 says how it fits together.
+ * Layer: python (uses base). Threads: one owner for each value.
+ *
+ * Everything that comes from a process is checked: it could write there what it likes. */
+#ifndef PMUFLAME_PYTHON_H
+#define PMUFLAME_PYTHON_H
+
+#include "pmuflame/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* ---- The agent's file, and whom it may be preloaded into ---- */
+
+/* The agent beside this program, in the build tree, or where it is installed; free(3) it. NULL with
+ * the sentence if there is none. */
+char *pmf_python_agent_path(struct pmf_err *err);
+/* May the program at @path be started with the agent? No: 32-bit, static, musl and sanitized ones. */
+bool pmf_python_may_preload(const char *path);
+
+/* ---- Greetings ---- */
+
+struct pmf_python_server;
+
+int pmf_python_server_open(
+	struct pmf_python_server **out, const char *agent_path, struct pmf_err *err);
+void pmf_python_server_close(struct pmf_python_server *s);
+/* Readable when somebody wants to be accepted. */
+int pmf_python_server_fd(const struct pmf_python_server *s);
+/* The environment of the command: the calling process's own with the agent in it. NULL-terminated;
+ * lives as long as the server. */
+char *const *pmf_python_server_env(const struct pmf_python_server *s);
+
+enum pmf_python_origin {
+	PMF_PYTHON_STARTED, /* a program was executed */
+	PMF_PYTHON_FORKED,  /* a copy of a process that was connected */
+	PMF_PYTHON_REFUSED, /* an interpreter whose structures are not known */
+	PMF_PYTHON_LEAVING, /* its events must not signal until it has executed a program */
+	PMF_PYTHON_STAYED,  /* it did not */
+};
+
+/* An agent that waits for its answer. */
+struct pmf_python_greeting {
+	int fd;
+	pid_t pid; /* as the kernel says, not the sender */
+	enum pmf_python_origin origin;
+	bool alone;     /* FORKED: no plain events ran in the parent, nor do in this one */
+	unsigned minor; /* 8 for 3.8 */
+	char why[160];  /* REFUSED */
+};
+
+/* Take the next greeting; false if there is none, or if it is not from an agent of ours. */
+bool pmf_python_accept(struct pmf_python_server *s, struct pmf_python_greeting *out);
+
+/* ---- Records ---- */
+
+struct pmf_python_frame {
+	uint32_t code;  /* number of its code object */
+	uint32_t lasti; /* where in it, or PMF_PYTHON_LASTI_NONE */
+	bool entry;     /* native code called it: the frame outside is on another native frame */
+};
+enum { PMF_PYTHON_LASTI_NONE = 0x7fffffff, PMF_PYTHON_MAX_FRAMES = 1024 };
+
+struct pmf_python_stack {
+	uint64_t time_ns; /* CLOCK_MONOTONIC, when the signal arrived: not before its sample */
+	uint64_t ip, sp;  /* what the signal interrupted */
+	uint32_t tid;
+	bool cut;      /* outer frames are missing */
+	bool entering; /* the innermost loop is being entered, and has no frames yet */
+	size_t n;
+	const struct pmf_python_frame *frames; /* innermost first */
+};
+
+struct pmf_python_code {
+	char *name; /* UTF-8; the qualified one where the interpreter knows it (3.11) */
+	char *file;
+	uint32_t first_line;
+	uint8_t *lines; /* the line table, of line_bytes */
+	size_t line_bytes;
+};
+
+/* One process's shared memory and the code objects that it told. */
+struct pmf_python_process;
+
+/* Memory for the records of the process that sent @g, and our end of it. */
+int pmf_python_process_new(
+	struct pmf_python_process **out, const struct pmf_python_greeting *g, struct pmf_err *err);
+void pmf_python_process_free(struct pmf_python_process *p);
+/* Say yes to @g: it may write to @p from now on, so what makes it write is open. @alone goes back to
+ * the agent, which tells it when it forks. Closes the connection in any case. */
+int pmf_python_answer(struct pmf_python_greeting *g, bool alone, struct pmf_python_process *p,
+	struct pmf_err *err);
+/* Say that what was asked for is done: LEAVING, STAYED. */
+void pmf_python_confirm(struct pmf_python_greeting *g);
+/* Say no. */
+void pmf_python_refuse(struct pmf_python_greeting *g);
+
+/* Hand what the process has written to @cb; what a stack points to lives until the call returns. */
+typedef void pmf_python_stack_cb(void *ctx, const struct pmf_python_stack *stack);
+void pmf_python_read(struct pmf_python_process *p, pmf_python_stack_cb *cb, void *ctx);
+/* Records that did not fit, and those that made no sense; so far. */
+uint64_t pmf_python_dropped(const struct pmf_python_process *p);
+uint64_t pmf_python_malformed(const struct pmf_python_process *p);
+/* Code object @number, or NULL if it was not told. Lives as long as the process. */
+const struct pmf_python_code *pmf_python_code(const struct pmf_python_process *p, uint32_t number);
+/* The line of @frame, 0 if its table does not say. */
+uint32_t pmf_python_line(const struct pmf_python_process *p, const struct pmf_python_frame *frame);
+
+/* The line that @lasti stands on in the table of a code object of CPython 3.@minor: co_lnotab (3.8,
+ * 3.9; Objects/lnotab_notes.txt), co_linetable of 3.10 (PEP 626) or of 3.11 (Objects/
+ * locations.md). 0 for none. */
+uint32_t pmf_python_table_line(
+	unsigned minor, uint32_t first_line, const uint8_t *table, size_t len, uint32_t lasti);
+
+/* ---- The merge ---- */
+
+enum pmf_python_native {
+	PMF_NATIVE_OTHER,
+	PMF_NATIVE_EVAL, /* the interpreter's loop: one run of Python frames each */
+	PMF_NATIVE_CALL, /* the interpreter's way to its loop */
+};
+
+/* One frame of the result: a Python frame, or a native one. */
+struct pmf_python_merged {
+	bool python;
+	uint32_t index; /* in the stack's frames, or in the native ones */
+};
+
+struct pmf_python_merge {
+	const enum pmf_python_native *native; /* innermost first */
+	size_t n;
+	bool rooted;      /* the native stack is whole */
+	bool interpreter; /* keep the native frames that Python frames stand for */
+	const struct pmf_python_stack *stack;
+};
+
+/* Merge into @out, innermost first, with room for all frames of both; *n gets how many there are.
+ * Returns whether both agreed: as many loops as runs, or one loop more, which is being entered. Where
+ * they do not, all Python frames stand between what is outside of the first loop and inside of the
+ * last. */
+bool pmf_python_merge(const struct pmf_python_merge *m, struct pmf_python_merged *out, size_t *n);
+
+#endif

@@ -1,0 +1,112 @@
+/* What the files about Python share. docs/adr/0004 has the whole. */
+#ifndef PMF_PYTHON_ROOM_H
+#define PMF_PYTHON_ROOM_H
+
+#include "collect_priv.h"
+#include "pmuflame/python.h"
+
+/* A stack that the agent wrote, kept until the samples that it belongs to are past. */
+struct pmf_py_stack {
+	uint64_t time_ns, ip, sp;
+	bool cut, entering;
+	size_t first, n; /* in the thread's frames */
+};
+
+/* A sample whose Python stack has not come yet: it comes when the thread returns to user code. */
+struct pmf_py_wait {
+	uint64_t time_ns, ip, sp, weight;
+	uint32_t node; /* of its process */
+	uint32_t event;
+	bool rooted;
+	size_t first, n;            /* in the thread's ids */
+	size_t first_user, nr_user; /* in its user frames */
+};
+
+/* Queues whose elements are taken from the front; what is behind @next is live. They are emptied
+ * often, and then start anew. */
+struct pmf_py_thread {
+	uint32_t tid;
+	struct pmf_py_stack *stacks;
+	size_t nr_stacks, cap_stacks, next_stack;
+	struct pmf_python_frame *frames;
+	size_t nr_frames, cap_frames;
+	struct pmf_py_wait *waits;
+	size_t nr_waits, cap_waits, next_wait;
+	uint32_t *ids;
+	size_t nr_ids, cap_ids;
+	struct pmf_unwind_frame *user;
+	size_t nr_user, cap_user;
+	/* The one that was passed last: samples in its handler belong to it. */
+	struct pmf_py_stack last;
+	struct pmf_python_frame *last_frames;
+	size_t cap_last_frames;
+};
+
+/* A process with events of its own, from its greeting to its exit or exec. */
+struct pmf_py_process {
+	pid_t pid;
+	uint64_t since_ns;
+	bool alone;
+	struct pmf_python_process *memory; /* NULL: no agent took part */
+	struct pmf_perf_process *events;
+	struct pmf_py_thread *threads;
+	size_t nr_threads, cap_threads;
+	struct pmf_index by_tid;
+	/* Frames of the profile, by code object and instruction. */
+	struct pmf_py_frame_id {
+		uint32_t code, lasti, frame;
+	} * ids;
+	size_t nr_ids, cap_ids;
+	struct pmf_index id_index;
+};
+
+/* A child of a process whose events it did not inherit. */
+struct pmf_py_child {
+	pid_t pid;
+	uint64_t deadline_ns;
+};
+
+struct pmf_py {
+	struct pmf_stacks *stacks;
+	struct pmf_python_server *server;
+	struct pmf_perf_session *session;
+	pid_t main_pid;
+	bool lines, interpreter;
+	bool forked; /* the command has had children that are processes */
+	bool warned_left_out;
+	struct pmf_py_process **procs;
+	size_t n, cap;
+	struct pmf_py_child *children;
+	size_t nr_children, cap_children;
+	/* By frame of the profile: enum pmf_python_native + 1, 0 not known yet. */
+	uint8_t *native;
+	size_t nr_native;
+	enum pmf_python_native kinds[PMF_ARRAY_SIZE(((struct pmf_stacks *)0)->ids)];
+	struct pmf_python_merged
+		merged[PMF_ARRAY_SIZE(((struct pmf_stacks *)0)->ids) + PMF_PYTHON_MAX_FRAMES];
+	/* For the ledger. */
+	uint64_t connected, doubled, adopted, with_python, agreed, compared, unmatched, dropped,
+		malformed;
+	uint32_t minors; /* bit n: CPython 3.n took part */
+};
+
+/* python_names.c */
+uint32_t pmf_py_frame(
+	struct pmf_py *py, struct pmf_py_process *proc, const struct pmf_python_frame *frame);
+enum pmf_python_native pmf_py_native(struct pmf_py *py, uint32_t frame);
+
+/* python_match.c */
+struct pmf_py_thread *pmf_py_thread(struct pmf_py_process *proc, uint32_t tid);
+/* A stack has come from the agent: a pmf_python_stack_cb; @ctx is a struct pmf_py_arrival. */
+struct pmf_py_arrival {
+	struct pmf_py *py;
+	struct pmf_py_process *proc;
+};
+void pmf_py_arrived(void *ctx, const struct pmf_python_stack *stack);
+/* No more stacks come for what waits in thread @t: draw them as they are. */
+void pmf_py_give_up(struct pmf_py *py, struct pmf_py_thread *t);
+void pmf_py_match(struct pmf_py *py, struct pmf_py_process *proc, const struct pmf_record *rec,
+	const struct pmf_py_sample *smp);
+void pmf_py_thread_release(struct pmf_py_thread *t);
+
+#endif

@@ -1,0 +1,265 @@
+/* Events of single processes, besides those that the whole tree inherits. docs/adr/0004 says how
+ * their counts join. */
+#include "perf_priv.h"
+#include "perf_session_priv.h"
+#include "pmuflame/mem.h"
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+struct pmf_perf_process {
+	struct pmf_perf_process *next;
+	struct pmf_perf_attach_opts opts;
+	int guard_fds[PMF_PERF_GUARDS]; /* as the session's */
+	struct pmf_perf_fd *fds;
+	size_t n, cap;
+};
+
+/* The leader of a group on a CPU, while a set of events is opened. */
+struct leaders {
+	int *fds;
+	size_t nr_groups;
+};
+
+static void leaders_init(struct leaders *l, const struct pmf_perf_session *s)
+{
+	size_t n = s->nr_cpus * (size_t)s->list->nr_groups;
+
+	l->nr_groups = (size_t)s->list->nr_groups;
+	l->fds = pmf_calloc(n, sizeof *l->fds);
+	for (size_t i = 0; i < n; i++)
+		l->fds[i] = -1;
+}
+
+/* Open @o with @attr on @pid and CPU number @c. Returns the descriptor, -1 where there is no such
+ * CPU any more, or a negative status below that. */
+static int open_one(struct pmf_perf_session *s, const struct pmf_perf_opened *o,
+	struct perf_event_attr attr, pid_t pid, size_t c, struct leaders *l, struct pmf_err *err)
+{
+	const struct pmf_event *ev = &s->list->events[o->event];
+	int *leader = ev->group >= 0 ? &l->fds[c * l->nr_groups + (size_t)ev->group] : NULL;
+	int group_fd = leader ? *leader : -1, fd;
+
+	if (group_fd >= 0) /* a member follows its leader */
+		attr.disabled = attr.enable_on_exec = 0;
+	fd = pmf_perf_sys_open(&attr, pid, s->cpus[c].cpu, group_fd, 0);
+	if (fd < 0)
+		return pmf_perf_explain(ev, -fd, &attr, &s->limits, err);
+	if (leader && group_fd < 0)
+		*leader = fd;
+	if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, s->cpus[c].fd) < 0 ||
+		pmf_perf_add_layout(s, fd,
+			&(struct pmf_layout){.event = (uint32_t)o->event,
+				.period = ev->period,
+				.signals = attr.sigtrap},
+			&attr, err)) {
+		close(fd);
+		return pmf_err_set(
+			err, PMF_EIO, "cannot send '%s' into the ring of its CPU", ev->spec);
+	}
+	return fd;
+}
+
+/* Can a second event of this kind run in a process and its samples be told apart? */
+static bool can_repeat(const struct pmf_perf_session *s, const struct pmf_perf_opened *o)
+{
+	const struct pmf_event *ev = &s->list->events[o->event];
+
+	return o->attr.type != PERF_TYPE_SOFTWARE || ev->cls == PMF_EVENT_CLOCK ||
+	       (o->attr.sample_type & PERF_SAMPLE_READ) != 0;
+}
+
+static bool covers(const struct pmf_perf_session *s, const struct pmf_perf_opened *o, size_t c)
+{
+	return s->cpus[c].fd >= 0 && pmf_perf_cpu_listed(o->cpus, s->cpus[c].cpu);
+}
+
+static void process_free(struct pmf_perf_process *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		close(p->fds[i].fd);
+	for (size_t i = 0; i < PMF_PERF_GUARDS; i++)
+		if (p->guard_fds[i] >= 0)
+			close(p->guard_fds[i]);
+	free(p->fds);
+	free(p);
+}
+
+static int open_all(struct pmf_perf_session *s, struct pmf_perf_process *p, struct pmf_err *err)
+{
+	struct leaders leaders;
+	int ret = 0;
+
+	leaders_init(&leaders, s);
+	for (size_t i = 0; i < s->nr_opened && ret >= 0; i++) {
+		const struct pmf_perf_opened *o = &s->opened[i];
+		struct perf_event_attr attr = o->attr;
+
+		if (!p->opts.alone && !can_repeat(s, o))
+			continue;
+		attr.disabled = 0;
+		attr.enable_on_exec = 0;
+		attr.inherit_thread = attr.inherit; /* processes greet for themselves */
+		attr.inherit_stat = 0;
+		attr.remove_on_exec = 1;
+		attr.sigtrap = p->opts.signals;
+		for (size_t c = 0; c < s->nr_cpus && ret >= 0; c++) {
+			if (!covers(s, o, c))
+				continue;
+			ret = open_one(s, o, attr, p->opts.pid, c, &leaders, err);
+			if (ret >= 0)
+				PMF_PUSH(p->fds, p->n, p->cap) =
+					(struct pmf_perf_fd){ret, o->event, c};
+		}
+	}
+	free(leaders.fds);
+	pmf_layouts_seal(&s->layouts);
+	return ret < 0 ? ret : 0;
+}
+
+int pmf_perf_attach(struct pmf_perf_session *s, const struct pmf_perf_attach_opts *opts,
+	struct pmf_perf_process **out, struct pmf_err *err)
+{
+	struct pmf_perf_process *p = pmf_zalloc(sizeof *p);
+	int ret;
+
+	p->opts = *opts;
+	p->guard_fds[0] = p->guard_fds[1] = -1;
+	ret = pmf_perf_open_guards(s, opts->pid, p->guard_fds, err);
+	if (ret == 0)
+		ret = open_all(s, p, err);
+	if (ret) {
+		process_free(p);
+		return ret;
+	}
+	p->next = s->attached;
+	s->attached = p;
+	*out = p;
+	return 0;
+}
+
+/* Add what descriptor @fd says to the totals of its event: the count only where nothing else
+ * counted the same. */
+static int add_totals(const struct pmf_perf_session *s, int fd, bool alone,
+	struct pmf_perf_totals *sum, struct pmf_err *err)
+{
+	struct pmf_perf_totals t;
+	int ret = pmf_perf_read_fd(s, fd, &t, err);
+
+	if (ret)
+		return ret;
+	sum->lost += t.lost;
+	if (alone) {
+		sum->value += t.value;
+		sum->enabled_ns += t.enabled_ns;
+		sum->running_ns += t.running_ns;
+	}
+	return 0;
+}
+
+bool pmf_perf_attached_event(const struct pmf_perf_process *proc, size_t event)
+{
+	for (size_t i = 0; i < proc->n; i++)
+		if (proc->fds[i].event == event)
+			return true;
+	return false;
+}
+
+void pmf_perf_detach(struct pmf_perf_session *s, struct pmf_perf_process *proc, uint64_t *counted)
+{
+	struct pmf_perf_process **link = &s->attached;
+
+	for (size_t e = 0; e < s->list->n; e++)
+		counted[e] = 0;
+	for (size_t i = 0; i < proc->n; i++) {
+		size_t e = proc->fds[i].event;
+		struct pmf_perf_totals t;
+
+		if (pmf_perf_read_fd(s, proc->fds[i].fd, &t, NULL) == 0)
+			counted[e] += t.value;
+		add_totals(s, proc->fds[i].fd, proc->opts.alone, &s->past[e], NULL);
+	}
+	while (*link && *link != proc)
+		link = &(*link)->next;
+	if (*link)
+		*link = proc->next;
+	process_free(proc);
+}
+
+int pmf_perf_attached_totals(
+	struct pmf_perf_session *s, size_t event, struct pmf_perf_totals *sum, struct pmf_err *err)
+{
+	int ret = 0;
+
+	for (const struct pmf_perf_process *p = s->attached; p; p = p->next)
+		for (size_t i = 0; i < p->n && ret == 0; i++)
+			if (p->fds[i].event == event)
+				ret = add_totals(s, p->fds[i].fd, p->opts.alone, sum, err);
+	return ret;
+}
+
+void pmf_perf_pause(struct pmf_perf_process *proc, bool pause)
+{
+	for (size_t i = 0; i < proc->n; i++)
+		ioctl(proc->fds[i].fd, pause ? PERF_EVENT_IOC_DISABLE : PERF_EVENT_IOC_ENABLE, 0);
+}
+
+void pmf_perf_attached_disable(struct pmf_perf_session *s)
+{
+	for (struct pmf_perf_process *p = s->attached; p; p = p->next)
+		pmf_perf_pause(p, true);
+}
+
+void pmf_perf_attached_close(struct pmf_perf_session *s)
+{
+	while (s->attached) {
+		struct pmf_perf_process *p = s->attached;
+
+		s->attached = p->next;
+		process_free(p);
+	}
+}
+
+int pmf_perf_make_way(struct pmf_perf_session *s, struct pmf_err *err)
+{
+	struct pmf_perf_fd *old = s->fds;
+	size_t nr_old = s->nr_fds;
+	struct leaders leaders;
+	int ret = 0;
+
+	s->fds = NULL;
+	s->nr_fds = s->cap_fds = 0;
+	leaders_init(&leaders, s);
+	for (size_t i = 0; i < s->nr_opened && ret >= 0; i++) {
+		const struct pmf_perf_opened *o = &s->opened[i];
+		struct perf_event_attr attr = o->attr;
+
+		attr.disabled = 1;
+		attr.enable_on_exec = 1;
+		for (size_t c = 0; c < s->nr_cpus && ret >= 0; c++) {
+			if (!covers(s, o, c))
+				continue;
+			ret = open_one(s, o, attr, s->opts.pid, c, &leaders, err);
+			if (ret >= 0)
+				PMF_PUSH(s->fds, s->nr_fds, s->cap_fds) =
+					(struct pmf_perf_fd){ret, o->event, c};
+		}
+	}
+	free(leaders.fds);
+	pmf_layouts_seal(&s->layouts);
+	if (ret < 0) { /* all as it was */
+		for (size_t i = 0; i < s->nr_fds; i++)
+			close(s->fds[i].fd);
+		free(s->fds);
+		s->fds = old;
+		s->nr_fds = s->cap_fds = nr_old;
+		return ret;
+	}
+	for (size_t i = 0; i < nr_old; i++) {
+		ioctl(old[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+		add_totals(s, old[i].fd, true, &s->past[old[i].event], NULL);
+		close(old[i].fd);
+	}
+	free(old);
+	return 0;
+}

@@ -1,0 +1,272 @@
+/* pmuflame-agent.so: preloaded into what pmuflame runs. In a CPython process it tells the recorder,
+ * which then opens events that signal each overflow to the thread that caused it, and writes the
+ * thread's Python stack to shared memory. In every other program it only takes care to be passed on
+ * to those (agent_exec.c). Whatever goes wrong, the program runs on without it. */
+#include "agent_priv.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { ANSWER_SECONDS = 5, SOCKET_NAME_CHARS = 64 };
+
+static char socket_name[SOCKET_NAME_CHARS + 1];
+static char token[PMF_AGENT_TOKEN_CHARS];
+static unsigned minor;
+static struct pmf_agent_ring *ring;
+static pid_t connected_pid; /* whose ring it is: a child of vfork(2) sees it, too */
+static uint32_t alone;
+
+/* ---- The recorder ---- */
+
+static int connect_socket(void)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	const struct timeval patience = {ANSWER_SECONDS, 0};
+	size_t len = strlen(socket_name);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	/* The name starts behind a NUL: it is no file (unix(7), "abstract"). */
+	memcpy(addr.sun_path + 1, socket_name, len);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+	if (connect(fd, (struct sockaddr *)&addr,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* The answer, and in @got the descriptor that came with it, or -1. */
+static bool receive_answer(int fd, struct pmf_agent_answer *answer, int *got)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {answer, sizeof *answer};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control};
+	struct cmsghdr *c;
+	ssize_t n;
+
+	do
+		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	*got = -1;
+	c = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+		c->cmsg_len == CMSG_LEN(sizeof *got))
+		memcpy(got, CMSG_DATA(c), sizeof *got);
+	return n == sizeof *answer && answer->magic == PMF_AGENT_MAGIC && answer->ok;
+}
+
+/* Tell the recorder, and wait until it has done its part: false if there is none (any more). */
+static bool ask(
+	enum pmf_agent_origin origin, const char *why, struct pmf_agent_answer *answer, int *memory)
+{
+	struct pmf_agent_hello hello = {.magic = PMF_AGENT_MAGIC,
+		.version = PMF_AGENT_VERSION,
+		.origin = origin,
+		.alone = alone,
+		.python = minor};
+	int fd = connect_socket();
+	bool ok;
+
+	*memory = -1;
+	if (fd < 0)
+		return false;
+	memcpy(hello.token, token, sizeof hello.token);
+	snprintf(hello.why, sizeof hello.why, "%s", why);
+	ok = send(fd, &hello, sizeof hello, MSG_NOSIGNAL) == sizeof hello &&
+	     receive_answer(fd, answer, memory);
+	close(fd);
+	return ok;
+}
+
+/* Greet the recorder; if it takes part, start to write. */
+static void greet(enum pmf_agent_origin origin, const char *why)
+{
+	struct pmf_agent_answer answer;
+	void *map = MAP_FAILED;
+	int memory;
+
+	/* Present from the start: a first touch in the handler would be a page fault of the
+	 * program's. */
+	if (ask(origin, why, &answer, &memory) && memory >= 0)
+		map = mmap(NULL, PMF_AGENT_MEMORY_BYTES, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_POPULATE, memory, 0);
+	if (memory >= 0)
+		close(memory);
+	if (map == MAP_FAILED)
+		return;
+	ring = map;
+	alone = answer.alone;
+	connected_pid = getpid();
+	pmf_agent_signal_ring(ring);
+}
+
+bool pmf_agent_leave(void)
+{
+	struct pmf_agent_answer answer;
+	int saved = errno, memory;
+
+	if (!ring || connected_pid != getpid())
+		return false;
+	if (pmf_agent_filtered()) {
+		pmf_agent_signal_ignore(true);
+	} else {
+		ask(PMF_AGENT_LEAVING, "", &answer, &memory);
+		if (memory >= 0)
+			close(memory);
+	}
+	errno = saved;
+	return true;
+}
+
+void pmf_agent_stay(void)
+{
+	struct pmf_agent_answer answer;
+	int saved = errno, memory;
+
+	if (pmf_agent_filtered()) {
+		pmf_agent_signal_ignore(false);
+	} else {
+		ask(PMF_AGENT_STAYED, "", &answer, &memory);
+		if (memory >= 0)
+			close(memory);
+	}
+	errno = saved;
+}
+
+/* ---- Processes ---- */
+
+/* The child of a fork has no events that signal, and its parent's ring. */
+static void in_child(void)
+{
+	struct pmf_agent_ring *parents = ring;
+
+	pmf_agent_signal_forked();
+	ring = NULL;
+	if (!parents)
+		return;
+	munmap(parents, PMF_AGENT_MEMORY_BYTES);
+	/* A filter may answer a socket with death. */
+	if (pmf_agent_filtered())
+		return;
+	greet(PMF_AGENT_FORKED, "");
+}
+
+static void *symbol(const char *name)
+{
+	return dlsym(RTLD_DEFAULT, name);
+}
+
+static void start_python(void)
+{
+	typedef const char *version_fn(void);
+	typedef void *thread_state_fn(void);
+	version_fn *version = (version_fn *)symbol("Py_GetVersion");
+	struct pmf_agent_python python = {
+		.thread_state = (thread_state_fn *)symbol("PyGILState_GetThisThreadState"),
+		.code_type = (uintptr_t)symbol("PyCode_Type")};
+	char why[PMF_AGENT_WHY_CHARS] = "";
+
+	/* CPython's own evaluation loop: others that have its interface have another inside. */
+	if (!version || !symbol("_PyEval_EvalFrameDefault") || !python.thread_state ||
+		!python.code_type)
+		return;
+	minor = pmf_agent_minor(version());
+	python.layout = pmf_agent_layout_find(version(), symbol("_PyRuntime"), why);
+	if (!python.layout) {
+		greet(PMF_AGENT_REFUSED, why);
+		return;
+	}
+	/* The handler first: once events are open, a SIGTRAP without it ends the program. */
+	pmf_agent_walk_init(&python);
+	if (pmf_agent_signal_install() && pthread_atfork(NULL, NULL, in_child) == 0)
+		greet(PMF_AGENT_STARTED, "");
+}
+
+/* ---- The environment ---- */
+
+static void drop_variable(const char *name)
+{
+	size_t len = strlen(name);
+	char **to = environ;
+
+	for (char **from = environ; from && *from; from++)
+		if (strncmp(*from, name, len) != 0 || (*from)[len] != '=')
+			*to++ = *from;
+	if (to)
+		*to = NULL;
+}
+
+/* Take @path out of LD_PRELOAD, which is then as the user had it. */
+static void drop_preload(const char *path)
+{
+	char *value = getenv("LD_PRELOAD"), *at = value;
+	size_t len = strlen(path);
+
+	while (at && (at = strstr(at, path))) {
+		char after = at[len];
+
+		if ((at == value || at[-1] == ':' || at[-1] == ' ') &&
+			(after == '\0' || after == ':' || after == ' ')) {
+			memmove(at, at + len + (after != '\0'), strlen(at + len) + (after == 0));
+			break;
+		}
+		at += len;
+	}
+	if (value && !*value)
+		drop_variable("LD_PRELOAD");
+}
+
+/* PMF_AGENT_ENV into its parts; the agent's path, or NULL if it makes no sense. */
+static const char *parse_env(const char *value)
+{
+	char *end;
+	unsigned long version = strtoul(value, &end, 10);
+	const char *name = end + 1, *secret;
+	size_t len;
+
+	if (version != PMF_AGENT_VERSION || *end != ':')
+		return NULL;
+	len = strcspn(name, ":");
+	if (len == 0 || len > SOCKET_NAME_CHARS || name[len] != ':')
+		return NULL;
+	secret = name + len + 1;
+	if (strcspn(secret, ":") != PMF_AGENT_TOKEN_CHARS || !secret[PMF_AGENT_TOKEN_CHARS])
+		return NULL;
+	memcpy(socket_name, name, len);
+	memcpy(token, secret, PMF_AGENT_TOKEN_CHARS);
+	return secret + PMF_AGENT_TOKEN_CHARS + 1;
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	const char *value = getenv(PMF_AGENT_ENV);
+	const char *path = value ? parse_env(value) : NULL;
+	int saved = errno;
+
+	if (!path)
+		return;
+	pmf_agent_exec_init(path, value - strlen(PMF_AGENT_ENV) - 1);
+	drop_preload(path);
+	drop_variable(PMF_AGENT_ENV);
+	start_python();
+	errno = saved;
+}

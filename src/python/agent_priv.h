@@ -1,0 +1,103 @@
+/* The rooms of the agent. What runs in its signal handler is async-signal-safe: it allocates
+ * nothing, takes no lock, and makes no system call but the one that asks whether a page may be
+ * read. */
+#ifndef PMF_AGENT_PRIV_H
+#define PMF_AGENT_PRIV_H
+
+#include "agent_protocol.h"
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PMF_AGENT_EXPORT __attribute__((visibility("default")))
+
+/* ---- agent.c: the recorder ---- */
+
+/* About to execute a program in the place of this one: a signal that came after the handlers are
+ * gone would end it. False if there is nothing to stop: this is a child of vfork(2), or not
+ * connected. */
+bool pmf_agent_leave(void);
+/* It could not be executed. */
+void pmf_agent_stay(void);
+
+/* ---- agent_layout.c: where an interpreter keeps what ---- */
+
+enum pmf_agent_entries {
+	PMF_ENTRY_EVERY, /* each frame has a native one of its own */
+	PMF_ENTRY_FLAG,  /* frames that native code called are marked */
+	PMF_ENTRY_SHIM,  /* a frame that stands for the native code lies below them */
+};
+
+/* Offsets in bytes. */
+struct pmf_agent_layout {
+	unsigned minor;
+	uint16_t tstate_frame;  /* the current frame, or the one below */
+	uint16_t tstate_cframe; /* 0 if there is none */
+	uint16_t cframe_frame, cframe_previous;
+	uint16_t frame_code, frame_previous, frame_instr, frame_entry;
+	uint16_t frame_bytes; /* that hold all of these */
+	enum pmf_agent_entries entries;
+	uint8_t entry_value;
+	bool tagged; /* the low bits of the code pointer are flags */
+	uint16_t code_name, code_file, code_first_line, code_lines, code_instrs;
+	uint16_t code_bytes;
+	uint16_t text_state, text_ascii, text_other; /* characters: ASCII, all others */
+};
+
+/* The layout of the interpreter whose Py_GetVersion() is @version and whose _PyRuntime, if it has
+ * that symbol, is @runtime; NULL with the reason in @why (PMF_AGENT_WHY_CHARS). */
+const struct pmf_agent_layout *pmf_agent_layout_find(
+	const char *version, const void *runtime, char *why);
+/* Minor version of a "3.x.y" text, 0 for others. */
+unsigned pmf_agent_minor(const char *version);
+
+/* ---- agent_walk.c: the thread's Python stack ---- */
+
+struct pmf_agent_python {
+	const struct pmf_agent_layout *layout;
+	void *(*thread_state)(void);
+	uintptr_t code_type; /* &PyCode_Type */
+};
+
+/* Settle what to walk. */
+void pmf_agent_walk_init(const struct pmf_agent_python *python);
+/* Write this thread's stack to @ring. For the signal handler. */
+void pmf_agent_walk(struct pmf_agent_ring *ring, pid_t tid, uint64_t ip, uint64_t sp);
+
+/* ---- agent_read.c: memory that may not be there ---- */
+
+/* May @len bytes at @address be read? Asks the kernel when that is not known of their pages; @now_ns
+ * says how long ago they were asked for. */
+bool pmf_agent_readable(uintptr_t address, size_t len, uint64_t now_ns);
+/* The same, asking in any case. */
+bool pmf_agent_readable_now(uintptr_t address, size_t len);
+
+/* ---- agent_ring.c ---- */
+
+/* @size bytes for a record, which is not seen before the commit; NULL if the ring is full. */
+void *pmf_agent_ring_reserve(struct pmf_agent_ring *ring, size_t size);
+void pmf_agent_ring_commit(void *record, uint32_t type, size_t size);
+
+/* ---- agent_signal.c: SIGTRAP ---- */
+
+/* Take SIGTRAP: the handler walks for signals of perf events while there is a ring, and passes all
+ * others on to whatever the program set or sets. */
+bool pmf_agent_signal_install(void);
+/* Start or stop (NULL) writing to a ring. */
+void pmf_agent_signal_ring(struct pmf_agent_ring *ring);
+/* Ignore SIGTRAP, now and in the program that is executed. */
+void pmf_agent_signal_ignore(bool ignore);
+/* Note that this is another process now. */
+void pmf_agent_signal_forked(void);
+
+/* ---- agent_exec.c: what the process executes ---- */
+
+/* Preload the agent at @path into what may run it, with @env ("NAME=value") in its environment. Both
+ * are kept. */
+void pmf_agent_exec_init(const char *path, const char *env);
+/* Did this process install a system call filter, as far as is known? */
+bool pmf_agent_filtered(void);
+
+#endif

@@ -1,0 +1,50 @@
+"""Signals for backtest.py: a breakout detector, used as such code often uses it, and mended."""
+
+import json
+import math
+
+SETTINGS = json.dumps({"window": 20, "threshold": 1.5, "fields": ["close", "volume"]})
+
+
+class Detector:
+    """Tells whether the last close is far from the mean of the window before it."""
+
+    def __init__(self, settings):
+        values = json.loads(settings)
+        self.window = values["window"]
+        self.threshold = values["threshold"]
+        self.fields = tuple(values["fields"])
+
+    def position(self, closes):
+        """1, -1 or 0 for the last of @closes."""
+        if len(closes) <= self.window:
+            return 0
+        past = closes[-self.window - 1:-1]
+        mean = math.fsum(past) / self.window
+        spread = math.sqrt(math.fsum((x - mean) ** 2 for x in past) / (self.window - 1))
+        distance = closes[-1] - mean
+        if spread == 0 or abs(distance) < self.threshold * spread:
+            return 0
+        return 1 if distance > 0 else -1
+
+
+def signals_per_bar(frame):
+    """The mistakes: rows one by one, and a detector for each."""
+    closes = []
+    positions = []
+    for _, row in frame.iterrows():
+        detector = Detector(SETTINGS)
+        closes.append(row["close"])
+        positions.append(detector.position(closes))
+    return positions
+
+
+def signals_at_once(frame):
+    """Mended: whole columns, and one detector."""
+    detector = Detector(SETTINGS)
+    close = frame["close"]
+    past = close.shift(1).rolling(detector.window)
+    distance = close - past.mean()
+    far = (past.std() > 0) & (distance.abs() >= detector.threshold * past.std())
+    positions = (distance > 0).astype(int) - (distance < 0).astype(int)
+    return positions.where(far, 0).tolist()
