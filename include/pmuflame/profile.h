@@ -148,8 +148,8 @@ void pmf_profile_add(
  * for each of @from's; free(3) it. */
 uint32_t *pmf_profile_absorb(
 	struct pmf_profile *p, const struct pmf_profile *from, const uint32_t *images);
-/* A sample of event @event was joined: @node and its callers are an earlier stack's. */
-void pmf_profile_add_joined(struct pmf_profile *p, size_t event, uint32_t node);
+/* @samples of event @event were joined: @node and its callers are an earlier stack's. */
+void pmf_profile_add_joined(struct pmf_profile *p, size_t event, uint32_t node, uint64_t samples);
 
 /* How many samples of equal weight would know a share as well as @ev's do (Kish's effective sample
  * size: weight² / weight_sq); its samples where the squares are not known. */

@@ -363,7 +363,7 @@ static void mark_joined(struct pmf_stacks *s, uint32_t event, uint32_t node, siz
 {
 	for (size_t i = s->nr_joined; i < n; i++)
 		node = s->profile->nodes[node].parent;
-	pmf_profile_add_joined(s->profile, event, node);
+	pmf_profile_add_joined(s->profile, event, node, 1);
 }
 
 static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)

@@ -214,11 +214,11 @@ void pmf_profile_add(
 		p->events[event].weight_sq += (double)weight * (double)weight / (double)samples;
 }
 
-void pmf_profile_add_joined(struct pmf_profile *p, size_t event, uint32_t node)
+void pmf_profile_add_joined(struct pmf_profile *p, size_t event, uint32_t node, uint64_t samples)
 {
 	if (!p->joined[event])
 		grow_column(&p->joined[event], 0, p->cap_columns);
-	p->joined[event][node]++;
+	p->joined[event][node] += samples;
 }
 
 double pmf_profile_effective_samples(const struct pmf_profile_event *ev)
