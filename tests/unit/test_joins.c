@@ -183,6 +183,14 @@ static void a_stack_elsewhere_is_not_joined(void **state)
 	for (size_t i = 0; i < m->out.n; i++)
 		m->frames[i].sp += 64;
 	assert_int_equal(pmf_joins_find(&m->joins, TID, &m->in, &m->out, &outer), 0);
+	/* A handler's own stack, further up: it says nothing about this one. */
+	assert_int_equal(record(m, TID, 60), 60);
+	take(m, 100);
+	m->in.regs[m->in.arch->reg_sp] += 1 << 20;
+	for (size_t i = 0; i < m->out.n; i++)
+		m->frames[i].sp += 1 << 20;
+	assert_int_equal(pmf_joins_find(&m->joins, TID, &m->in, &m->out, &outer), 0);
+	assert_int_equal(record(m, TID, 100), 100);
 	/* What is kept must grow outwards: this one came from a handler's own stack. */
 	take(m, 60);
 	m->frames[20].sp = 4096;
@@ -296,7 +304,8 @@ static void memory_of_the_thread_has_the_last_word(void **state)
 {
 	struct moment *m = *state;
 	uint32_t tid = (uint32_t)gettid();
-	uint64_t *ra = &frame_words(m, 10)[-1];
+	uint64_t *ra = &frame_words(m, 9)[-1];
+	const struct pmf_join_frame *outer;
 
 	m->process.pid = getpid();
 	m->table.live = true;
@@ -307,25 +316,26 @@ static void memory_of_the_thread_has_the_last_word(void **state)
 	take(m, 100);
 	*ra += 4;
 	for (int later = 0; later < 2; later++) {
-		const struct pmf_join_frame *outer;
-
 		if (later)
 			m->in.now_ns = UINT64_MAX;
 		assert_int_equal(pmf_joins_find(&m->joins, tid, &m->in, &m->out, &outer),
 			later ? 0 : 100 - m->out.n);
 	}
+	/* Nor does one at calls that have returned since. */
 	assert_int_equal(record(m, tid, 60), 60);
 	assert_int_equal(record(m, tid, 100), 100);
+	m->code[10] += 4;
+	assert_int_equal(record(m, tid, 60), 60);
+	take(m, 100);
+	*ra += 4;
+	m->in.now_ns = 1000;
+	assert_int_equal(pmf_joins_find(&m->joins, tid, &m->in, &m->out, &outer), 0);
 	/* Nobody is there to be asked: the words must do. */
 	assert_int_equal(record(m, INT32_MAX, 60), 60);
 	take(m, 100);
 	*ra += 4;
-	{
-		const struct pmf_join_frame *outer;
-
-		assert_int_equal(pmf_joins_find(&m->joins, INT32_MAX, &m->in, &m->out, &outer),
-			100 - m->out.n);
-	}
+	assert_int_equal(
+		pmf_joins_find(&m->joins, INT32_MAX, &m->in, &m->out, &outer), 100 - m->out.n);
 }
 
 int main(void)
