@@ -270,7 +270,7 @@ void pmf_joins_keep(struct pmf_joins *j, uint32_t tid, const struct pmf_unwind_i
 	size_t first = joined ? joined + 1 : 0, same = 0, n = out->n - 1;
 	bool refresh;
 
-	if (n < 1 || !grows_outwards(out) || (!j->armed && !joined && has_space(in, out))) {
+	if (n < 1 || (!j->armed && !joined && has_space(in, out)) || !grows_outwards(out)) {
 		t = j->room ? find_thread(j, tid) : NULL;
 		if (t)
 			t->n = 0;

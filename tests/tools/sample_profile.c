@@ -226,8 +226,9 @@ static void fill_normal(struct pmf_profile *p)
 	add_lines(p, normal, PMF_ARRAY_SIZE(normal));
 	pmf_profile_add(p, 0, add_stack(p, "p::backtest|s::[unsampled]"), 112000000, 0);
 	pmf_profile_add_joined(p, 0,
-		add_stack(p, "p::backtest|n:backtest:_start|n:libc.so.6:__libc_start_main|"
-			     "n:backtest:main|n:backtest:market::Engine::run(market::Config const&)"),
+		add_stack(p,
+			"p::backtest|n:backtest:_start|n:libc.so.6:__libc_start_main|"
+			"n:backtest:main|n:backtest:market::Engine::run(market::Config const&)"),
 		JOINED);
 	p->events[0].joined_stacks = JOINED;
 	pmf_profile_note(p, PMF_NOTE_WARN, -1, "%s",

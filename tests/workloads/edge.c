@@ -333,12 +333,12 @@ static WL_FRAME void dig_there(uint64_t calls, double seconds)
 
 static int run_two_callers(const struct params *p)
 {
-	const double slice = 0.001;
+	const double end = wl_thread_cpu() + p->seconds;
 
-	for (double done = 0; done < p->seconds; done += 4 * slice) {
-		dig_here(p->times, slice);
-		dig_there(p->times, 3 * slice);
-	}
+	do {
+		dig_here(p->times, 0.001);
+		dig_there(p->times, 0.003);
+	} while (wl_thread_cpu() < end);
 	puts("done");
 	return 0;
 }
