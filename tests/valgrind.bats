@@ -41,6 +41,7 @@ watched()
 @test "libraries that come and go, cut stacks, signal frames" {
 	watched -e cpu-clock edge dlopen --times 50 --seconds 0.4
 	watched -e cpu-clock --stack-bytes 8192 edge big-stack --seconds 0.3
+	watched -e cpu-clock --stack-bytes 8192 edge recurse --times 1000 --seconds 0.3
 	watched -e cpu-clock edge altstack --times 10 --seconds 0.3
 }
 

@@ -72,6 +72,7 @@ struct pmf_profile_event {
 	uint64_t throttled; /* THROTTLE records */
 	/* Per sample-column counts, filled by the recorder. */
 	uint64_t cut_stacks;    /* the dump ended before the stack did */
+	uint64_t joined_stacks; /* so it did, but an earlier stack of the thread had the rest */
 	uint64_t broken_stacks; /* the unwinder gave up elsewhere */
 	uint64_t rooted_stacks; /* reached the outermost frame */
 	uint64_t
@@ -101,6 +102,9 @@ struct pmf_profile {
 	/* Column e: weights[e][node] and samples[e][node], self values; both have cap_columns
 	 * places, zeroed beyond what was added. */
 	uint64_t **weights, **samples;
+	/* The same for samples whose stack was joined to an earlier one: at the innermost frame that
+	 * came from that. A column is NULL until there are some. */
+	uint64_t **joined;
 	size_t cap_columns;
 	struct pmf_note *notes;
 	size_t nr_notes, cap_notes;
@@ -144,6 +148,8 @@ void pmf_profile_add(
  * for each of @from's; free(3) it. */
 uint32_t *pmf_profile_absorb(
 	struct pmf_profile *p, const struct pmf_profile *from, const uint32_t *images);
+/* @samples of event @event were joined: @node and its callers are an earlier stack's. */
+void pmf_profile_add_joined(struct pmf_profile *p, size_t event, uint32_t node, uint64_t samples);
 
 /* How many samples of equal weight would know a share as well as @ev's do (Kish's effective sample
  * size: weight² / weight_sq); its samples where the squares are not known. */
@@ -190,6 +196,7 @@ struct pmf_tree {
 	size_t nr_nodes, cap_nodes;
 	double *total, *self;
 	uint64_t *samples_total, *samples_self;
+	uint64_t *joined; /* samples that have the node from an earlier stack; NULL: none */
 	uint32_t max_depth;
 };
 
@@ -199,6 +206,7 @@ double pmf_tree_total(const struct pmf_tree *t, size_t event, uint32_t node);
 double pmf_tree_self(const struct pmf_tree *t, size_t event, uint32_t node);
 uint64_t pmf_tree_samples(const struct pmf_tree *t, size_t event, uint32_t node); /* inclusive */
 uint64_t pmf_tree_samples_self(const struct pmf_tree *t, size_t event, uint32_t node);
+uint64_t pmf_tree_joined(const struct pmf_tree *t, size_t event, uint32_t node);
 
 /* The functions with the most self weight for @event, widest first, at most @max; returns how many.
  * SPECIAL, PROCESS and ROOT frames are left out. Total counts recursion once.

@@ -12,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PMF_UNWIND_MAX_FRAMES = 1024 };
+/* As many as return addresses fit into a dump, and more than compilers leave in one. */
+enum { PMF_UNWIND_MAX_FRAMES = 8192 };
 
 enum pmf_unwind_end {
 	PMF_END_ROOT,      /* the outermost frame was reached */
@@ -35,6 +36,7 @@ struct pmf_unwind_in {
 
 struct pmf_unwind_frame {
 	uint64_t va;               /* process virtual address; return addresses are moved by -1 */
+	uint64_t sp;               /* the stack pointer there: all below is its callees' */
 	const struct pmf_map *map; /* NULL if outside every mapping; valid until the next record */
 	uint64_t rva;              /* address in map->image (va - bias), or va without a map */
 	uint32_t user; /* what pmf_unwind_remember was told about va, 0 if nothing is known */

@@ -170,6 +170,7 @@ static json_t *event_json(const struct pmf_tree *t, size_t e)
 		{"running_ns", pe->running_ns},
 		{"task_ns", pe->task_ns},
 		{"rooted_stacks", pe->rooted_stacks},
+		{"joined_stacks", pe->joined_stacks},
 		{"cut_stacks", pe->cut_stacks},
 		{"broken_stacks", pe->broken_stacks},
 		{"no_user_stack", pe->no_user_stack},

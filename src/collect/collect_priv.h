@@ -70,9 +70,55 @@ struct pmf_holes {
  * the kernel found missing. For processes that run, not for recordings. */
 void pmf_holes_fill(struct pmf_holes *h, const struct pmf_record *rec, uint64_t sp);
 
+/* ---- joins.c: stacks that are deeper than their dump (docs/adr/0007) ---- */
+
+enum { PMF_JOIN_MAX_FRAMES = 16384, PMF_JOIN_THREADS = 256 };
+
+/* A frame that called, in the last whole stack of its thread. */
+struct pmf_join_frame {
+	uint64_t sp, va; /* as in struct pmf_unwind_frame */
+	uint64_t words;  /* a hash of the stack from sp to its caller's */
+	uint64_t
+		ra_va; /* where its callee keeps the return address to it; 0 if that is not known */
+	uint32_t id;   /* in the profile */
+};
+
+struct pmf_joins {
+	struct pmf_join_thread {
+		uint32_t pid, tid;
+		uint32_t keeps;
+		uint64_t used;
+		struct pmf_join_frame *frames; /* outermost first */
+		size_t n, cap;
+		/* The first nr_seen of them stood in the thread's memory at seen_ns. */
+		size_t nr_seen;
+		uint64_t seen_ns;
+	} threads[PMF_JOIN_THREADS];
+	uint64_t uses;
+	size_t room; /* frames allocated */
+	bool armed;  /* some stack was cut */
+	uint64_t memory[2048];
+};
+
+void pmf_joins_release(struct pmf_joins *j);
+/* The stack @out of thread @tid was cut: the frames that called its outermost one, *outer the outermost
+ * of them, and their number; 0 if nothing proves which they are. They live until the next call. */
+size_t pmf_joins_find(struct pmf_joins *j, uint32_t tid, const struct pmf_unwind_in *in,
+	const struct pmf_unwind_out *out, const struct pmf_join_frame **outer);
+/* Does memory of the thread, now, hold the return addresses to the @n outermost frames of @t? True if it
+ * cannot be read. */
+bool pmf_joins_in_memory(struct pmf_joins *j, const struct pmf_join_thread *t, size_t n,
+	const struct pmf_arch *arch);
+/* Remember @out, which is whole by itself or with the @joined frames that were found. @ids: the
+ * profile's numbers of its frames. */
+void pmf_joins_keep(struct pmf_joins *j, uint32_t tid, const struct pmf_unwind_in *in,
+	const struct pmf_unwind_out *out, const uint32_t *ids, size_t joined);
+/* Forget the threads that @rec says have gone, or may have. Samples say nothing. */
+void pmf_joins_record(struct pmf_joins *j, const struct pmf_record *rec);
+
 /* ---- last_stacks.c: from frames to a node ---- */
 
-enum { PMF_STACK_MAX_FRAMES = PMF_UNWIND_MAX_FRAMES + 256 };
+enum { PMF_STACK_MAX_FRAMES = PMF_JOIN_MAX_FRAMES + 256 };
 
 /* Per thread, what the last call made; a slot is shared by the threads that hash to it. */
 struct pmf_last_stacks {
@@ -104,6 +150,7 @@ struct pmf_py_sample {
 	uint64_t weight;
 	const uint32_t *ids;
 	size_t n;
+	size_t nr_joined;                    /* the outermost of them, found by joining */
 	bool rooted;                         /* the user stack is whole */
 	const struct pmf_unwind_frame *user; /* the user frames among them */
 	size_t nr_user;
@@ -164,6 +211,8 @@ struct pmf_stacks {
 	bool rooted;                        /* it is whole */
 	uint32_t ids[PMF_STACK_MAX_FRAMES]; /* frames of one stack, innermost first */
 	struct pmf_last_stacks last_stacks;
+	struct pmf_joins joins;
+	size_t nr_joined; /* of the sample's frames: the outermost, found by joining */
 	uint32_t truncated_frame, broken_frame;
 	uint32_t *unsampled_frames; /* per event */
 	struct pmf_weights weights;

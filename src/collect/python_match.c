@@ -116,14 +116,31 @@ static void pass_stack(struct pmf_py_thread *t)
 
 /* ---- Into the profile ---- */
 
+static bool is_joined(const struct pmf_py_sample *smp, size_t i)
+{
+	return i + smp->nr_joined >= smp->n;
+}
+
+/* @joined: the innermost node that was joined. */
+static void add(
+	struct pmf_profile *p, const struct pmf_py_sample *smp, uint32_t node, uint32_t joined)
+{
+	pmf_profile_add(p, smp->event, node, smp->weight, 1);
+	if (smp->nr_joined)
+		pmf_profile_add_joined(p, smp->event, joined, 1);
+}
+
 static void draw(struct pmf_py *py, const struct pmf_py_sample *smp)
 {
 	struct pmf_profile *p = py->stacks->profile;
-	uint32_t node = smp->node;
+	uint32_t node = smp->node, joined = node;
 
-	for (size_t i = smp->n; i-- > 0;)
+	for (size_t i = smp->n; i-- > 0;) {
 		node = pmf_profile_node(p, node, smp->ids[i]);
-	pmf_profile_add(p, smp->event, node, smp->weight, 1);
+		if (is_joined(smp, i))
+			joined = node;
+	}
+	add(p, smp, node, joined);
 }
 
 static void draw_merged(struct pmf_py *py, struct pmf_py_process *proc,
@@ -138,7 +155,7 @@ static void draw_merged(struct pmf_py *py, struct pmf_py_process *proc,
 		.rooted = smp->rooted,
 		.interpreter = py->interpreter,
 		.stack = &view};
-	uint32_t node = smp->node;
+	uint32_t node = smp->node, joined = node;
 	bool agree;
 	size_t n;
 
@@ -158,8 +175,10 @@ static void draw_merged(struct pmf_py *py, struct pmf_py_process *proc,
 
 		node = pmf_profile_node(p, node,
 			py->merged[n].python ? pmf_py_frame(py, proc, &frames[i]) : smp->ids[i]);
+		if (!py->merged[n].python && is_joined(smp, i))
+			joined = node;
 	}
-	pmf_profile_add(p, smp->event, node, smp->weight, 1);
+	add(p, smp, node, joined);
 	py->with_python++;
 }
 
@@ -199,6 +218,7 @@ static void pass_wait(struct pmf_py *py, struct pmf_py_process *proc, struct pmf
 		.weight = w->weight,
 		.ids = w->n ? t->ids + w->first : NULL,
 		.n = w->n,
+		.nr_joined = w->nr_joined,
 		.rooted = w->rooted,
 		.user = w->nr_user ? t->user + w->first_user : NULL,
 		.nr_user = w->nr_user,
@@ -257,6 +277,7 @@ static void wait_for_stack(struct pmf_py *py, struct pmf_py_thread *t, const str
 			.node = smp->node,
 			.event = smp->event,
 			.rooted = smp->rooted,
+			.nr_joined = smp->nr_joined,
 			.first = t->nr_ids,
 			.n = smp->n,
 			.first_user = t->nr_user,

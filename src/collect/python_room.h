@@ -19,6 +19,7 @@ struct pmf_py_wait {
 	uint32_t event;
 	bool rooted;
 	size_t first, n;            /* in the thread's ids */
+	size_t nr_joined;           /* the outermost of those */
 	size_t first_user, nr_user; /* in its user frames */
 };
 

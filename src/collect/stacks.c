@@ -43,6 +43,7 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	pmf_unwinder_free(s->unwinder);
 	pmf_weights_release(&s->weights);
 	pmf_last_stacks_release(&s->last_stacks);
+	pmf_joins_release(&s->joins);
 	free(s->image_strings);
 	pmf_index_release(&s->deficit_index);
 	free(s->deficits);
@@ -307,6 +308,18 @@ static bool fix_precise_leaf(struct pmf_stacks *s, struct pmf_process *proc,
 	return a.start == b.start;
 }
 
+/* The outermost frames of a cut stack, if an earlier one of the thread had the same. */
+static size_t join(struct pmf_stacks *s, const struct pmf_record *rec,
+	const struct pmf_unwind_in *in, const struct pmf_unwind_out *out, size_t n)
+{
+	const struct pmf_join_frame *outer;
+
+	s->nr_joined = pmf_joins_find(&s->joins, rec->tid, in, out, &outer);
+	for (size_t i = s->nr_joined; i > 0; i--)
+		s->ids[n++] = outer[i - 1].id;
+	return n;
+}
+
 static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 	const struct pmf_record *rec, struct pmf_profile_event *pe, size_t n)
 {
@@ -319,7 +332,7 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		.table = &s->table,
 		.now_ns = rec->time_ns};
 	struct pmf_unwind_out out = {.frames = s->frames, .cap = PMF_UNWIND_MAX_FRAMES};
-	size_t k = 0;
+	size_t k = 0, first = n;
 
 	for (unsigned r = 0; r < PMF_ARCH_MAX_REGS; r++)
 		if (smp->regs_mask >> r & 1)
@@ -340,8 +353,15 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		pe->skewed_stacks++;
 	for (size_t i = 0; i < out.n && n < PMF_ARRAY_SIZE(s->ids) - 1; i++)
 		s->ids[n++] = unwound_frame(s, proc, &out.frames[i]);
+	if (out.end == PMF_END_TRUNCATED)
+		n = join(s, rec, &in, &out, n);
+	s->rooted |= s->nr_joined > 0;
+	if (out.end == PMF_END_ROOT || s->nr_joined)
+		pmf_joins_keep(&s->joins, rec->tid, &in, &out, s->ids + first, s->nr_joined);
 	if (out.end == PMF_END_ROOT) {
 		pe->rooted_stacks++;
+	} else if (s->nr_joined) {
+		pe->joined_stacks++;
 	} else if (out.end == PMF_END_TRUNCATED) {
 		pe->cut_stacks++;
 		s->ids[n++] = s->truncated_frame;
@@ -350,6 +370,15 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		s->ids[n++] = s->broken_frame;
 	}
 	return n;
+}
+
+/* Frame by frame the node @node of @n frames has them innermost first; mark where the joined ones
+ * begin. */
+static void mark_joined(struct pmf_stacks *s, uint32_t event, uint32_t node, size_t n)
+{
+	for (size_t i = s->nr_joined; i < n; i++)
+		node = s->profile->nodes[node].parent;
+	pmf_profile_add_joined(s->profile, event, node, 1);
 }
 
 /* Into the profile, below @node: the @n frames of s->ids, and Python's among them. */
@@ -362,6 +391,7 @@ static void draw(struct pmf_stacks *s, const struct pmf_record *rec, size_t n, u
 		.ids = s->ids,
 		.n = n,
 		.rooted = s->rooted,
+		.nr_joined = s->nr_joined,
 		.user = s->frames,
 		.nr_user = s->nr_frames};
 
@@ -371,6 +401,8 @@ static void draw(struct pmf_stacks *s, const struct pmf_record *rec, size_t n, u
 		return;
 	node = pmf_last_stacks_node(&s->last_stacks, s->profile, rec->tid, node, s->ids, n);
 	pmf_profile_add(s->profile, rec->event, node, weight, 1);
+	if (s->nr_joined)
+		mark_joined(s, rec->event, node, n);
 }
 
 static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
@@ -385,6 +417,7 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 	uint64_t weight;
 
 	s->nr_frames = 0;
+	s->nr_joined = 0;
 	s->rooted = false;
 	pmf_process_refresh(&s->table, proc, rec->time_ns);
 	n = chain_frames(s, proc, smp, !dumped, 0, &nr_user);
@@ -428,6 +461,7 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 	s->now_ns = PMF_MAX(s->now_ns, rec->time_ns);
 	if (s->python)
 		pmf_py_record(s->python, rec);
+	pmf_joins_record(&s->joins, rec);
 	switch (rec->type) {
 	case PERF_RECORD_SAMPLE:
 		if (rec->event >= s->list->n)

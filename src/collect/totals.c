@@ -229,7 +229,7 @@ static void note_shares(struct pmf_stacks *s, size_t e)
 			pmf_format_bytes(c, p->ring_bytes));
 	if (stack_bytes && pe->cut_stacks * 100 > pe->samples && stack_bytes < PMF_STACK_BYTES_MAX)
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
-			"%s of the stacks of '%s' were deeper than the %s copied with each: "
+			"%s of the stacks of '%s' were cut, deeper than the %s copied with each: "
 			"'--stack-bytes %d' copies more",
 			pmf_format_percent(a, (double)pe->cut_stacks, (double)pe->samples),
 			pe->label, pmf_format_bytes(b, stack_bytes), next_stack_bytes(stack_bytes));

@@ -77,6 +77,8 @@ static uint32_t push_node(struct pmf_profile *p, uint32_t parent, uint32_t frame
 		for (size_t e = 0; e < p->nr_events; e++) {
 			grow_column(&p->weights[e], p->cap_columns, p->cap_nodes);
 			grow_column(&p->samples[e], p->cap_columns, p->cap_nodes);
+			if (p->joined[e])
+				grow_column(&p->joined[e], p->cap_columns, p->cap_nodes);
 		}
 		p->cap_columns = p->cap_nodes;
 	}
@@ -93,6 +95,7 @@ void pmf_profile_init(struct pmf_profile *p, size_t nr_events)
 	p->events = pmf_calloc(nr_events, sizeof *p->events);
 	p->weights = pmf_calloc(nr_events, sizeof *p->weights);
 	p->samples = pmf_calloc(nr_events, sizeof *p->samples);
+	p->joined = pmf_calloc(nr_events, sizeof *p->joined);
 	for (size_t e = 0; e < nr_events; e++) {
 		p->events[e].scale = 1;
 		p->events[e].lost_known = true;
@@ -111,10 +114,12 @@ void pmf_profile_release(struct pmf_profile *p)
 		free(p->events[e].unsampled_name);
 		free(p->weights[e]);
 		free(p->samples[e]);
+		free(p->joined[e]);
 	}
 	free(p->events);
 	free(p->weights);
 	free(p->samples);
+	free(p->joined);
 	for (size_t i = 0; i < p->nr_notes; i++)
 		free(p->notes[i].text);
 	free(p->notes);
@@ -207,6 +212,13 @@ void pmf_profile_add(
 	p->samples[event][node] += samples;
 	if (samples > 0)
 		p->events[event].weight_sq += (double)weight * (double)weight / (double)samples;
+}
+
+void pmf_profile_add_joined(struct pmf_profile *p, size_t event, uint32_t node, uint64_t samples)
+{
+	if (!p->joined[event])
+		grow_column(&p->joined[event], 0, p->cap_columns);
+	p->joined[event][node] += samples;
 }
 
 double pmf_profile_effective_samples(const struct pmf_profile_event *ev)

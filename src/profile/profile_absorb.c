@@ -31,6 +31,7 @@ static void add_event(struct pmf_profile_event *to, const struct pmf_profile_eve
 	to->samples += from->samples;
 	to->weight += from->weight;
 	to->throttled += from->throttled;
+	to->joined_stacks += from->joined_stacks;
 	to->cut_stacks += from->cut_stacks;
 	to->broken_stacks += from->broken_stacks;
 	to->rooted_stacks += from->rooted_stacks;
@@ -55,6 +56,8 @@ uint32_t *pmf_profile_absorb(
 		for (size_t i = 0; i < from->nr_nodes; i++) {
 			p->weights[e][nodes[i]] += from->weights[e][i];
 			p->samples[e][nodes[i]] += from->samples[e][i];
+			if (from->joined[e] && from->joined[e][i])
+				pmf_profile_add_joined(p, e, nodes[i], from->joined[e][i]);
 		}
 		add_event(&p->events[e], &from->events[e]);
 	}

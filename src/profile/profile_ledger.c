@@ -137,6 +137,8 @@ static void stack_lines(const struct pmf_profile_event *ev, struct pmf_buf *out)
 	if (ev->samples == 0)
 		return;
 	share_of_samples(out, "stacks: rooted ", ev->rooted_stacks, ev);
+	if (ev->joined_stacks)
+		share_of_samples(out, " · joined ", ev->joined_stacks, ev);
 	share_of_samples(out, " · cut ", ev->cut_stacks, ev);
 	share_of_samples(out, " · broken ", ev->broken_stacks, ev);
 	if (ev->no_user_stack)

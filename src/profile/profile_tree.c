@@ -217,6 +217,26 @@ static void fill_columns(struct builder *b, const struct pmf_profile *p, const u
 	}
 }
 
+/* Where a stack was joined, all the callers are the earlier stack's, too. */
+static void fill_joined(struct builder *b, const struct pmf_profile *p, const uint32_t *place)
+{
+	struct pmf_tree *t = b->t;
+
+	for (size_t e = 0; e < p->nr_events; e++) {
+		uint64_t *joined;
+
+		if (!p->joined[e])
+			continue;
+		if (!t->joined)
+			t->joined = pmf_calloc(t->nr_nodes * p->nr_events, sizeof *t->joined);
+		joined = t->joined + e * t->nr_nodes;
+		for (size_t i = 0; i < p->nr_nodes; i++)
+			joined[place[b->tree_of_node[i]]] += p->joined[e][i];
+		for (size_t i = t->nr_nodes; i-- > 1;)
+			joined[t->nodes[i].parent] += joined[i];
+	}
+}
+
 void pmf_tree_build(struct pmf_tree *t, const struct pmf_profile *p)
 {
 	struct builder b = {.t = t,
@@ -234,6 +254,7 @@ void pmf_tree_build(struct pmf_tree *t, const struct pmf_profile *p)
 	place = pmf_calloc(t->nr_nodes, sizeof *place);
 	renumber(t, place);
 	fill_columns(&b, p, place);
+	fill_joined(&b, p, place);
 	free(place);
 	free(b.func_of_frame);
 	free(b.tree_of_node);
@@ -249,6 +270,7 @@ void pmf_tree_release(struct pmf_tree *t)
 	free(t->self);
 	free(t->samples_total);
 	free(t->samples_self);
+	free(t->joined);
 	memset(t, 0, sizeof *t);
 }
 
@@ -270,6 +292,11 @@ uint64_t pmf_tree_samples(const struct pmf_tree *t, size_t event, uint32_t node)
 uint64_t pmf_tree_samples_self(const struct pmf_tree *t, size_t event, uint32_t node)
 {
 	return t->samples_self[event * t->nr_nodes + node];
+}
+
+uint64_t pmf_tree_joined(const struct pmf_tree *t, size_t event, uint32_t node)
+{
+	return t->joined ? t->joined[event * t->nr_nodes + node] : 0;
 }
 
 static int compare_costs(const void *va, const void *vb)

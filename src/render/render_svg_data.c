@@ -73,6 +73,20 @@ static void add_weights(struct pmf_buf *out, const char *key, const struct svg *
 	pmf_buf_addch(out, ']');
 }
 
+/* How many samples have the frame from an earlier stack; left out where none has. */
+static void add_joined(struct pmf_buf *out, const struct svg *s, size_t event)
+{
+	if (pmf_tree_joined(s->t, event, 0) == 0)
+		return;
+	add_field(out, "joined");
+	pmf_buf_addch(out, '[');
+	for (size_t i = 0; i < s->n; i++) {
+		add_comma(out, i);
+		pmf_buf_addu64(out, pmf_tree_joined(s->t, event, s->frames[i].node));
+	}
+	pmf_buf_addch(out, ']');
+}
+
 static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 {
 	const struct pmf_profile_event *ev = &s->t->profile->events[event];
@@ -85,6 +99,8 @@ static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 	add_weights(out, "total", s, event, pmf_tree_total);
 	if (event == s->event)
 		add_weights(out, "self", s, event, pmf_tree_self);
+	if (event == s->event)
+		add_joined(out, s, event);
 	/* What the ± of a share follows from: samples of unequal weight know less. */
 	add_field(out, "effective");
 	add_weight(out, pmf_profile_effective_samples(ev));

@@ -210,6 +210,7 @@ static bool push_frame(struct pmf_walk *w, const struct pmf_pc **pc)
 			*pc = pmf_pc_cache_fill(w->pcs, p, w->map, w->in->arch, va);
 	}
 	w->out->frames[w->out->n++] = (struct pmf_unwind_frame){.va = va,
+		.sp = w->regs[w->dwarf_sp],
 		.map = w->map,
 		.rva = w->map ? va - w->map->bias : va,
 		.user = *pc ? (*pc)->user : 0};

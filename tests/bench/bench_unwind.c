@@ -28,12 +28,13 @@ struct bench {
 	struct pmf_unwind_frame out[PMF_UNWIND_MAX_FRAMES];
 };
 
-static void keep(void *ctx, const struct pmf_unwind_in *in)
+static void keep(void *ctx, const struct pmf_record *rec, const struct pmf_unwind_in *in)
 {
 	struct bench *b = ctx;
 	uint8_t *copy;
 
-	if (b->n == b->max)
+	(void)rec;
+	if (!in || b->n == b->max)
 		return;
 	copy = pmf_malloc(in->stack_bytes + 1);
 	memcpy(copy, in->stack, in->stack_bytes);

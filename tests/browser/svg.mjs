@@ -237,6 +237,22 @@ test("the tooltip tells every counter of the frame", "normal", async (page) => {
 	assert.ok(!await tip.isVisible());
 });
 
+test("the tooltip marks frames that were joined", "normal", async (page) => {
+	const tip = page.locator(".tip");
+	const joined = async (name) => {
+		await page.mouse.move(...await pointAt(page, name));
+		return (await tip.locator("tr").allTextContents()).filter((t) => t.startsWith("joined"));
+	};
+	// 70 of 11,260 samples; run() is the last that came from an earlier stack.
+	for (const name of [/^main$/, /^market::Engine::run/]) {
+		assert.deepEqual(await joined(name), ["joined700.62%"]);
+		assert.equal(await tip.locator("i").last().textContent(),
+			"in part joined to an earlier stack of the thread");
+	}
+	for (const name of ["on_bar", "load_csv", /^backtest$/, /^all$/])
+		assert.deepEqual(await joined(name), []);
+});
+
 test("the picture follows the window, labels fit", "normal", async (page) => {
 	for (const width of [1600, 700, 400]) {
 		await resize(page, width);

@@ -31,6 +31,7 @@ static int on_record(void *ctx, const struct pmf_record *rec)
 
 	if (rec->type != PERF_RECORD_SAMPLE) {
 		pmf_process_apply(r->table, rec);
+		r->cb(r->ctx, rec, NULL);
 		return 0;
 	}
 	if (smp->regs_abi == PERF_SAMPLE_REGS_ABI_NONE)
@@ -44,7 +45,7 @@ static int on_record(void *ctx, const struct pmf_record *rec)
 	for (unsigned i = 0; i < PMF_ARCH_MAX_REGS; i++)
 		if (smp->regs_mask >> i & 1)
 			in.regs[i] = smp->regs[k++];
-	r->cb(r->ctx, &in);
+	r->cb(r->ctx, rec, &in);
 	return 0;
 }
 

@@ -157,7 +157,7 @@ static void finish(struct pmf_profile *p)
 	ev->fallback_reason = pmf_strdup(
 		"this machine's processor offers no cycles counter to programs (ENOENT)");
 	ev->freq_hz = 997;
-	ev->rooted_stacks = samples - samples / 50;
+	ev->rooted_stacks = samples - samples / 50 - ev->joined_stacks;
 	ev->cut_stacks = samples / 80;
 	ev->broken_stacks = samples / 50 - samples / 80;
 	ev->frames = samples * 8;
@@ -218,10 +218,19 @@ static void fill_deep(struct pmf_profile *p, unsigned depth)
 	pmf_profile_add(p, 0, node, 1000000, 1);
 }
 
+/* The stacks of whatever stands below main and run. */
+enum { JOINED = 70 };
+
 static void fill_normal(struct pmf_profile *p)
 {
 	add_lines(p, normal, PMF_ARRAY_SIZE(normal));
 	pmf_profile_add(p, 0, add_stack(p, "p::backtest|s::[unsampled]"), 112000000, 0);
+	pmf_profile_add_joined(p, 0,
+		add_stack(p,
+			"p::backtest|n:backtest:_start|n:libc.so.6:__libc_start_main|"
+			"n:backtest:main|n:backtest:market::Engine::run(market::Config const&)"),
+		JOINED);
+	p->events[0].joined_stacks = JOINED;
 	pmf_profile_note(p, PMF_NOTE_WARN, -1, "%s",
 		"kernel.perf_event_paranoid is 1: kernel addresses of other users' processes are "
 		"hidden");

@@ -81,11 +81,14 @@ static bool crosses_bare_code(const struct walked *w)
 	return false;
 }
 
-static void on_sample(void *ctx, const struct pmf_unwind_in *in)
+static void on_sample(void *ctx, const struct pmf_record *rec, const struct pmf_unwind_in *in)
 {
 	struct compare *c = ctx;
 	size_t same;
 
+	(void)rec;
+	if (!in)
+		return;
 	walk(c->own, in, &c->a);
 	walk(c->lib, in, &c->b);
 	same = common(c);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -366,6 +367,52 @@ static void samples_of_unequal_weight_are_worth_fewer(void **state)
 	pmf_profile_release(&p);
 }
 
+static void joined_stacks_reach_from_where_they_were_joined_to_the_root(void **state)
+{
+	struct pmf_buf out = PMF_BUF_INIT;
+	struct pmf_profile p, other;
+	uint32_t outer, inner, leaf, *nodes;
+	struct pmf_tree t;
+
+	(void)state;
+	pmf_profile_init(&p, 2);
+	pmf_profile_init(&other, 2);
+	/* Several readers' are added up, whichever has seen them first. */
+	outer = named(&other, 0, "outer");
+	inner = named(&other, outer, "inner");
+	leaf = named(&other, inner, "leaf");
+	pmf_profile_add(&other, 1, leaf, 1, 5);
+	pmf_profile_add_joined(&other, 1, inner, 2);
+	pmf_profile_add_joined(&other, 1, outer, 1);
+	other.events[1].joined_stacks = 3;
+	other.events[1].samples = 5;
+	for (int i = 0; i < 2; i++) {
+		nodes = pmf_profile_absorb(&p, &other, NULL);
+		free(nodes);
+	}
+	pmf_tree_build(&t, &p);
+	for (uint32_t i = 0; i < t.nr_nodes; i++) {
+		static const uint64_t want[] = {6, 6, 4, 0}; /* all, outer, inner, leaf */
+
+		assert_int_equal(pmf_tree_joined(&t, 1, i), want[t.nodes[i].depth]);
+		assert_int_equal(pmf_tree_joined(&t, 0, i), 0);
+	}
+	pmf_profile_ledger(&p, 1, &out);
+	assert_non_null(strstr(pmf_buf_str(&out), "stacks: rooted 0 (0.00%) · joined 6 (60.00%) · "
+						  "cut 0 (0.00%)"));
+	pmf_buf_release(&out);
+	pmf_tree_release(&t);
+	pmf_profile_release(&other);
+	/* Columns grow with the nodes, and where nothing was joined there is none. */
+	for (uint32_t i = 0, at = 0; i < 1000; i++)
+		at = named(&p, at, i % 2 ? "a" : "b");
+	pmf_profile_add_joined(&p, 1, (uint32_t)p.nr_nodes - 1, 1);
+	pmf_tree_build(&t, &p);
+	assert_int_equal(pmf_tree_joined(&t, 1, 0), 7);
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+}
+
 static void samples_of_equal_weight_are_worth_their_number(void **state)
 {
 	struct pmf_profile p;
@@ -395,6 +442,7 @@ int main(void)
 		cmocka_unit_test(the_ledger_names_scaling_and_unknown_loss),
 		cmocka_unit_test(samples_of_unequal_weight_are_worth_fewer),
 		cmocka_unit_test(samples_of_equal_weight_are_worth_their_number),
+		cmocka_unit_test(joined_stacks_reach_from_where_they_were_joined_to_the_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -285,6 +285,64 @@ static int run_stack_hole(const struct params *p)
 	return 0;
 }
 
+/* One call after the other, each of which works first: 144 bytes of stack a call on x86-64. */
+static WL_FRAME uint64_t work_and_dig(uint64_t calls, double seconds)
+{
+	volatile uint64_t room[8];
+
+	room[calls % 8] = wl_burn(seconds);
+	if (calls > 1)
+		room[0] = work_and_dig(calls - 1, seconds);
+	return room[calls % 8] + 1;
+}
+
+static int run_recurse(const struct params *p)
+{
+	work_and_dig(p->times, p->seconds / (double)p->times);
+	puts("done");
+	return 0;
+}
+
+/* Most of the work at the end, and nothing on the stack that tells one time from another. */
+static WL_FRAME void dig_and_work(uint64_t calls, double seconds)
+{
+	volatile uint64_t room[8];
+
+	for (size_t i = 0; i < 8; i++)
+		room[i] = calls;
+	wl_spin(calls, 100);
+	if (calls > 1)
+		dig_and_work(calls - 1, seconds);
+	else
+		wl_burn(seconds);
+	(void)room[0];
+}
+
+/* The two have frames of one size, and their callees cannot tell them apart. */
+static WL_FRAME void dig_here(uint64_t calls, double seconds)
+{
+	dig_and_work(calls, seconds);
+	__asm__ volatile("" ::: "memory");
+}
+
+static WL_FRAME void dig_there(uint64_t calls, double seconds)
+{
+	dig_and_work(calls, seconds);
+	__asm__ volatile("" ::: "memory");
+}
+
+static int run_two_callers(const struct params *p)
+{
+	const double end = wl_thread_cpu() + p->seconds;
+
+	do {
+		dig_here(p->times, 0.001);
+		dig_there(p->times, 0.003);
+	} while (wl_thread_cpu() < end);
+	puts("done");
+	return 0;
+}
+
 static volatile double handler_seconds;
 static volatile sig_atomic_t nr_handled;
 
@@ -423,6 +481,8 @@ static const struct mode modes[] = {
 	{"faults", run_faults, "touch --mib of fresh memory, then again"},
 	{"waits", run_waits, "sleep and ping-pong over pipes, --times rounds"},
 	{"big-stack", run_big_stack, "burn below a frame of 200 KiB"},
+	{"recurse", run_recurse, "burn in each of --times calls, one below the other"},
+	{"two-callers", run_two_callers, "burn below --times calls from two functions, 1:3"},
 	{"stack-hole", run_stack_hole, "burn below 16 KiB of stack that nothing touches"},
 	{"jit", run_jit, "burn below code in anonymous memory, --times times"},
 	{"altstack", run_altstack, "burn in --times signal handlers on a stack of their own"},

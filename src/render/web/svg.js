@@ -66,6 +66,8 @@ function buildTree() {
 
 const field = (i, k) => data.funcs[data.func[i] * FUNC_FIELDS + k];
 const string = (i, k) => data.strings[field(i, k)];
+// Samples that have frame i from an earlier stack. Processes, and all, are no frames of one.
+const joinedOf = (i) => event.joined && field(i, 1) > 1 ? event.joined[i] : 0;
 const nameOf = (i) => string(i, 0) || "[unknown]";
 
 function widestChild(i) {
@@ -560,10 +562,16 @@ function fillTip(i) {
 		tipRow(table, ["of the zoomed frame", "", percent(total[i], total[view.zoom])]);
 	tipRow(table, ["self", formatWeight(event, self[i]), percent(self[i], total[0])]);
 	tipRow(table, ["samples", formatCount(samples[i]), percent(samples[i], samples[0])]);
+	const joined = joinedOf(i);
+	if (joined)
+		tipRow(table, ["joined", formatCount(joined), percent(joined, samples[0])]);
 	for (const other of data.events.slice(1))
 		tipRow(table, [other.label, formatWeight(other, other.total[i]),
 			percent(other.total[i], other.total[0]) +
 			errorOf(other.total[i] / other.total[0], other.effective)]);
+	if (joined)
+		make(tip, "i", {}, (joined < samples[i] ? "in part " : "") +
+			"joined to an earlier stack of the thread");
 	tip.hidden = false;
 }
 

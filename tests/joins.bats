@@ -1,0 +1,106 @@
+#!/usr/bin/env bats
+# Stacks that are deeper than their dumps, and what they are joined to.
+
+setup()
+{
+	load live.bash
+	live_setup
+}
+
+# joined_right BYTES COMMAND...: at least one stack that BYTES do not hold is joined, and whole dumps say
+# that none is wrong.
+joined_right()
+{
+	local numbers
+	numbers=$("${builddir:?}/tests/tools/join_check" -F 4000 -s "$1" -v 5 -- "${@:2}" 2>wrong | tail -n 1)
+	echo "$numbers"
+	grep differs wrong || true
+	jq -e '.joined >= 20 and .wrong == 0 and .unknown <= 0.01 * .joined' <<<"$numbers"
+}
+
+# whole: the part of the stacks that reach the root, in percent.
+whole()
+{
+	number '.events[0] | 100 * (.rooted_stacks + .joined_stacks) / .samples'
+}
+
+@test "5,000 calls deep: whole by joining, to the last frame" {
+	profile -e cpu-clock --stack-bytes 8192 -- edge recurse --times 5000 --seconds 1
+	within "$(whole)" 99 100
+	within "$(number '.events[0] | 100 * .joined_stacks / .samples')" 95 100
+	awk '{ sub(/ [0-9]+$/, ""); n = split($0, f, ";"); if (n > d) d = n }
+		END { exit !(d > 4900 && d < 5020) }' out/edge.cpu-clock.folded
+	# Between main and wl_burn is nothing else.
+	within "$(folded_share out/edge.cpu-clock.folded \
+		'^edge;_start;.*;main;run_recurse;(work_and_dig;)+wl_burn[; ]')" 97 100
+	grep -q '"joined":\[' out/edge.cpu-clock.svg
+	[ "$(number '.notes | map(select(.text | test("stack-bytes"))) | length')" = 0 ]
+}
+
+@test "a small dump shows what a large one does" {
+	profile -e cpu-clock --stack-bytes 65528 -- edge recurse --times 300 --seconds 1
+	[ "$(number '.events[0].joined_stacks')" = 0 ]
+	within "$(whole)" 99 100
+	cut -d' ' -f1 out/edge.cpu-clock.folded | grep -o '^edge;.*;run_recurse;' | sort -u >large
+	profile -e cpu-clock --stack-bytes 8192 -- edge recurse --times 300 --seconds 1
+	within "$(whole)" 99 100
+	within "$(number '.events[0] | 100 * .joined_stacks / .samples')" 50 90
+	cut -d' ' -f1 out/edge.cpu-clock.folded | grep -o '^edge;.*;run_recurse;' | sort -u >small
+	diff large small
+}
+
+@test "what cannot be joined is cut, and the sums are right" {
+	profile -e cpu-clock --stack-bytes 8192 -- edge big-stack --seconds 0.4
+	[ "$(number '.events[0].joined_stacks')" = 0 ]
+	profile -e cpu-clock -F 4999 --stack-bytes 4096 -- /usr/bin/python3 -c '
+import ast, time
+while time.process_time() < 1:
+    ast.parse("(" * 40 + "1" + ")" * 40 + "; f(1, [2, {3: 4}])")'
+	[ "$(number '.events[0] | .rooted_stacks + .joined_stacks + .cut_stacks + .broken_stacks +
+		.no_user_stack == .samples')" = true ]
+	[ "$(number '.events[0].cut_stacks')" -gt 0 ]
+}
+
+@test "python3: joined stacks are the true ones" {
+	joined_right 4096 /usr/bin/python3 -c '
+import argparse, time
+source = open(argparse.__file__).read()
+while time.process_time() < 1:
+    compile(source, "argparse", "exec")'
+}
+
+@test "a compiler: joined stacks are the true ones" {
+	cat >heavy.cpp <<-'END'
+		#include <functional>
+		#include <iostream>
+		#include <map>
+		#include <regex>
+		int main() { std::cout << std::regex_match("abc", std::regex("a+(b|c)*")); }
+	END
+	joined_right 8192 c++ -O1 -c heavy.cpp -o /dev/null
+}
+
+@test "gdb: joined stacks are the true ones" {
+	cat >commands <<-'END'
+		python
+		import gdb, time
+		while time.process_time() < 1:
+		    gdb.execute("output 1 + 2 * 3", to_string=True)
+		end
+	END
+	joined_right 4096 gdb -batch -nx -x commands
+}
+
+@test "recursion: joined stacks are the true ones" {
+	joined_right 8192 edge recurse --times 400 --seconds 1
+}
+
+@test "two callers of the same: their shares are not all one's" {
+	# Nothing in a dump tells the two apart; memory does, as long as the rings are read in time.
+	profile -e cpu-clock -F 4999 -- edge two-callers --times 600 --seconds 4
+	joined=$(number '.events[0].joined_stacks')
+	[ "$joined" -ge 1000 ]
+	here=$(awk '/;dig_here;/ { n += $NF } END { print n + 0 }' out/edge.cpu-clock.folded)
+	there=$(awk '/;dig_there;/ { n += $NF } END { print n + 0 }' out/edge.cpu-clock.folded)
+	within "$(awk "BEGIN { print 100 * $here / ($here + $there) }")" 5 45
+}
