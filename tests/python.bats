@@ -137,7 +137,8 @@ sys.exit(not sys.is_stack_trampoline_active())' >pids 2>/dev/null || continue
 		profile -q -F 1999 -e cpu-clock -- "$python" -X perf maps.py >>pids
 		sed 's,.*,/tmp/perf-&.map,' pids | xargs rm -f
 		grep -q ';<module> (maps.py:7);.*;outer (maps.py:6);.*burn (maps.py:5)' out/maps.cpu-clock.folded
-		run ! grep -q 'burn (maps.py);' out/maps.cpu-clock.folded
+		# Named by its map is only a function that is just being entered.
+		within "$(folded_share out/maps.cpu-clock.folded ';burn \\(maps.py\\)[; ]')" 0 5
 		rm -r out
 	done
 	[ -n "$found" ] || skip "no CPython from 3.12 is installed"
