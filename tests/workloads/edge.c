@@ -303,8 +303,10 @@ static int run_recurse(const struct params *p)
 	return 0;
 }
 
+static volatile double dig_seconds;
+
 /* Most of the work at the end, and nothing on the stack that tells one time from another. */
-static WL_FRAME void dig_and_work(uint64_t calls, double seconds)
+static WL_FRAME void dig_and_work(uint64_t calls)
 {
 	volatile uint64_t room[8];
 
@@ -312,22 +314,24 @@ static WL_FRAME void dig_and_work(uint64_t calls, double seconds)
 		room[i] = calls;
 	wl_spin(calls, 100);
 	if (calls > 1)
-		dig_and_work(calls - 1, seconds);
+		dig_and_work(calls - 1);
 	else
-		wl_burn(seconds);
+		wl_burn(dig_seconds);
 	(void)room[0];
 }
 
 /* The two have frames of one size, and their callees cannot tell them apart. */
 static WL_FRAME void dig_here(uint64_t calls, double seconds)
 {
-	dig_and_work(calls, seconds);
+	dig_seconds = seconds;
+	dig_and_work(calls);
 	__asm__ volatile("" ::: "memory");
 }
 
 static WL_FRAME void dig_there(uint64_t calls, double seconds)
 {
-	dig_and_work(calls, seconds);
+	dig_seconds = seconds;
+	dig_and_work(calls);
 	__asm__ volatile("" ::: "memory");
 }
 
@@ -339,6 +343,18 @@ static int run_two_callers(const struct params *p)
 		dig_here(p->times, 0.001);
 		dig_there(p->times, 0.003);
 	} while (wl_thread_cpu() < end);
+	puts("done");
+	return 0;
+}
+
+static int run_next_caller(const struct params *p)
+{
+	const double end = wl_thread_cpu() + p->seconds / 5;
+
+	do {
+		dig_here(p->times, 0.001);
+	} while (wl_thread_cpu() < end);
+	dig_there(p->times, 4 * p->seconds / 5);
 	puts("done");
 	return 0;
 }
@@ -483,6 +499,7 @@ static const struct mode modes[] = {
 	{"big-stack", run_big_stack, "burn below a frame of 200 KiB"},
 	{"recurse", run_recurse, "burn in each of --times calls, one below the other"},
 	{"two-callers", run_two_callers, "burn below --times calls from two functions, 1:3"},
+	{"next-caller", run_next_caller, "the same, often from one, then once from the other, 1:4"},
 	{"stack-hole", run_stack_hole, "burn below 16 KiB of stack that nothing touches"},
 	{"jit", run_jit, "burn below code in anonymous memory, --times times"},
 	{"altstack", run_altstack, "burn in --times signal handlers on a stack of their own"},
