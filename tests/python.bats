@@ -226,7 +226,8 @@ assert os.waitpid(pid, 0)[1] == 7 << 8"
 @test "another LD_PRELOAD is kept" {
 	printf 'int pmuflame_test_marker = 1;\n' >marker.c
 	gcc -shared -fPIC marker.c -o marker.so
-	LD_PRELOAD=$PWD/marker.so profile -q -F 1999 -e cpu-clock -- "$PYTHON" -c '
+	# A pmuflame with a sanitizer would insist on being first itself.
+	ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$PWD/marker.so profile -q -F 1999 -e cpu-clock -- "$PYTHON" -c '
 import ctypes, os, subprocess, sys
 assert ctypes.CDLL(None).pmuflame_test_marker
 print(os.environ["LD_PRELOAD"])

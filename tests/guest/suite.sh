@@ -208,6 +208,22 @@ multiplexes_a_family()
 	within "$(number '.events | .[0].counted * .[0].scale / .[1].counted / .[1].scale')" 3.6 4.4
 }
 
+# Frames of Python between native ones, by the overflow of a hardware counter.
+shows_python_lines()
+{
+	local file event
+	profile -e cycles@1000003,instructions@1000003 -- python3 "$srcdir/tests/workloads/numpy_frame.py" 20
+	number '.notes[].text' | grep -E 'Python 3\.11: 1 process.* (99|100)\..*% of whose native frames agree'
+	for event in cycles instructions; do
+		file=out/numpy_frame.$event.folded
+		within "$(folded_share "$file" ';<module> \(numpy_frame.py:24\);by_rows \(numpy_frame.py:11\);.*_multiarray_umath')" 10 80
+		within "$(folded_share "$file" ';<module> \(numpy_frame.py:25\);by_columns \(numpy_frame.py:18\);.*_multiarray_umath')" 10 80
+	done
+	within "$(event 0 '.weight / .counted')" 0.98 1
+	within "$(number '.events[0].counted / .events[1].counted')" 3.96 4.04
+	keep out/numpy_frame.cycles.svg
+}
+
 runs_all_the_time()
 {
 	profile --call-graph none -e cycles:u@1000003,instructions:u@1000003 -- threads --threads 4 --seconds 0.5
