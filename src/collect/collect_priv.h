@@ -225,7 +225,6 @@ struct pmf_stacks {
 	uint64_t swept_ns;
 	uint64_t now_ns;
 	uint64_t *read_elsewhere; /* per event: READ of processes that were settled */
-	uint64_t *reads;          /* per event: READ records */
 	/* Per process frame, events in a row: counted and not sampled; negative where the samples
 	 * weigh more. */
 	int64_t *deficits;

@@ -27,7 +27,6 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 	s->truncated_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[truncated stack]");
 	s->broken_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[broken stack]");
 	s->read_elsewhere = pmf_calloc(list->n, sizeof *s->read_elsewhere);
-	s->reads = pmf_calloc(list->n, sizeof *s->reads);
 	s->unsampled_frames = pmf_calloc(list->n, sizeof *s->unsampled_frames);
 	for (size_t e = 0; e < list->n; e++)
 		s->unsampled_frames[e] =
@@ -50,7 +49,6 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	free(s->deficit_nodes);
 	free(s->unsampled_frames);
 	free(s->read_elsewhere);
-	free(s->reads);
 	memset(s, 0, sizeof *s);
 }
 
@@ -476,7 +474,6 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 			struct pmf_process *proc = pmf_process_get(&s->table, (pid_t)rec->pid);
 
 			pmf_stacks_cost(s, proc)->counted[rec->event] += rec->read.value;
-			s->reads[rec->event]++;
 		}
 		break;
 	case PERF_RECORD_THROTTLE:

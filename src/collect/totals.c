@@ -167,17 +167,18 @@ static int next_stack_bytes(uint32_t stack_bytes)
 	return stack_bytes >= PMF_STACK_BYTES_MAX / 2 ? PMF_STACK_BYTES_MAX : 2 * (int)stack_bytes;
 }
 
-/* @tasks: how many ended, on however many CPUs, or 0 if nothing tells. Every task starts with a whole period on every CPU, so at its end less than one remains. */
-static bool tasks_explain_unsampled(const struct pmf_profile_event *pe, uint64_t tasks)
+/* Every task starts with a whole period on every CPU, so at its end less than one of each remains. */
+static bool tasks_explain_unsampled(const struct pmf_stacks *s, const struct pmf_profile_event *pe)
 {
 	double period = (double)pe->weight / (double)pe->samples;
+	uint64_t remains = (1 + s->table.tasks_started) * (uint64_t)s->profile->cpus;
 
-	return (double)pe->unsampled <= period * (double)tasks;
+	return (double)pe->unsampled <= period * (double)remains;
 }
 
-static void note_unsampled(
-	struct pmf_profile *p, size_t e, enum pmf_event_class cls, uint64_t tasks)
+static void note_unsampled(struct pmf_stacks *s, size_t e, enum pmf_event_class cls)
 {
+	struct pmf_profile *p = s->profile;
 	const struct pmf_profile_event *pe = &p->events[e];
 	char share[PMF_UNITS_MAX];
 
@@ -190,7 +191,7 @@ static void note_unsampled(
 			"%s of '%s' is [unsampled]: by frequency the kernel samples its bursts "
 			"sparsely; a fixed period ('%s@%" PRIu64 "') takes more",
 			share, pe->label, pe->spec, pe->counted / 10000 + 1);
-	else if (tasks && !tasks_explain_unsampled(pe, tasks))
+	else if (!tasks_explain_unsampled(s, pe))
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 			"%s of '%s' is [unsampled]: the PMU counted whole periods without telling "
 			"so, as some virtual ones do; shares are of what was sampled",
@@ -239,7 +240,7 @@ static void note_shares(struct pmf_stacks *s, size_t e)
 			"its next tick, so all its numbers are too low; fewer samples (-F, -c) avoid it",
 			pe->label, pmf_format_count(a, pe->throttled));
 	if (pe->samples && pe->unsampled * 10 > pe->counted && !lost_explains_unsampled(pe))
-		note_unsampled(p, e, cls, s->reads_missing ? 0 : s->reads[e] + (uint64_t)p->cpus);
+		note_unsampled(s, e, cls);
 }
 
 /* Files whose functions have no names, or somebody else's. */
