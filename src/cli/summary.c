@@ -3,6 +3,7 @@
 
 #include "output.h"
 
+#include "pmuflame/clock.h"
 #include "pmuflame/file.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum { TOP = 5 };
 
@@ -230,16 +230,13 @@ static json_t *recorder_json(
 {
 	json_t *o = json_object();
 	struct rusage ru = {0};
-	struct timespec now;
 
 	getrusage(RUSAGE_SELF, &ru);
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	json_object_set_new(o, "cpu_seconds",
 		json_real((double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
 			  (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6));
 	json_object_set_new(o, "write_seconds",
-		json_real((double)now.tv_sec + (double)now.tv_nsec / 1e9 -
-			  (double)res->end_ns / 1e9));
+		json_real((double)(pmf_clock_ns(CLOCK_MONOTONIC) - res->end_ns) / 1e9));
 	json_object_set_new(o, "peak_rss_bytes", json_integer(peak_rss_bytes()));
 	json_object_set_new(o, "readers", json_integer((json_int_t)res->readers));
 	json_object_set_new(o, "written_bytes", json_integer(bytes_of(written)));

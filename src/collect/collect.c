@@ -1,6 +1,7 @@
 /* One run: the command, its records while it runs, its totals after it. */
 #include "collect_priv.h"
 
+#include "pmuflame/clock.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/python.h"
 #include "pmuflame/units.h"
@@ -12,7 +13,6 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -26,14 +26,6 @@ enum {
 	HIGHEST_PRIORITY = -20,
 	CPUS_PER_READER = 32,
 };
-
-static uint64_t now_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static size_t wanted_ring_bytes(void)
 {
@@ -137,7 +129,7 @@ struct run {
 
 static void tell_progress(struct run *r)
 {
-	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC);
 	struct pmf_progress progress = {
 		r->stacks.profile, r->samples, now - r->start_ns, r->stacks.lost_records};
 
@@ -153,7 +145,7 @@ static void tell_progress(struct run *r)
  * and a set-uid command goes on without us. */
 static bool check_duration(struct run *r, struct pmf_collect_result *res)
 {
-	uint64_t now = now_ns(CLOCK_MONOTONIC);
+	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC);
 
 	if (!r->opts->duration_ns || now - r->start_ns < r->opts->duration_ns)
 		return true;
@@ -169,7 +161,7 @@ static bool check_duration(struct run *r, struct pmf_collect_result *res)
 
 static int wait_ms(const struct run *r)
 {
-	uint64_t now = now_ns(CLOCK_MONOTONIC), left;
+	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC), left;
 
 	if (!r->opts->duration_ns || r->term_ns)
 		return WAIT_MS;
@@ -297,14 +289,14 @@ static int run_command(struct run *r, struct pmf_collect_result *res, struct pmf
 	struct pmf_profile *p = r->stacks.profile;
 	int ret;
 
-	p->start_unix_ns = now_ns(CLOCK_REALTIME);
-	r->start_ns = now_ns(CLOCK_MONOTONIC);
+	p->start_unix_ns = pmf_clock_ns(CLOCK_REALTIME);
+	r->start_ns = pmf_clock_ns(CLOCK_MONOTONIC);
 	ret = pmf_launch_go(&r->launch, &res->exec_errno, err);
 	if (ret || res->exec_errno)
 		return ret;
 	ret = record_loop(r, res, err);
 	res->readers = r->src->facts.readers;
-	res->end_ns = now_ns(CLOCK_MONOTONIC);
+	res->end_ns = pmf_clock_ns(CLOCK_MONOTONIC);
 	p->duration_ns = res->end_ns - r->start_ns;
 	res->wait_status = r->launch.wait_status;
 	if (ret)

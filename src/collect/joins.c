@@ -3,11 +3,11 @@
  * known. docs/adr/0007 says what is taken for proof. */
 #include "collect_priv.h"
 
+#include "pmuflame/clock.h"
 #include "pmuflame/hash.h"
 #include "pmuflame/mem.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	WAYS = 4,          /* threads that share a hash have as many places */
@@ -202,14 +202,6 @@ static void drop_dead(struct pmf_join_thread *t, const struct pmf_unwind_in *in)
 		t->n--;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now); /* what samples are timed by */
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 /* Do the @n outermost frames of @t still stand, or have they stood since the sample? One look does for
  * all the samples that were taken before it. */
 static bool still_there(
@@ -217,7 +209,7 @@ static bool still_there(
 {
 	if (!in->table->live || (n <= t->nr_seen && in->now_ns <= t->seen_ns))
 		return true;
-	t->seen_ns = now_ns();
+	t->seen_ns = pmf_clock_ns(CLOCK_MONOTONIC);
 	t->nr_seen = pmf_joins_in_memory(j, t, n, in->arch) ? n : 0;
 	return t->nr_seen == n;
 }

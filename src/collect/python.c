@@ -2,11 +2,11 @@
 #include "python_room.h"
 
 #include "pmuflame/buf.h"
+#include "pmuflame/clock.h"
 #include "pmuflame/log.h"
 #include "pmuflame/units.h"
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
 	MINOR_MAX = 31,
@@ -15,14 +15,6 @@ enum {
 	/* Until the records of what happened before now can be read in order. */
 	SETTLED_NS = 3000000,
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 int pmf_py_new(struct pmf_py **out, const struct pmf_py_opts *opts, struct pmf_stacks *stacks,
 	struct pmf_err *err)
@@ -158,7 +150,7 @@ static struct pmf_py_process *attach(
 
 	proc->pid = pid;
 	proc->alone = alone;
-	proc->since_ns = now_ns();
+	proc->since_ns = pmf_clock_ns(CLOCK_MONOTONIC);
 	pmf_index_init(&proc->by_tid);
 	pmf_index_init(&proc->id_index);
 	if (pmf_perf_attach(py->session, &opts, &proc->events, err)) {
@@ -173,7 +165,7 @@ static struct pmf_py_process *attach(
  * Python frames is had without. */
 static void adopt_children(struct pmf_py *py)
 {
-	uint64_t now = now_ns();
+	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC);
 	struct pmf_err err = PMF_ERR_INIT;
 
 	for (size_t i = py->nr_children; i-- > 0;) {
@@ -303,8 +295,8 @@ static void on_fork(struct pmf_py *py, const struct pmf_record *rec)
 	py->forked = true;
 	parent = find(py, (pid_t)rec->task.ppid, rec->time_ns);
 	if (parent && parent->alone && !find(py, (pid_t)rec->pid, UINT64_MAX))
-		PMF_PUSH(py->children, py->nr_children, py->cap_children) =
-			(struct pmf_py_child){(pid_t)rec->pid, now_ns() + GREETING_NS};
+		PMF_PUSH(py->children, py->nr_children, py->cap_children) = (struct pmf_py_child){
+			(pid_t)rec->pid, pmf_clock_ns(CLOCK_MONOTONIC) + GREETING_NS};
 }
 
 static void on_leave(struct pmf_py *py, const struct pmf_record *rec)

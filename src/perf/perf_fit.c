@@ -2,9 +2,9 @@
 #include "perf_priv.h"
 
 #include "perf_session_priv.h"
+#include "pmuflame/clock.h"
 #include "pmuflame/mem.h"
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { WORK_NS = 300000 }; /* less than a tick, after which events change places */
@@ -15,12 +15,10 @@ struct times {
 
 static void work(void)
 {
-	struct timespec start, now;
+	uint64_t until_ns = pmf_clock_ns(CLOCK_MONOTONIC) + WORK_NS;
 
-	clock_gettime(CLOCK_MONOTONIC, &start);
-	do
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	while ((now.tv_sec - start.tv_sec) * 1000000000L + now.tv_nsec - start.tv_nsec < WORK_NS);
+	while (pmf_clock_ns(CLOCK_MONOTONIC) < until_ns)
+		;
 }
 
 /* Was the event on for all of the time? Of a hybrid CPU's two PMUs one is on at a time. */

@@ -5,6 +5,7 @@
 #include "perf_priv.h"
 #include "perf_session_priv.h"
 #include "pmuflame/arch.h"
+#include "pmuflame/clock.h"
 #include "pmuflame/file.h"
 #include "pmuflame/mem.h"
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Two writers of one CPU can publish in the other order than they took their time stamps (an
@@ -486,15 +486,13 @@ static int drain_record(void *ctx, const struct pmf_record *rec)
 
 int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, void *ctx)
 {
-	struct timespec now;
 	uint64_t until_ns;
 	int ret;
 
 	s->cb = cb;
 	s->cb_ctx = ctx;
 	/* The time first, the heads after it: what a head does not show yet is younger. */
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	until_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec - ORDER_MARGIN_NS;
+	until_ns = pmf_clock_ns(CLOCK_MONOTONIC) - ORDER_MARGIN_NS;
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		pmf_perf_ring_refresh(&s->cpus[i]);
 	ret = pmf_readers_drain(s->readers, final ? UINT64_MAX : until_ns, drain_record, s);

@@ -1,6 +1,7 @@
 /* How far an event gets here, found out by opening it on this thread and making it happen. */
 #include "perf_priv.h"
 
+#include "pmuflame/clock.h"
 #include "pmuflame/mem.h"
 #include <errno.h>
 #include <sched.h>
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -108,14 +108,6 @@ static void trial_release(struct trial *t)
 	free(t->fds);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* Touch @bytes of fresh memory, one write in each @stride bytes, until @until_ns. */
 static void touch(size_t bytes, size_t stride, uint64_t until_ns)
 {
@@ -134,7 +126,7 @@ static void touch(size_t bytes, size_t stride, uint64_t until_ns)
 			else
 				p[i]++;
 		}
-	} while (now_ns() < until_ns);
+	} while (pmf_clock_ns(CLOCK_MONOTONIC) < until_ns);
 	munmap((void *)p, bytes);
 }
 
@@ -184,7 +176,7 @@ static bool exercise(const struct pmf_event *ev)
 	case PMF_EVENT_HARDWARE:
 	case PMF_EVENT_CLOCK:
 	case PMF_EVENT_OTHER:
-		touch(WORK_BYTES, 64, now_ns() + WORK_NS);
+		touch(WORK_BYTES, 64, pmf_clock_ns(CLOCK_MONOTONIC) + WORK_NS);
 		return a->type != PERF_TYPE_SOFTWARE || ev->cls == PMF_EVENT_CLOCK;
 	}
 	return false;
