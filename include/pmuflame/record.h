@@ -24,7 +24,6 @@ struct pmf_layout {
 	uint64_t branch_sample_type; /* attr.branch_sample_type */
 	uint64_t regs_intr;          /* attr.sample_regs_intr */
 	bool signals;    /* its overflows were signalled to an agent in the process, too */
-	bool no_trailer; /* attr.sample_id_all is off: only SAMPLE has these fields */
 };
 #define PMF_NO_EVENT UINT32_MAX
 
