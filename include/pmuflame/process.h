@@ -53,6 +53,7 @@ struct pmf_image {
 		ino; /* as the kernel said; where it told the build id: 0, and the file's own */
 	uint8_t build_id[20];
 	uint8_t build_id_len; /* 0 if not known */
+	bool told_build_id;   /* by the recording, not by the file alone */
 	/* Opened by pmf_image_get at the first mapping, so that a file deleted later still has its
 	 * names. fd is -1 and elf NULL if it could not be; why says the reason ("" if it
 	 * opened). */
@@ -174,6 +175,10 @@ struct pmf_image *pmf_image_like(const struct pmf_process_table *t, const struct
 /* The one image of the kernel. */
 struct pmf_image *pmf_image_kernel(struct pmf_process_table *t);
 struct pmf_image *pmf_image_by_id(const struct pmf_process_table *t, uint32_t id);
+
+/* The search's build ids are complete only now: close every image that turns out to be another build's
+ * file. */
+void pmf_images_recheck(struct pmf_process_table *t);
 
 /* Read @len bytes at address @rva of the image, as the loader would map the file (read-only data
  * and code; no relocations applied). False if any of it is outside the file. No mmap(2) of the

@@ -59,7 +59,8 @@ struct pmf_profile_event {
 	bool exclude_kernel, exclude_user;
 	bool in_kernel; /* only ever happens there: what called into it is of interest */
 	char *fallback_reason;
-	uint64_t counted; /* Σ read() over CPUs, not scaled */
+	uint64_t counted;  /* Σ read() over CPUs, not scaled */
+	bool only_samples; /* a recording: what was counted is not known, and counted is weight */
 	uint64_t enabled_ns, running_ns,
 		task_ns;          /* Σ over CPUs; task_ns: the dummy's running time */
 	double scale;             /* multiplexing: ≥ 1; exactly 1 if it always ran */

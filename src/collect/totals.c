@@ -305,6 +305,8 @@ static void note_quality(struct pmf_stacks *s, const struct pmf_source *src)
 		pmf_profile_note(p, PMF_NOTE_INFO, -1,
 			"[unsampled] is drawn for all processes together: what each counted can be "
 			"told on one CPU only, and when no events take turns");
+	if (s->table.search) /* a recording: its own sentences follow */
+		return;
 	note_images(s);
 	note_inheritance(s, src);
 }
@@ -329,6 +331,7 @@ int pmf_totals_end(
 
 		if (ret == PMF_ENOTFOUND) { /* a recording: the samples are all there is */
 			pe->counted = pe->weight;
+			pe->only_samples = true;
 			continue;
 		}
 		if (ret)
@@ -349,7 +352,8 @@ int pmf_totals_end(
 	for (size_t e = 0; e < s->list->n; e++) {
 		pmf_stacks_draw_unsampled(s, e);
 		tame_periods(p, e, s->list->events[e].cls);
-		note_shares(s, e);
+		if (!s->table.search)
+			note_shares(s, e);
 	}
 	note_quality(s, src);
 	return 0;

@@ -371,6 +371,7 @@ struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, u
 	if (w.build_id_len)
 		memcpy(im->build_id, w.build_id, w.build_id_len);
 	im->build_id_len = (uint8_t)w.build_id_len;
+	im->told_build_id = w.build_id_len > 0;
 	elf_version(EV_CURRENT);
 	if (im->kind == PMF_IMAGE_FILE)
 		open_file(t, im, &w);

@@ -4,6 +4,7 @@
 
 #include "pmuflame/buf.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,4 +86,21 @@ enum pmf_image_attempt pmf_image_try_recorded(
 	try_build_id(t, im, &here, s->debug_root, "", &how);
 	errno = why;
 	return how;
+}
+
+void pmf_images_recheck(struct pmf_process_table *t)
+{
+	for (size_t i = 0; i < t->nr_images; i++) {
+		struct pmf_image *im = t->images[i];
+		uint8_t id[20];
+		size_t len = im->elf ? t->search->build_id(t->search->ctx, im->path, id) : 0;
+
+		if (!len || pmf_build_ids_equal(id, len, im->build_id, im->build_id_len))
+			continue;
+		pmf_image_close(im);
+		im->file = NULL;
+		t->images_replaced++;
+		snprintf(im->why, sizeof im->why,
+			"another build stands at this path now than was recorded");
+	}
 }
