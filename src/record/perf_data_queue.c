@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NO_TIME UINT64_MAX         /* perf writes this or 0 into records of its own making */
 enum { LOST_BY_FILTER = 1 << 15 }; /* misc of LOST_SAMPLES: bpf filters dropped them as asked */
 
 static bool same_count(const void *ctx, uint32_t value, const void *key)
@@ -37,13 +38,16 @@ static uint64_t count_since(struct pmf_perf_data *pd, uint64_t id, uint32_t tid,
 
 static void give(struct pmf_perf_data *pd, const struct pmf_record *rec)
 {
+	int ret;
+
 	if (rec->type == PERF_RECORD_SAMPLE && rec->event != PMF_NO_EVENT) {
 		struct pmf_perf_data_event *e = &pd->info.events[rec->event];
 
 		e->samples++;
 		e->weight += rec->sample.weight;
 	}
-	pd->ret = PMF_MIN(pd->cb(pd->ctx, rec), 0);
+	ret = pd->cb(pd->ctx, rec);
+	pd->ret = PMF_MIN(ret, 0);
 }
 
 /* A sample that says what @event counted so far stands for what it counted since. */
@@ -113,6 +117,8 @@ static void deliver(struct pmf_perf_data *pd, const uint8_t *data, size_t len)
 		pd->damage.malformed++;
 		return;
 	}
+	if (rec.time_ns == NO_TIME)
+		rec.time_ns = 0;
 	if (rec.time_ns && rec.time_ns < pd->delivered_ns)
 		pd->damage.out_of_order++;
 	pd->delivered_ns = PMF_MAX(pd->delivered_ns, rec.time_ns);
@@ -140,7 +146,7 @@ void pmf_pd_enqueue(struct pmf_perf_data *pd, struct pmf_pd_chunk *chunk, size_t
 	off = pmf_record_time_offset(&shape, h.type, len);
 	if (off)
 		memcpy(&time_ns, data + off, sizeof time_ns);
-	if (time_ns == UINT64_MAX) /* as perf writes it where there is none */
+	if (time_ns == NO_TIME)
 		time_ns = 0;
 	if (!time_ns && pd->cb) {
 		deliver(pd, data, len);
@@ -183,8 +189,10 @@ static void deliver_first(struct pmf_perf_data *pd, size_t n)
 		}
 		pmf_pd_chunk_leave(pd, chunk);
 	}
-	pd->nr_queue -= n;
-	memmove(pd->queue, pd->queue + n, pd->nr_queue * sizeof *pd->queue);
+	if (n) {
+		pd->nr_queue -= n;
+		memmove(pd->queue, pd->queue + n, pd->nr_queue * sizeof *pd->queue);
+	}
 }
 
 void pmf_pd_flush(struct pmf_perf_data *pd, uint64_t until_ns)
