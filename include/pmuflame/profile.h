@@ -22,7 +22,9 @@ enum pmf_frame_kind {
 	PMF_FRAME_PYTHON,
 	PMF_FRAME_JIT,
 	PMF_FRAME_SPECIAL, /* "[unsampled]", "[kernel time, not permitted]", "[truncated stack]" */
+	PMF_FRAME_THREAD,  /* a thread, by its name; below its process */
 };
+enum { PMF_FRAME_KINDS = PMF_FRAME_THREAD + 1 };
 
 /* One interned frame. Key while recording: (kind, image, module, path, rva); frames made by name
  * have rva 0, no image, and differ by kind and name. All strings are ids in the profile's string
@@ -200,7 +202,13 @@ struct pmf_tree {
 	uint32_t max_depth;
 };
 
-void pmf_tree_build(struct pmf_tree *t, const struct pmf_profile *p);
+struct pmf_tree_opts {
+	bool threads; /* frames of threads are drawn, too, not left out */
+};
+
+/* @opts: NULL for all false. */
+void pmf_tree_build(
+	struct pmf_tree *t, const struct pmf_profile *p, const struct pmf_tree_opts *opts);
 void pmf_tree_release(struct pmf_tree *t);
 double pmf_tree_total(const struct pmf_tree *t, size_t event, uint32_t node);
 double pmf_tree_self(const struct pmf_tree *t, size_t event, uint32_t node);

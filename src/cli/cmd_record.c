@@ -417,7 +417,7 @@ static int finish(struct record_args *a, struct pmf_profile *p,
 	struct pmf_output_list written = {0};
 	int ret, ret2 = 0;
 
-	pmf_tree_build(&tree, p);
+	pmf_tree_build(&tree, p, NULL);
 	ret = pmf_output_write(&tree, &a->output, &written, err);
 	if (a->summary_path)
 		ret2 = pmf_output_summary_json(

@@ -67,7 +67,7 @@ static uint32_t child(struct builder *b, uint32_t parent, uint32_t func)
 
 /* Merge the profile's stacks by function. A profile node becomes the out-of-line function with its
  * inlined callees below it; the innermost of them is where its samples were taken. */
-static void merge_stacks(struct builder *b, const struct pmf_profile *p)
+static void merge_stacks(struct builder *b, const struct pmf_profile *p, bool threads)
 {
 	struct pmf_tree *t = b->t;
 
@@ -79,6 +79,10 @@ static void merge_stacks(struct builder *b, const struct pmf_profile *p)
 		const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
 		uint32_t at = b->tree_of_node[p->nodes[i].parent];
 
+		if (f->kind == PMF_FRAME_THREAD && !threads) {
+			b->tree_of_node[i] = at;
+			continue;
+		}
 		at = child(b, at, b->func_of_frame[p->nodes[i].frame]);
 		for (uint32_t k = 0; k < f->nr_inline; k++)
 			at = child(b, at, b->func_of_frame[f->first_inline + k]);
@@ -237,7 +241,8 @@ static void fill_joined(struct builder *b, const struct pmf_profile *p, const ui
 	}
 }
 
-void pmf_tree_build(struct pmf_tree *t, const struct pmf_profile *p)
+void pmf_tree_build(
+	struct pmf_tree *t, const struct pmf_profile *p, const struct pmf_tree_opts *opts)
 {
 	struct builder b = {.t = t,
 		.func_of_frame = pmf_calloc(p->nr_frames, sizeof *b.func_of_frame),
@@ -248,7 +253,7 @@ void pmf_tree_build(struct pmf_tree *t, const struct pmf_profile *p)
 	t->profile = p;
 	pmf_index_init(&b.func_index);
 	pmf_index_init(&b.node_index);
-	merge_stacks(&b, p);
+	merge_stacks(&b, p, opts && opts->threads);
 	sort_funcs(t);
 	link_children(t);
 	place = pmf_calloc(t->nr_nodes, sizeof *place);
@@ -310,7 +315,8 @@ static int compare_costs(const void *va, const void *vb)
 
 static bool is_code(enum pmf_frame_kind kind)
 {
-	return kind != PMF_FRAME_ROOT && kind != PMF_FRAME_PROCESS && kind != PMF_FRAME_SPECIAL;
+	return kind != PMF_FRAME_ROOT && kind != PMF_FRAME_PROCESS && kind != PMF_FRAME_THREAD &&
+	       kind != PMF_FRAME_SPECIAL;
 }
 
 /* Where the walk stands: the functions of the path, and of each the nearest that is not the

@@ -91,7 +91,7 @@ static void choose_colours(struct svg *s)
 {
 	const struct pmf_tree *t = s->t;
 	const struct pmf_strtab *strs = &t->profile->strings;
-	size_t all = (PMF_FRAME_SPECIAL + 1) * PMF_COLOURS_PER_KIND;
+	size_t all = (size_t)PMF_FRAME_KINDS * PMF_COLOURS_PER_KIND;
 
 	s->colour_of_func = pmf_calloc(t->nr_funcs, sizeof *s->colour_of_func);
 	s->class_of_colour = pmf_calloc(all, sizeof *s->class_of_colour);
@@ -234,7 +234,7 @@ static void add_labels(struct pmf_buf *out, const struct svg *s)
 static void add_head(struct pmf_buf *out, const struct svg *s)
 {
 	const char *main_line = pmf_buf_str(&s->ledger);
-	bool drawn[PMF_FRAME_SPECIAL + 1] = {false};
+	bool drawn[PMF_FRAME_KINDS] = {false};
 	struct pmf_buf text = PMF_BUF_INIT;
 	double x = PAD;
 

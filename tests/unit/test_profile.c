@@ -87,7 +87,7 @@ static void inlined_callees_stand_below_their_function(void **state)
 	node = pmf_profile_node(&p, 0, outer);
 	pmf_profile_add(&p, 0, node, 7, 1);
 	pmf_profile_add(&p, 0, pmf_profile_node(&p, node, other), 5, 1);
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(t.nr_nodes, 6);
 	assert_string_equal(func_name(&t, 0), "all");
 	assert_string_equal(func_name(&t, 1), "outer");
@@ -122,7 +122,7 @@ static void frames_of_one_function_merge_and_siblings_are_in_order(void **state)
 	pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, f[2]), 4, 1);
 	pmf_profile_add(&p, 0, named(&p, 0, "alpha"), 8, 1);
 	p.events[0].scale = 1.5;
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(t.nr_nodes, 4);
 	assert_string_equal(func_name(&t, 1), "alpha");
 	assert_string_equal(func_name(&t, 2), "same");
@@ -151,7 +151,7 @@ static void top_counts_recursion_once_and_leaves_specials_out(void **state)
 	pmf_profile_add(&p, 0, b, 20, 2);
 	special = pmf_profile_frame_named(&p, PMF_FRAME_SPECIAL, "[unsampled]");
 	pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, special), 500, 0);
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(pmf_tree_top(&t, 0, false, top, 4), 2);
 	assert_string_equal(pmf_strtab_get(&p.strings, t.funcs[top[0].func].name), "leaf");
 	assert_true(top[0].self == 30 && top[0].total == 30 && top[0].samples_self == 3);
@@ -195,7 +195,7 @@ static void top_of_the_user_side_is_who_called_into_the_kernel(void **state)
 	pmf_profile_add(&p, 0, of_kind(&p, proc, PMF_FRAME_KERNEL, "kthread"), 20, 2);
 	node = of_kind(&p, proc, PMF_FRAME_SPECIAL, "[truncated stack]");
 	pmf_profile_add(&p, 0, of_kind(&p, node, PMF_FRAME_KERNEL, "irq"), 10, 1);
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(pmf_tree_top(&t, 0, true, top, 5), 4);
 	assert_string_equal(top_name(&t, &top[0]), "poll");
 	assert_true(top[0].self == 105 && top[0].total == 105 && top[0].samples_self == 11);
@@ -235,7 +235,7 @@ static void a_million_nodes_and_a_deep_stack_build(void **state)
 	for (int i = 0; i < DEEP; i++)
 		at = named(&p, at, "deep");
 	pmf_profile_add(&p, 0, at, 1, 1);
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_true(pmf_tree_total(&t, 0, 0) == NODES + 1);
 	assert_true(t.max_depth > DEEP);
 	for (uint32_t i = 1; i < t.nr_nodes; i++)
@@ -390,7 +390,7 @@ static void joined_stacks_reach_from_where_they_were_joined_to_the_root(void **s
 		nodes = pmf_profile_absorb(&p, &other, NULL);
 		free(nodes);
 	}
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	for (uint32_t i = 0; i < t.nr_nodes; i++) {
 		static const uint64_t want[] = {6, 6, 4, 0}; /* all, outer, inner, leaf */
 
@@ -407,7 +407,7 @@ static void joined_stacks_reach_from_where_they_were_joined_to_the_root(void **s
 	for (uint32_t i = 0, at = 0; i < 1000; i++)
 		at = named(&p, at, i % 2 ? "a" : "b");
 	pmf_profile_add_joined(&p, 1, (uint32_t)p.nr_nodes - 1, 1);
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(pmf_tree_joined(&t, 1, 0), 7);
 	pmf_tree_release(&t);
 	pmf_profile_release(&p);
