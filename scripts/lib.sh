@@ -35,6 +35,7 @@ libelf-dev      /usr/include/libelf.h
 liblzma-dev     /usr/include/lzma.h
 zlib1g-dev      /usr/include/zlib.h
 libjansson-dev  /usr/include/jansson.h
+libpcre2-dev    /usr/include/pcre2.h
 libiberty-dev   /usr/include/libiberty/demangle.h
 '
 # shellcheck disable=SC2034

@@ -103,7 +103,7 @@ static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 		add_joined(out, s, event);
 	/* What the ± of a share follows from: samples of unequal weight know less. */
 	add_field(out, "effective");
-	add_weight(out, pmf_profile_effective_samples(ev));
+	add_weight(out, pmf_tree_effective_samples(s->t, event));
 	add_field(out, "samples");
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < s->n; i++) {

@@ -28,7 +28,7 @@ static char *render_sample(const char *kind, const char *format, size_t *len)
 	assert_non_null(r);
 	assert_non_null(f);
 	assert_true(sample_profile(&p, kind));
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(r->render(f, &t, 0, &(struct pmf_render_opts){0}, &err), 0);
 	assert_int_equal(fclose(f), 0);
 	pmf_tree_release(&t);
@@ -167,7 +167,7 @@ static void pruned_frames_are_stated(void **state)
 		frame = pmf_profile_frame_named(&p, PMF_FRAME_NATIVE, name);
 		pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, frame), i < 10 ? 100000 : 1, 1);
 	}
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(pmf_renderer_by_name("svg", 3)->render(
 				 f, &t, 0, &(struct pmf_render_opts){0}, NULL),
 		0);
@@ -188,7 +188,7 @@ static void a_width_that_cannot_be_is_refused(void **state)
 
 	(void)state;
 	pmf_profile_init(&p, 1);
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(pmf_renderer_by_name("svg", 3)->render(
 				 stdout, &t, 0, &(struct pmf_render_opts){.width_px = 1e9}, &err),
 		PMF_EUSAGE);
