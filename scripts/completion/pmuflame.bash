@@ -33,7 +33,7 @@ _pmuflame_complete_formats()
 {
 	local before=
 	[[ $cur != *,* ]] || before=${cur%"${cur##*,}"}
-	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg folded' -- "${cur##*,}")
+	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg folded speedscope callgrind json' -- "${cur##*,}")
 }
 
 # The value of option $2, if it takes one. False for an option that stands alone.
