@@ -81,14 +81,7 @@ while time.process_time() < 1:
 }
 
 @test "gdb: joined stacks are the true ones" {
-	cat >commands <<-'END'
-		python
-		import gdb, time
-		while time.process_time() < 1:
-		    gdb.execute("output 1 + 2 * 3", to_string=True)
-		end
-	END
-	joined_right 4096 gdb -batch -nx -x commands
+	gdb_at_work joined_right 4096
 }
 
 @test "recursion: joined stacks are the true ones" {

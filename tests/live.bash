@@ -49,3 +49,15 @@ within()
 		return 1
 	}
 }
+
+# gdb with something to do for a second of its CPU time: gdb_at_work COMMAND... runs COMMAND... gdb ...
+gdb_at_work() {
+	cat >commands <<-'END'
+		python
+		import gdb, time
+		while time.process_time() < 1:
+		    gdb.execute("output 1 + 2 * 3", to_string=True)
+		end
+	END
+	"$@" gdb -batch -nx -x commands
+}

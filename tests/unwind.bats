@@ -84,12 +84,5 @@ while time.process_time() < 1:
 }
 
 @test "gdb" {
-	cat >commands <<-'END'
-		python
-		import gdb, time
-		while time.process_time() < 1:
-		    gdb.execute("output 1 + 2 * 3", to_string=True)
-		end
-	END
-	agrees gdb -batch -nx -x commands
+	gdb_at_work agrees
 }

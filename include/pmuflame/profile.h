@@ -9,6 +9,7 @@
 #include "pmuflame/buf.h"
 #include "pmuflame/hash.h"
 #include "pmuflame/mem.h"
+#include "pmuflame/regex.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,7 +23,9 @@ enum pmf_frame_kind {
 	PMF_FRAME_PYTHON,
 	PMF_FRAME_JIT,
 	PMF_FRAME_SPECIAL, /* "[unsampled]", "[kernel time, not permitted]", "[truncated stack]" */
+	PMF_FRAME_THREAD,  /* a thread, by its name; below its process */
 };
+enum { PMF_FRAME_KINDS = PMF_FRAME_THREAD + 1 };
 
 /* One interned frame. Key while recording: (kind, image, module, path, rva); frames made by name
  * have rva 0, no image, and differ by kind and name. All strings are ids in the profile's string
@@ -185,6 +188,14 @@ struct pmf_tree_node {
 	uint32_t depth;                     /* root 0 */
 };
 
+/* What a tree holds of its profile. */
+struct pmf_tree_opts {
+	bool threads; /* frames of threads are drawn, too, not left out */
+	/* Only stacks with a frame whose name matches @focus, and with none that matches @ignore.
+	 * NULL: all. Borrowed, for as long as the tree lives. */
+	struct pmf_regex *focus, *ignore;
+};
+
 /* Columns are scaled weights and sample counts: total[e * nr_nodes + node] and so on. Functions are
  * ordered by name, then module, then kind, then file, and siblings as their functions, so that the
  * same program draws the same picture. Nodes stand in preorder: a parent before its children, a
@@ -197,16 +208,29 @@ struct pmf_tree {
 	size_t nr_nodes, cap_nodes;
 	double *total, *self;
 	uint64_t *samples_total, *samples_self;
-	uint64_t *joined; /* samples that have the node from an earlier stack; NULL: none */
+	uint64_t *joined; /* samples that have the node from an earlier stack; NULL: none. In a
+			   * filtered tree at most so many. */
 	uint32_t max_depth;
+	struct pmf_tree_opts opts;
+	/* Per event: all of the profile, scaled, of which a filter leaves the root's total. */
+	double *whole;
 };
 
-void pmf_tree_build(struct pmf_tree *t, const struct pmf_profile *p);
+/* @opts: NULL for all false, and no filter. */
+void pmf_tree_build(
+	struct pmf_tree *t, const struct pmf_profile *p, const struct pmf_tree_opts *opts);
 void pmf_tree_release(struct pmf_tree *t);
 double pmf_tree_total(const struct pmf_tree *t, size_t event, uint32_t node);
 double pmf_tree_self(const struct pmf_tree *t, size_t event, uint32_t node);
 uint64_t pmf_tree_samples(const struct pmf_tree *t, size_t event, uint32_t node); /* inclusive */
 uint64_t pmf_tree_samples_self(const struct pmf_tree *t, size_t event, uint32_t node);
+/* As pmf_profile_effective_samples, of the samples in the tree. */
+double pmf_tree_effective_samples(const struct pmf_tree *t, size_t event);
+bool pmf_tree_is_filtered(const struct pmf_tree *t);
+/* A line that says how much of event @event a filter shows, and which; nothing without a filter. */
+void pmf_tree_shown(const struct pmf_tree *t, size_t event, struct pmf_buf *out);
+/* That line, and then the profile's ledger. */
+void pmf_tree_ledger(const struct pmf_tree *t, size_t event, struct pmf_buf *out);
 uint64_t pmf_tree_joined(const struct pmf_tree *t, size_t event, uint32_t node);
 
 /* The functions with the most self weight for @event, widest first, at most @max; returns how many.

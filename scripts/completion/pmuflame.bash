@@ -33,7 +33,7 @@ _pmuflame_complete_formats()
 {
 	local before=
 	[[ $cur != *,* ]] || before=${cur%"${cur##*,}"}
-	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg folded' -- "${cur##*,}")
+	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg folded speedscope callgrind json' -- "${cur##*,}")
 }
 
 # The value of option $2, if it takes one. False for an option that stands alone.
@@ -45,9 +45,11 @@ _pmuflame_complete_value()
 	--call-graph) mapfile -t COMPREPLY < <(compgen -W 'auto dwarf fp none' -- "$cur") ;;
 	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;
 	--python) mapfile -t COMPREPLY < <(compgen -W 'auto yes no' -- "$cur") ;;
-	--inherit | --python-lines | --interpreter) mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur") ;;
+	--inherit | --python-lines | --interpreter | --threads)
+		mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur")
+		;;
 	--format) _pmuflame_complete_formats ;;
-	-F | -c | --duration | --stack-bytes) COMPREPLY=() ;;
+	-F | -c | --duration | --stack-bytes | --focus | --ignore) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -75,7 +77,8 @@ _pmuflame()
 {
 	local cur prev words=() starts=() cword i=1
 	local record_options='--event -F -c -o --duration --call-graph --unwinder --stack-bytes
-		--inherit --python --python-lines --interpreter --readers --format --strict --summary
+		--inherit --python --python-lines --interpreter --readers --format --strict
+		--focus --ignore --threads --summary
 		--no-command -q -v --help --version'
 	_pmuflame_join_words
 	COMPREPLY=()
@@ -102,7 +105,7 @@ _pmuflame()
 			;;
 		-e | -F | -c | -o | --event | --duration | --call-graph | --unwinder | --stack-bytes | \
 			--inherit | --python | --python-lines | --interpreter | --readers | --format | \
-			--summary) i=$((i + 2)) ;;
+			--focus | --ignore | --threads | --summary) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac

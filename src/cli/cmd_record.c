@@ -4,6 +4,7 @@
 #include "cli.h"
 #include "output.h"
 #include "target_name.h"
+#include "tree_args.h"
 
 #include "pmuflame/collect.h"
 #include "pmuflame/log.h"
@@ -32,6 +33,7 @@ struct record_args {
 	size_t cap_specs;
 	struct pmf_collect_opts collect;
 	struct pmf_output_opts output;
+	struct pmf_tree_opts tree;
 	char *name; /* of the target, as people see it */
 	const char *summary_path;
 	bool no_command;
@@ -66,7 +68,8 @@ static const char help[] =
 	"      --strict                no cpu-clock for cycles, no dropped presets\n\n"
 	"what to write:\n"
 	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
-	"      --format LIST           svg, folded (default svg)\n"
+	"      --format LIST           svg, folded, speedscope, callgrind, json (default svg)\n" PMF_TREE_ARGS_HELP
+		PMF_TREE_ARGS_THREADS_HELP
 	"      --summary FILE          the numbers of the run as JSON\n"
 	"      --no-command            leave the command's arguments out of all files\n"
 	"  -q, --quiet   -v, --verbose   -h, --help   -V, --version\n\n"
@@ -111,6 +114,8 @@ static const struct option long_options[] = {
 	{"strict", no_argument, NULL, OPT_STRICT},
 	{"output", required_argument, NULL, 'o'},
 	{"format", required_argument, NULL, OPT_FORMAT},
+	PMF_TREE_ARGS_FILTER,
+	PMF_TREE_ARGS_THREADS,
 	{"summary", required_argument, NULL, OPT_SUMMARY},
 	{"no-command", no_argument, NULL, OPT_NO_COMMAND},
 	{"quiet", no_argument, NULL, 'q'},
@@ -294,7 +299,7 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 		a->no_command = true;
 		return 0;
 	default:
-		return pmf_err_set(err, PMF_EUSAGE, "unknown option");
+		return pmf_tree_arg(&a->tree, opt, optarg, err);
 	}
 }
 
@@ -417,7 +422,7 @@ static int finish(struct record_args *a, struct pmf_profile *p,
 	struct pmf_output_list written = {0};
 	int ret, ret2 = 0;
 
-	pmf_tree_build(&tree, p);
+	pmf_tree_build(&tree, p, &a->tree);
 	ret = pmf_output_write(&tree, &a->output, &written, err);
 	if (a->summary_path)
 		ret2 = pmf_output_summary_json(
@@ -493,6 +498,7 @@ static int cmd_record(int argc, char **argv)
 	}
 	pmf_event_list_release(&list);
 	pmf_output_opts_release(&a.output);
+	pmf_tree_args_release(&a.tree);
 	free(a.name);
 	free(a.plan.specs);
 	return status;

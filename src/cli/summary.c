@@ -74,6 +74,10 @@ static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 		pmf_buf_printf(out, "%s lost\n", pmf_format_count(a, pe->lost));
 	else
 		pmf_buf_addstr(out, "lost samples not known per event before Linux 6.0\n");
+	if (pmf_tree_is_filtered(t)) {
+		pmf_buf_addstr(out, "    ");
+		pmf_tree_shown(t, e, out);
+	}
 	for (size_t i = 0; i < n && top[i].self >= all / 10000; i++) {
 		const struct pmf_func *fn = &t->funcs[top[i].func];
 
@@ -193,6 +197,9 @@ static json_t *event_json(const struct pmf_tree *t, size_t e)
 		o, "lost", pe->lost_known ? json_integer((json_int_t)pe->lost) : json_null());
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(numbers); i++)
 		json_object_set_new(o, numbers[i].name, json_integer((json_int_t)numbers[i].value));
+	json_object_set_new(o, "shown", json_real(pmf_tree_total(t, e, 0)));
+	json_object_set_new(
+		o, "shown_samples", json_integer((json_int_t)pmf_tree_samples(t, e, 0)));
 	json_object_set_new(o, "functions", event_functions(t, e));
 	return o;
 }

@@ -6,6 +6,7 @@
 #include "pmuflame/python.h"
 #include "pmuflame/units.h"
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,6 +26,12 @@ enum {
 	WAIT_MS = 50,
 	HIGHEST_PRIORITY = -20,
 	CPUS_PER_READER = 32,
+};
+
+/* How a thread is scheduled. */
+struct schedule {
+	int policy, nice;
+	struct sched_param param;
 };
 
 static size_t wanted_ring_bytes(void)
@@ -53,12 +60,27 @@ void pmf_raise_nofile(void)
 	}
 }
 
-/* Where sixty threads of the command want every CPU, a reader of their own priority gets a sixtieth
- * of what it needs, and the rings overflow. Called after the fork, so the command keeps its own;
- * without CAP_SYS_NICE or RLIMIT_NICE (setpriority(2)) so do we. */
-static void raise_priority(void)
+/* Where sixty threads of the command want every CPU, or other sessions do, a reader of their own
+ * priority waits for its turn for longer than the rings last. So it takes its turn first, and gives
+ * that up once the command has exited: real-time policy, else nice(1), else (no CAP_SYS_NICE) as it
+ * was. What a policy takes from the command is what reading its samples takes anyway, and the kernel
+ * leaves others a twentieth of every second (sched(7), sched_rt_runtime_us). Called after the fork,
+ * so the command keeps its own, and before reader threads start, which inherit it. */
+static void raise_priority(struct schedule *before)
 {
-	setpriority(PRIO_PROCESS, 0, HIGHEST_PRIORITY);
+	const struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_RR)};
+
+	before->policy = sched_getscheduler(0);
+	sched_getparam(0, &before->param);
+	before->nice = getpriority(PRIO_PROCESS, 0);
+	if (sched_setscheduler(0, SCHED_RR, &lowest))
+		setpriority(PRIO_PROCESS, 0, HIGHEST_PRIORITY);
+}
+
+static void restore_priority(const struct schedule *before)
+{
+	sched_setscheduler(0, before->policy, &before->param);
+	setpriority(PRIO_PROCESS, 0, before->nice);
 }
 
 static void describe_host(struct pmf_profile *p)
@@ -322,6 +344,7 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	const struct pmf_collect_opts *opts, struct pmf_collect_result *res, struct pmf_err *err)
 {
 	struct run *r = pmf_zalloc(sizeof *r);
+	struct schedule before;
 	int ret;
 
 	memset(res, 0, sizeof *res);
@@ -342,10 +365,11 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 			r->stacks.python ? pmf_py_env(r->stacks.python) : environ, err);
 	if (ret == 0) {
 		pmf_raise_nofile();
-		raise_priority();
+		raise_priority(&before);
 		ret = open_source(r, list, err);
 		if (ret == 0)
 			ret = run_command(r, res, err);
+		restore_priority(&before);
 		pmf_launch_end(&r->launch);
 	}
 	if (ret == 0 && !res->exec_errno)

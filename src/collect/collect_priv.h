@@ -116,6 +116,37 @@ void pmf_joins_keep(struct pmf_joins *j, uint32_t tid, const struct pmf_unwind_i
 /* Forget the threads that @rec says have gone, or may have. Samples say nothing. */
 void pmf_joins_record(struct pmf_joins *j, const struct pmf_record *rec);
 
+/* ---- thread_frames.c: from a thread to a node ---- */
+
+enum { PMF_THREADS_MAX = 256 };
+
+struct pmf_threads {
+	struct pmf_thread {
+		uint32_t tid;
+		char name[16];
+		uint32_t process, node; /* the node below the process's; UINT32_MAX: to be found */
+	} * items;                      /* that run, as far as the records say */
+	size_t n, cap;
+	struct pmf_index by_tid;
+	/* Per process frame, the thread frames below it: with a tid, and without. */
+	struct pmf_thread_count {
+		uint32_t process, numbered, named;
+	} * counts;
+	size_t nr_counts, cap_counts;
+	struct pmf_index by_process;
+};
+
+void pmf_threads_release(struct pmf_threads *t);
+/* Note the names of threads and who left; before the process table applies @rec. */
+void pmf_threads_record(
+	struct pmf_threads *t, const struct pmf_process_table *table, const struct pmf_record *rec);
+/* The frame of @rec's thread below @process, the node of its process, whose name is @comm. Main
+ * threads of one name are one frame, as their processes are. The others have their tid behind their
+ * name, the first PMF_THREADS_MAX of a process frame: later ones share their name's frame, or, with
+ * as many names, one frame. */
+uint32_t pmf_threads_node(struct pmf_threads *t, struct pmf_profile *p,
+	const struct pmf_record *rec, const char *comm, uint32_t process);
+
 /* ---- last_stacks.c: from frames to a node ---- */
 
 enum { PMF_STACK_MAX_FRAMES = PMF_JOIN_MAX_FRAMES + 256 };
@@ -145,7 +176,7 @@ struct pmf_py_opts {
 
 /* A sample on its way into the profile: its frames stand in ids, innermost first. */
 struct pmf_py_sample {
-	uint32_t node; /* of its process */
+	uint32_t node; /* of its thread */
 	uint32_t event;
 	uint64_t weight;
 	const uint32_t *ids;
@@ -210,6 +241,7 @@ struct pmf_stacks {
 	size_t nr_frames;                   /* of the sample's user stack */
 	bool rooted;                        /* it is whole */
 	uint32_t ids[PMF_STACK_MAX_FRAMES]; /* frames of one stack, innermost first */
+	struct pmf_threads threads;
 	struct pmf_last_stacks last_stacks;
 	struct pmf_joins joins;
 	size_t nr_joined; /* of the sample's frames: the outermost, found by joining */

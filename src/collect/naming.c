@@ -102,7 +102,8 @@ static void count_unresolved(struct pmf_profile *p)
 			const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
 
 			inclusive[p->nodes[i].parent] += inclusive[i];
-			if (f->kind == PMF_FRAME_PROCESS || f->kind == PMF_FRAME_SPECIAL)
+			if (f->kind == PMF_FRAME_PROCESS || f->kind == PMF_FRAME_THREAD ||
+				f->kind == PMF_FRAME_SPECIAL)
 				continue;
 			p->events[e].frames += inclusive[i];
 			if (f->unresolved)

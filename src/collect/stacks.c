@@ -41,6 +41,7 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	pmf_process_table_release(&s->table);
 	pmf_unwinder_free(s->unwinder);
 	pmf_weights_release(&s->weights);
+	pmf_threads_release(&s->threads);
 	pmf_last_stacks_release(&s->last_stacks);
 	pmf_joins_release(&s->joins);
 	free(s->image_strings);
@@ -531,7 +532,8 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 	if (n == 0) /* no call graph was asked for, or the kernel gave none */
 		n = leaf_frame(s, proc, rec);
 	weight = pmf_weights_of(&s->weights, rec);
-	draw(s, rec, n, cost->node, weight);
+	draw(s, rec, n, pmf_threads_node(&s->threads, s->profile, rec, cost->comm, cost->node),
+		weight);
 	pe->samples++;
 	pe->weight += weight;
 	cost->counted[s->list->n + rec->event] += weight;
@@ -556,6 +558,7 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 	if (s->python)
 		pmf_py_record(s->python, rec);
 	pmf_joins_record(&s->joins, rec);
+	pmf_threads_record(&s->threads, &s->table, rec);
 	switch (rec->type) {
 	case PERF_RECORD_SAMPLE:
 		if (rec->event >= s->list->n)

@@ -226,6 +226,46 @@ static void note_lines(const struct pmf_profile *p, size_t event, struct pmf_buf
 	}
 }
 
+static void add_regex(struct pmf_buf *out, const char *what, const struct pmf_regex *re)
+{
+	struct pmf_buf text = PMF_BUF_INIT;
+
+	if (!re)
+		return;
+	pmf_regex_describe(re, &text);
+	pmf_buf_addstr(out, what);
+	pmf_buf_addclean(out, pmf_buf_str(&text), ' ');
+	if (pmf_regex_given_up(re))
+		add_count(out, ", too costly to match names given up: ", pmf_regex_given_up(re));
+	pmf_buf_release(&text);
+}
+
+void pmf_tree_shown(const struct pmf_tree *t, size_t event, struct pmf_buf *out)
+{
+	const struct pmf_profile_event *ev = &t->profile->events[event];
+	double shown = pmf_tree_total(t, event, 0), whole = t->whole[event];
+	char share[PMF_UNITS_MAX], a[PMF_UNITS_MAX], b[PMF_UNITS_MAX];
+
+	if (!pmf_tree_is_filtered(t))
+		return;
+	pmf_buf_addstr(out, "shown: ");
+	pmf_buf_addclean(out, ev->label ? ev->label : "", ' ');
+	pmf_buf_printf(out, " %s of %s (%s), ", pmf_profile_format(ev, shown, a),
+		pmf_profile_format(ev, whole, b), pmf_format_percent(share, shown, whole));
+	add_count(out, "", pmf_tree_samples(t, event, 0));
+	add_count(out, " of ", ev->samples);
+	pmf_buf_addstr(out, " samples");
+	add_regex(out, " · only stacks with ", t->opts.focus);
+	add_regex(out, " · without ", t->opts.ignore);
+	pmf_buf_addch(out, '\n');
+}
+
+void pmf_tree_ledger(const struct pmf_tree *t, size_t event, struct pmf_buf *out)
+{
+	pmf_tree_shown(t, event, out);
+	pmf_profile_ledger(t->profile, event, out);
+}
+
 void pmf_profile_ledger(const struct pmf_profile *p, size_t event, struct pmf_buf *out)
 {
 	const struct pmf_profile_event *ev = &p->events[event];

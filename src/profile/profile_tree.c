@@ -11,7 +11,10 @@ struct builder {
 	struct pmf_index func_index, node_index;
 	uint32_t *func_of_frame;
 	uint32_t *tree_of_node; /* profile node → tree node of its innermost frame */
+	uint8_t *hits;          /* by profile node: what its stack matches; NULL: no filter */
 };
+
+enum { HIT_FOCUS = 1, HIT_IGNORE = 2, NEEDED = 4 };
 
 static bool func_eq(const void *ctx, uint32_t value, const void *key)
 {
@@ -65,6 +68,53 @@ static uint32_t child(struct builder *b, uint32_t parent, uint32_t func)
 	return id;
 }
 
+static uint8_t hits_of_func(const struct pmf_tree *t, const struct pmf_func *fn)
+{
+	const char *name = pmf_strtab_get(&t->profile->strings, fn->name);
+	size_t len = strlen(name);
+	uint8_t hits = 0;
+
+	if (fn->kind == PMF_FRAME_ROOT || (fn->kind == PMF_FRAME_THREAD && !t->opts.threads))
+		return 0; /* not a name that is drawn, or not a choice */
+	if (t->opts.focus && pmf_regex_match(t->opts.focus, name, len))
+		hits |= HIT_FOCUS;
+	if (t->opts.ignore && pmf_regex_match(t->opts.ignore, name, len))
+		hits |= HIT_IGNORE;
+	return hits;
+}
+
+static bool is_shown(const struct builder *b, size_t node)
+{
+	if (!b->hits)
+		return true;
+	return (!b->t->opts.focus || (b->hits[node] & HIT_FOCUS)) && !(b->hits[node] & HIT_IGNORE);
+}
+
+/* Which stacks the filter shows, and which nodes those need. Every function is matched once. */
+static void filter(struct builder *b, const struct pmf_profile *p)
+{
+	uint8_t *of_func = pmf_calloc(b->t->nr_funcs, sizeof *of_func);
+
+	for (size_t i = 0; i < b->t->nr_funcs; i++)
+		of_func[i] = hits_of_func(b->t, &b->t->funcs[i]);
+	b->hits = pmf_calloc(p->nr_nodes, sizeof *b->hits);
+	for (size_t i = 1; i < p->nr_nodes; i++) {
+		const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
+
+		b->hits[i] =
+			b->hits[p->nodes[i].parent] | of_func[b->func_of_frame[p->nodes[i].frame]];
+		for (uint32_t k = 0; k < f->nr_inline; k++)
+			b->hits[i] |= of_func[b->func_of_frame[f->first_inline + k]];
+	}
+	for (size_t i = p->nr_nodes; i-- > 1;) {
+		for (size_t e = 0; e < p->nr_events; e++)
+			if (is_shown(b, i) && (p->weights[e][i] || p->samples[e][i]))
+				b->hits[i] |= NEEDED;
+		b->hits[p->nodes[i].parent] |= b->hits[i] & NEEDED;
+	}
+	free(of_func);
+}
+
 /* Merge the profile's stacks by function. A profile node becomes the out-of-line function with its
  * inlined callees below it; the innermost of them is where its samples were taken. */
 static void merge_stacks(struct builder *b, const struct pmf_profile *p)
@@ -73,12 +123,18 @@ static void merge_stacks(struct builder *b, const struct pmf_profile *p)
 
 	for (size_t i = 0; i < p->nr_frames; i++)
 		b->func_of_frame[i] = intern_func(b, &p->frames[i]);
+	if (pmf_tree_is_filtered(t))
+		filter(b, p);
 	PMF_PUSH(t->nodes, t->nr_nodes, t->cap_nodes) = (struct pmf_tree_node){
 		b->func_of_frame[p->nodes[0].frame], UINT32_MAX, UINT32_MAX, UINT32_MAX, 0};
 	for (size_t i = 1; i < p->nr_nodes; i++) {
 		const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
 		uint32_t at = b->tree_of_node[p->nodes[i].parent];
 
+		b->tree_of_node[i] = at;
+		if ((f->kind == PMF_FRAME_THREAD && !t->opts.threads) ||
+			(b->hits && !(b->hits[i] & NEEDED)))
+			continue;
 		at = child(b, at, b->func_of_frame[p->nodes[i].frame]);
 		for (uint32_t k = 0; k < f->nr_inline; k++)
 			at = child(b, at, b->func_of_frame[f->first_inline + k]);
@@ -191,6 +247,7 @@ static void fill_columns(struct builder *b, const struct pmf_profile *p, const u
 	t->self = pmf_calloc(places, sizeof *t->self);
 	t->samples_total = pmf_calloc(places, sizeof *t->samples_total);
 	t->samples_self = pmf_calloc(places, sizeof *t->samples_self);
+	t->whole = pmf_calloc(p->nr_events, sizeof *t->whole);
 	for (size_t e = 0; e < p->nr_events; e++) {
 		double *total = t->total + e * t->nr_nodes, *self = t->self + e * t->nr_nodes;
 		uint64_t *s_total = t->samples_total + e * t->nr_nodes;
@@ -201,6 +258,9 @@ static void fill_columns(struct builder *b, const struct pmf_profile *p, const u
 		for (size_t i = 0; i < p->nr_nodes; i++) {
 			uint32_t at = place[b->tree_of_node[i]];
 
+			t->whole[e] += (double)p->weights[e][i];
+			if (!is_shown(b, i))
+				continue;
 			self[at] += (double)p->weights[e][i];
 			s_self[at] += p->samples[e][i];
 		}
@@ -214,6 +274,7 @@ static void fill_columns(struct builder *b, const struct pmf_profile *p, const u
 			total[i] *= p->events[e].scale;
 			self[i] *= p->events[e].scale;
 		}
+		t->whole[e] *= p->events[e].scale;
 	}
 }
 
@@ -234,10 +295,13 @@ static void fill_joined(struct builder *b, const struct pmf_profile *p, const ui
 			joined[place[b->tree_of_node[i]]] += p->joined[e][i];
 		for (size_t i = t->nr_nodes; i-- > 1;)
 			joined[t->nodes[i].parent] += joined[i];
+		for (uint32_t i = 0; i < t->nr_nodes; i++)
+			joined[i] = PMF_MIN(joined[i], pmf_tree_samples(t, e, i));
 	}
 }
 
-void pmf_tree_build(struct pmf_tree *t, const struct pmf_profile *p)
+void pmf_tree_build(
+	struct pmf_tree *t, const struct pmf_profile *p, const struct pmf_tree_opts *opts)
 {
 	struct builder b = {.t = t,
 		.func_of_frame = pmf_calloc(p->nr_frames, sizeof *b.func_of_frame),
@@ -246,6 +310,8 @@ void pmf_tree_build(struct pmf_tree *t, const struct pmf_profile *p)
 
 	memset(t, 0, sizeof *t);
 	t->profile = p;
+	if (opts)
+		t->opts = *opts;
 	pmf_index_init(&b.func_index);
 	pmf_index_init(&b.node_index);
 	merge_stacks(&b, p);
@@ -258,6 +324,7 @@ void pmf_tree_build(struct pmf_tree *t, const struct pmf_profile *p)
 	free(place);
 	free(b.func_of_frame);
 	free(b.tree_of_node);
+	free(b.hits);
 	pmf_index_release(&b.func_index);
 	pmf_index_release(&b.node_index);
 }
@@ -271,7 +338,23 @@ void pmf_tree_release(struct pmf_tree *t)
 	free(t->samples_total);
 	free(t->samples_self);
 	free(t->joined);
+	free(t->whole);
 	memset(t, 0, sizeof *t);
+}
+
+bool pmf_tree_is_filtered(const struct pmf_tree *t)
+{
+	return t->opts.focus || t->opts.ignore;
+}
+
+double pmf_tree_effective_samples(const struct pmf_tree *t, size_t event)
+{
+	const struct pmf_profile_event *ev = &t->profile->events[event];
+	double all = (double)ev->samples;
+
+	return all > 0 ? pmf_profile_effective_samples(ev) * (double)pmf_tree_samples(t, event, 0) /
+				 all
+		       : 0;
 }
 
 double pmf_tree_total(const struct pmf_tree *t, size_t event, uint32_t node)
@@ -310,7 +393,8 @@ static int compare_costs(const void *va, const void *vb)
 
 static bool is_code(enum pmf_frame_kind kind)
 {
-	return kind != PMF_FRAME_ROOT && kind != PMF_FRAME_PROCESS && kind != PMF_FRAME_SPECIAL;
+	return kind != PMF_FRAME_ROOT && kind != PMF_FRAME_PROCESS && kind != PMF_FRAME_THREAD &&
+	       kind != PMF_FRAME_SPECIAL;
 }
 
 /* Where the walk stands: the functions of the path, and of each the nearest that is not the

@@ -5,6 +5,9 @@
 static const struct pmf_renderer *const renderers[] = {
 	&pmf_renderer_svg,
 	&pmf_renderer_folded,
+	&pmf_renderer_speedscope,
+	&pmf_renderer_callgrind,
+	&pmf_renderer_json,
 };
 
 const struct pmf_renderer *const *pmf_renderers(size_t *n)
@@ -26,4 +29,18 @@ const char *pmf_render_func_name(const struct pmf_tree *t, uint32_t func)
 	const char *name = pmf_strtab_get(&t->profile->strings, t->funcs[func].name);
 
 	return *name ? name : "[unknown]";
+}
+
+uint64_t pmf_render_events(double weight)
+{
+	/* Above 2^63 a double no longer converts; nothing counts that far. */
+	return weight > 0 && weight < 0x1p63 ? (uint64_t)(weight + 0.5) : 0;
+}
+
+void pmf_render_flush(struct pmf_buf *out, FILE *f, size_t bytes)
+{
+	if (out->len > bytes) {
+		fwrite(out->data, 1, out->len, f);
+		pmf_buf_clear(out);
+	}
 }

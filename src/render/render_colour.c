@@ -23,6 +23,7 @@ static const struct hue hues[] = {
 	[PMF_FRAME_INLINED] = {93, 4, 0.105f, 0.910f, 0.560f},
 	[PMF_FRAME_PYTHON] = {236, 9, 0.092f, 0.790f, 0.490f},
 	[PMF_FRAME_JIT] = {160, 9, 0.092f, 0.820f, 0.500f},
+	[PMF_FRAME_THREAD] = {80, 0, 0.012f, 0.880f, 0.360f},
 	[PMF_FRAME_SPECIAL] = {80, 0, 0.005f, 0.860f, 0.400f},
 };
 

@@ -45,7 +45,7 @@ static int render(FILE *f, const struct pmf_tree *t, size_t event,
 	(void)err;
 	for (uint32_t i = 0; i < t->nr_nodes; i++) {
 		uint32_t depth = t->nodes[i].depth;
-		uint64_t weight = (uint64_t)(pmf_tree_self(t, event, i) + 0.5);
+		uint64_t weight = pmf_render_events(pmf_tree_self(t, event, i));
 
 		/* "all" says nothing, unless it is the whole stack. */
 		line.len = depth > 0 ? ends[depth] : 0;

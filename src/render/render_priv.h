@@ -8,6 +8,9 @@
 
 extern const struct pmf_renderer pmf_renderer_svg;
 extern const struct pmf_renderer pmf_renderer_folded;
+extern const struct pmf_renderer pmf_renderer_speedscope;
+extern const struct pmf_renderer pmf_renderer_callgrind;
+extern const struct pmf_renderer pmf_renderer_json;
 
 /* ---- render_text.c ---- */
 
@@ -24,6 +27,9 @@ enum pmf_text_form {
  * section 2.2) become U+FFFD. */
 void pmf_text_add(struct pmf_buf *out, const char *s, size_t len, enum pmf_text_form form);
 
+/* Append @s as a JSON string, quotes included. */
+void pmf_json_string(struct pmf_buf *out, const char *s);
+
 /* Columns that @s takes in a fixed-width font; wide characters (CJK, emoji) count two. */
 size_t pmf_text_columns(const char *s);
 
@@ -34,6 +40,14 @@ void pmf_text_shorten(struct pmf_buf *out, const char *name, size_t columns);
 
 /* The name to show for a function: its own, or "[unknown]". */
 const char *pmf_render_func_name(const struct pmf_tree *t, uint32_t func);
+
+/* Scaled events as the whole number that formats without fractions show. */
+uint64_t pmf_render_events(double weight);
+
+/* Write @out to @f and empty it once it holds more than @bytes: files may be larger than memory
+ * should be. */
+enum { PMF_RENDER_CHUNK = 1 << 16 };
+void pmf_render_flush(struct pmf_buf *out, FILE *f, size_t bytes);
 
 /* ---- render_colour.c ---- */
 

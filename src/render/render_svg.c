@@ -91,7 +91,7 @@ static void choose_colours(struct svg *s)
 {
 	const struct pmf_tree *t = s->t;
 	const struct pmf_strtab *strs = &t->profile->strings;
-	size_t all = (PMF_FRAME_SPECIAL + 1) * PMF_COLOURS_PER_KIND;
+	size_t all = (size_t)PMF_FRAME_KINDS * PMF_COLOURS_PER_KIND;
 
 	s->colour_of_func = pmf_calloc(t->nr_funcs, sizeof *s->colour_of_func);
 	s->class_of_colour = pmf_calloc(all, sizeof *s->class_of_colour);
@@ -234,7 +234,7 @@ static void add_labels(struct pmf_buf *out, const struct svg *s)
 static void add_head(struct pmf_buf *out, const struct svg *s)
 {
 	const char *main_line = pmf_buf_str(&s->ledger);
-	bool drawn[PMF_FRAME_SPECIAL + 1] = {false};
+	bool drawn[PMF_FRAME_KINDS] = {false};
 	struct pmf_buf text = PMF_BUF_INIT;
 	double x = PAD;
 
@@ -328,6 +328,8 @@ static void add_empty(struct pmf_buf *out, const struct svg *s)
 		"text-anchor=\"middle\">%s</text>\n</g>\n",
 		s->width / 2, HEAD + 62,
 		s->ev->only_samples ? "The recording has none. What is known about it stands below."
+		: pmf_tree_is_filtered(s->t)
+			? "The filter leaves nothing. What it was stands below."
 		: s->ev->counted == 0
 			? "The counter stayed at 0. What is known about the run stands below."
 			: "It counted, but no sample was taken. What is known about the run "
@@ -338,7 +340,7 @@ static void make_ledger(struct svg *s)
 {
 	char n[PMF_UNITS_MAX], share[PMF_UNITS_MAX];
 
-	pmf_profile_ledger(s->t->profile, s->event, &s->ledger);
+	pmf_tree_ledger(s->t, s->event, &s->ledger);
 	if (s->pruned)
 		pmf_buf_printf(&s->ledger,
 			"picture: %s frames narrower than %.1f px are left out; they hold %s, "

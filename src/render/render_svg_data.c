@@ -34,13 +34,6 @@ static uint32_t table_add(struct table *t, uint32_t id)
 	return t->place[id];
 }
 
-static void add_string(struct pmf_buf *out, const char *s)
-{
-	pmf_buf_addch(out, '"');
-	pmf_text_add(out, s, strlen(s), PMF_TEXT_JSON);
-	pmf_buf_addch(out, '"');
-}
-
 /* Big counts are whole; small scaled ones keep their fraction. */
 static void add_weight(struct pmf_buf *out, double weight)
 {
@@ -93,9 +86,9 @@ static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 
 	pmf_buf_addch(out, '{');
 	add_field(out, "label");
-	add_string(out, ev->label ? ev->label : "");
+	pmf_json_string(out, ev->label ? ev->label : "");
 	add_field(out, "unit");
-	add_string(out, ev->unit ? ev->unit : "events");
+	pmf_json_string(out, ev->unit ? ev->unit : "events");
 	add_weights(out, "total", s, event, pmf_tree_total);
 	if (event == s->event)
 		add_weights(out, "self", s, event, pmf_tree_self);
@@ -103,7 +96,7 @@ static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 		add_joined(out, s, event);
 	/* What the ± of a share follows from: samples of unequal weight know less. */
 	add_field(out, "effective");
-	add_weight(out, pmf_profile_effective_samples(ev));
+	add_weight(out, pmf_tree_effective_samples(s->t, event));
 	add_field(out, "samples");
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < s->n; i++) {
@@ -138,7 +131,7 @@ static void add_strings(struct pmf_buf *out, const struct svg *s, const struct t
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < strings->n; i++) {
 		add_comma(out, i);
-		add_string(out, pmf_strtab_get(&s->t->profile->strings, strings->items[i]));
+		pmf_json_string(out, pmf_strtab_get(&s->t->profile->strings, strings->items[i]));
 	}
 	pmf_buf_addch(out, ']');
 }
@@ -187,7 +180,7 @@ void pmf_svg_add_data(struct pmf_buf *out, const struct svg *s)
 	table_init(&strings, s->t->profile->strings.n);
 	pmf_buf_addch(out, '{');
 	add_field(out, "title");
-	add_string(out, s->title);
+	pmf_json_string(out, s->title);
 	add_frames(out, s, &funcs);
 	add_funcs(out, s, &funcs, &strings);
 	add_strings(out, s, &strings);

@@ -74,6 +74,13 @@ void pmf_text_add(struct pmf_buf *out, const char *s, size_t len, enum pmf_text_
 	}
 }
 
+void pmf_json_string(struct pmf_buf *out, const char *s)
+{
+	pmf_buf_addch(out, '"');
+	pmf_text_add(out, s, strlen(s), PMF_TEXT_JSON);
+	pmf_buf_addch(out, '"');
+}
+
 static size_t char_columns(uint32_t cp)
 {
 	return (cp >= 0x1100 && cp <= 0x115f) || (cp >= 0x2e80 && cp <= 0xa4cf) ||

@@ -10,9 +10,9 @@ once); sections: unwind (ns a frame, nothing else), rings (draining and unwindin
   --quick      one round, shorter programs: does it work at all?
   --docs FILE  put each table into FILE, between <!-- NAME --> and <!-- end -->
 
-In every round the program runs bare, under pmuflame, and under perf record --call-graph dwarf, whose
-recording perf script then unwinds for collapse.awk, which makes the same folded stacks. Per sample
-means per sample taken. Needs make check's programs (make bench builds them); run by scripts/bench.
+In every round the program runs bare, under pmuflame, under perf record without stacks (what the
+interrupts alone cost it), and under perf record --call-graph dwarf, whose recording perf script then
+unwinds for collapse.awk, which makes the same folded stacks. Per sample means per sample taken. Needs make check's programs (make bench builds them); run by scripts/bench.
 """
 
 import argparse
@@ -117,24 +117,34 @@ def run_pmuflame(w, folder):
     }
 
 
-def run_perf(w, folder):
-    data = f"{folder}/perf.data"
-    argv = ["perf", "record", "-q", "-F", str(RATE_HZ), "-o", data]
-    argv += ["--call-graph", f"dwarf,{w.stack_bytes}" if w.stack_bytes else "dwarf"]
-    argv += ["-e", w.events]
+def perf_record(w, folder, data, *how):
+    """What bench_target says of the program, and the rusage of both."""
+    argv = ["perf", "record", "-q", "-F", str(RATE_HZ), "-o", data, *how, "-e", w.events]
     _, usage = run(
         [*argv, "--", TARGET, f"{folder}/stamp", *w.command],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wall, target_cpu, exit_time = stamp(f"{folder}/stamp")
+    return stamp(f"{folder}/stamp"), usage
+
+
+def run_without_stacks(w, folder):
+    return perf_record(w, folder, f"{folder}/bare.data")[0][0]
+
+
+def run_perf(w, folder):
+    data = f"{folder}/perf.data"
+    dwarf = f"dwarf,{w.stack_bytes}" if w.stack_bytes else "dwarf"
+    (wall, target_cpu, exit_time), usage = perf_record(w, folder, data, "--call-graph", dwarf)
     record_cpu = max(cpu(usage) - target_cpu, 0)
-    counts, script_cpu, rss = perf_script(data, folder)
+    counts, script_cpu, rss = perf_script(data, folder, "--no-inline")
     done = time.time()
+    _, inlines_cpu, _ = perf_script(data, folder)
     return {
         **counts,
         "cpu": record_cpu + script_cpu,
         "script_cpu": script_cpu,
+        "inlines_cpu": inlines_cpu,
         "exit": done - exit_time,
         "rss": rss,
         "bytes": os.path.getsize(data) + os.path.getsize(f"{folder}/perf.folded"),
@@ -143,9 +153,9 @@ def run_perf(w, folder):
     }
 
 
-def perf_script(data, folder):
+def perf_script(data, folder, *how):
     """perf script into collapse.awk. CPU and memory are perf's alone."""
-    argv = ["perf", "script", "-i", data, "--no-inline", "--max-stack", "1024"]
+    argv = ["perf", "script", "-i", data, *how, "--max-stack", "1024"]
     argv += ["-F", "comm,ip,sym", "--show-lost-events"]
     with open(f"{folder}/perf.folded", "wb") as folded:
         script = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -198,12 +208,15 @@ def table(runs):
         row(name, [value(a) for a, _ in runs], [value(b) for _, b in runs], digits)
         if name.startswith("CPU per sample"):
             # Unwinding alone is not what pmuflame's number is: all it does stands against it.
-            row(
-                "… against perf script alone, µs",
-                [value(a) for a, _ in runs],
-                [b["script_cpu"] / b["samples"] * 1e6 for _, b in runs],
-                digits,
-            )
+            for script, key in (("--no-inline", "script_cpu"), ("as it comes", "inlines_cpu")):
+                row(
+                    f"… against perf script alone, {script}, µs",
+                    [value(a) for a, _ in runs],
+                    [b[key] / b["samples"] * 1e6 for _, b in runs],
+                    digits,
+                )
+    floor = statistics.median(a["floor"] / a["bare"] for a, _ in runs)
+    lines.append(f"| … by the interrupts alone, without stacks |  | {floor:.2f} |  |")
     return "\n".join(lines)
 
 
@@ -212,9 +225,10 @@ def measure(w, rounds):
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/tmp")) as folder:
             bare = run_bare(w, folder)
+            floor = run_without_stacks(w, folder)
             own, other = run_pmuflame(w, folder), run_perf(w, folder)
         for r in own, other:
-            r["bare"] = bare
+            r["bare"], r["floor"] = bare, floor
             wanted = r["target_cpu"] * RATE_HZ * w.clocks
             r["missing"] = max(100 * (1 - r["samples"] / wanted), 0)
         runs.append((own, other))

@@ -19,7 +19,7 @@ int main(int argc, char **argv)
 		fputs("usage: svg_sample normal|hostile|empty|tall|deep|big\n", stderr);
 		return 2;
 	}
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	ret = pmf_renderer_by_name("svg", 3)->render(stdout, &t, 0, &opts, &err);
 	if (ret)
 		fprintf(stderr, "svg_sample: %s\n", err.text);

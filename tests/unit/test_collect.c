@@ -133,7 +133,7 @@ static void samples_stand_under_who_took_them(void **state)
 	double of[3];
 
 	replay(r, PMF_UNWIND_AUTO);
-	pmf_tree_build(&tree, &r->profile);
+	pmf_tree_build(&tree, &r->profile, NULL);
 	of[0] = process_total(&tree, 1, "sh");
 	of[1] = process_total(&tree, 1, "head");
 	of[2] = process_total(&tree, 1, "sha256sum");
@@ -141,6 +141,35 @@ static void samples_stand_under_who_took_them(void **state)
 	assert_true(of[2] > of[0] && of[2] > of[1] && of[1] > 0);
 	assert_true(of[0] + of[1] + of[2] == 27081243);
 	pmf_tree_release(&tree);
+	pmf_profile_release(&r->profile);
+}
+
+static void threads_are_drawn_if_asked_for(void **state)
+{
+	static const struct pmf_tree_opts with_threads = {.threads = true};
+	struct run *r = *state;
+	struct pmf_tree merged, split;
+	size_t nr_threads = 0;
+
+	replay(r, PMF_UNWIND_AUTO);
+	pmf_tree_build(&merged, &r->profile, NULL);
+	pmf_tree_build(&split, &r->profile, &with_threads);
+	assert_true(pmf_tree_total(&split, 1, 0) == pmf_tree_total(&merged, 1, 0));
+	for (uint32_t i = 1; i < split.nr_nodes; i++) {
+		const struct pmf_tree_node *n = &split.nodes[i];
+
+		if (split.funcs[n->func].kind != PMF_FRAME_THREAD)
+			continue;
+		nr_threads++;
+		assert_int_equal(split.funcs[split.nodes[n->parent].func].kind, PMF_FRAME_PROCESS);
+		/* Every sample was taken in a thread, and none is missing. */
+		assert_true(pmf_tree_total(&split, 1, i) == pmf_tree_total(&split, 1, n->parent));
+	}
+	assert_true(nr_threads >= 3);
+	for (uint32_t i = 0; i < merged.nr_nodes; i++)
+		assert_int_not_equal(merged.funcs[merged.nodes[i].func].kind, PMF_FRAME_THREAD);
+	pmf_tree_release(&split);
+	pmf_tree_release(&merged);
 	pmf_profile_release(&r->profile);
 }
 
@@ -168,7 +197,7 @@ static char *folded(const struct pmf_profile *p, size_t event)
 	struct pmf_tree tree;
 
 	assert_non_null(f);
-	pmf_tree_build(&tree, p);
+	pmf_tree_build(&tree, p, NULL);
 	assert_int_equal(pmf_renderer_by_name("folded", 6)->render(f, &tree, event, NULL, &err), 0);
 	pmf_tree_release(&tree);
 	fclose(f);
@@ -249,6 +278,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(every_sample_has_its_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(samples_stand_under_who_took_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(threads_are_drawn_if_asked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_recording_is_the_same_twice, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_readers_see_what_one_sees, setup, teardown),
 		cmocka_unit_test(a_stack_has_one_node_however_it_is_found),

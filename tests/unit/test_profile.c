@@ -87,7 +87,7 @@ static void inlined_callees_stand_below_their_function(void **state)
 	node = pmf_profile_node(&p, 0, outer);
 	pmf_profile_add(&p, 0, node, 7, 1);
 	pmf_profile_add(&p, 0, pmf_profile_node(&p, node, other), 5, 1);
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(t.nr_nodes, 6);
 	assert_string_equal(func_name(&t, 0), "all");
 	assert_string_equal(func_name(&t, 1), "outer");
@@ -102,6 +102,110 @@ static void inlined_callees_stand_below_their_function(void **state)
 	assert_true(pmf_tree_total(&t, 0, 1) == 12);
 	assert_int_equal(pmf_tree_samples(&t, 0, 1), 2);
 	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+}
+
+/* main → work → { parse, gc → sweep } and main → other; two events. */
+static void fill_for_filters(struct pmf_profile *p)
+{
+	uint32_t main, work, gc;
+
+	pmf_profile_init(p, 2);
+	main = named(p, named(p, 0, "app"), "main");
+	work = named(p, main, "work");
+	gc = named(p, work, "gc");
+	pmf_profile_add(p, 0, work, 100, 10);
+	pmf_profile_add(p, 0, named(p, work, "parse"), 300, 30);
+	pmf_profile_add(p, 0, named(p, gc, "sweep"), 600, 60);
+	pmf_profile_add(p, 1, named(p, gc, "sweep"), 7, 7);
+	pmf_profile_add(p, 0, named(p, main, "other"), 1000, 100);
+	pmf_profile_add_joined(p, 0, work, 50);
+	for (size_t e = 0; e < 2; e++) {
+		p->events[e].label = pmf_strdup(e ? "faults" : "cycles");
+		p->events[e].samples = e ? 7 : 200;
+		p->events[e].weight = p->events[e].counted = e ? 7 : 2000;
+	}
+	p->events[0].scale = 2;
+	p->events[0].weight_sq = 2000. * 2000 / 100; /* worth 100 of 200 samples */
+}
+
+static void build_filtered(struct pmf_tree *t, const struct pmf_profile *p,
+	struct pmf_tree_opts *opts, const char *focus, const char *ignore)
+{
+	struct pmf_err err = PMF_ERR_INIT;
+
+	memset(opts, 0, sizeof *opts);
+	assert_true(!focus || pmf_regex_add(&opts->focus, focus, "--focus", &err) == 0);
+	assert_true(!ignore || pmf_regex_add(&opts->ignore, ignore, "--ignore", &err) == 0);
+	pmf_tree_build(t, p, opts);
+}
+
+static void release_filtered(struct pmf_tree *t, struct pmf_tree_opts *opts)
+{
+	pmf_tree_release(t);
+	pmf_regex_free(opts->focus);
+	pmf_regex_free(opts->ignore);
+}
+
+static void a_filter_takes_whole_stacks(void **state)
+{
+	static const struct {
+		const char *focus, *ignore;
+		double shown, shown2;
+		size_t nodes;
+	} cases[] = {
+		{NULL, NULL, 4000, 7, 8},
+		{"^work$", NULL, 2000, 7, 7}, /* frames below and above what matches stay */
+		{"sweep|parse", NULL, 1800, 7, 7},
+		{"work", "^gc$", 800, 0, 5},
+		{NULL, "work", 2000, 0, 4},
+		{"nothing", NULL, 0, 0, 1},
+		{"^all$", NULL, 0, 0, 1}, /* the root is no frame of a stack */
+		{"main", "main", 0, 0, 1},
+	};
+	struct pmf_tree_opts opts;
+	struct pmf_profile p;
+	struct pmf_tree t;
+
+	(void)state;
+	fill_for_filters(&p);
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(cases); i++) {
+		build_filtered(&t, &p, &opts, cases[i].focus, cases[i].ignore);
+		assert_true(pmf_tree_total(&t, 0, 0) == cases[i].shown);
+		assert_true(pmf_tree_total(&t, 1, 0) == cases[i].shown2);
+		assert_int_equal(t.nr_nodes, cases[i].nodes);
+		assert_true(t.whole[0] == 4000 && t.whole[1] == 7);
+		release_filtered(&t, &opts);
+	}
+	pmf_profile_release(&p);
+}
+
+static void a_filter_says_what_it_shows(void **state)
+{
+	struct pmf_buf text = PMF_BUF_INIT;
+	struct pmf_tree_opts opts;
+	struct pmf_profile p;
+	struct pmf_tree t;
+
+	(void)state;
+	fill_for_filters(&p);
+	build_filtered(&t, &p, &opts, "work", "gc");
+	pmf_tree_ledger(&t, 0, &text);
+	assert_non_null(strstr(pmf_buf_str(&text),
+		"shown: cycles 800 of 4,000 (20.00%), 40 of 200 samples · only stacks with 'work' · "
+		"without 'gc'\ncycles: 4,000 events counted"));
+	assert_true(pmf_tree_effective_samples(&t, 0) == 20);
+	assert_true(pmf_tree_effective_samples(&t, 1) == 0);
+	/* No more samples were joined than there are. */
+	assert_int_equal(pmf_tree_joined(&t, 0, 0), 40);
+	release_filtered(&t, &opts);
+	pmf_buf_clear(&text);
+	build_filtered(&t, &p, &opts, NULL, NULL);
+	pmf_tree_ledger(&t, 0, &text);
+	assert_true(strncmp(pmf_buf_str(&text), "cycles: ", 8) == 0);
+	assert_int_equal(pmf_tree_joined(&t, 0, 0), 50);
+	release_filtered(&t, &opts);
+	pmf_buf_release(&text);
 	pmf_profile_release(&p);
 }
 
@@ -122,7 +226,7 @@ static void frames_of_one_function_merge_and_siblings_are_in_order(void **state)
 	pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, f[2]), 4, 1);
 	pmf_profile_add(&p, 0, named(&p, 0, "alpha"), 8, 1);
 	p.events[0].scale = 1.5;
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(t.nr_nodes, 4);
 	assert_string_equal(func_name(&t, 1), "alpha");
 	assert_string_equal(func_name(&t, 2), "same");
@@ -151,7 +255,7 @@ static void top_counts_recursion_once_and_leaves_specials_out(void **state)
 	pmf_profile_add(&p, 0, b, 20, 2);
 	special = pmf_profile_frame_named(&p, PMF_FRAME_SPECIAL, "[unsampled]");
 	pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, special), 500, 0);
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(pmf_tree_top(&t, 0, false, top, 4), 2);
 	assert_string_equal(pmf_strtab_get(&p.strings, t.funcs[top[0].func].name), "leaf");
 	assert_true(top[0].self == 30 && top[0].total == 30 && top[0].samples_self == 3);
@@ -195,7 +299,7 @@ static void top_of_the_user_side_is_who_called_into_the_kernel(void **state)
 	pmf_profile_add(&p, 0, of_kind(&p, proc, PMF_FRAME_KERNEL, "kthread"), 20, 2);
 	node = of_kind(&p, proc, PMF_FRAME_SPECIAL, "[truncated stack]");
 	pmf_profile_add(&p, 0, of_kind(&p, node, PMF_FRAME_KERNEL, "irq"), 10, 1);
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(pmf_tree_top(&t, 0, true, top, 5), 4);
 	assert_string_equal(top_name(&t, &top[0]), "poll");
 	assert_true(top[0].self == 105 && top[0].total == 105 && top[0].samples_self == 11);
@@ -235,7 +339,7 @@ static void a_million_nodes_and_a_deep_stack_build(void **state)
 	for (int i = 0; i < DEEP; i++)
 		at = named(&p, at, "deep");
 	pmf_profile_add(&p, 0, at, 1, 1);
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_true(pmf_tree_total(&t, 0, 0) == NODES + 1);
 	assert_true(t.max_depth > DEEP);
 	for (uint32_t i = 1; i < t.nr_nodes; i++)
@@ -417,7 +521,7 @@ static void joined_stacks_reach_from_where_they_were_joined_to_the_root(void **s
 		nodes = pmf_profile_absorb(&p, &other, NULL);
 		free(nodes);
 	}
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	for (uint32_t i = 0; i < t.nr_nodes; i++) {
 		static const uint64_t want[] = {6, 6, 4, 0}; /* all, outer, inner, leaf */
 
@@ -434,7 +538,7 @@ static void joined_stacks_reach_from_where_they_were_joined_to_the_root(void **s
 	for (uint32_t i = 0, at = 0; i < 1000; i++)
 		at = named(&p, at, i % 2 ? "a" : "b");
 	pmf_profile_add_joined(&p, 1, (uint32_t)p.nr_nodes - 1, 1);
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(pmf_tree_joined(&t, 1, 0), 7);
 	pmf_tree_release(&t);
 	pmf_profile_release(&p);
@@ -461,6 +565,8 @@ int main(void)
 		cmocka_unit_test(frames_are_interned_by_address),
 		cmocka_unit_test(adding_samples_allocates_nothing_once_warm),
 		cmocka_unit_test(inlined_callees_stand_below_their_function),
+		cmocka_unit_test(a_filter_takes_whole_stacks),
+		cmocka_unit_test(a_filter_says_what_it_shows),
 		cmocka_unit_test(frames_of_one_function_merge_and_siblings_are_in_order),
 		cmocka_unit_test(top_counts_recursion_once_and_leaves_specials_out),
 		cmocka_unit_test(top_of_the_user_side_is_who_called_into_the_kernel),

@@ -28,7 +28,7 @@ static char *render_sample(const char *kind, const char *format, size_t *len)
 	assert_non_null(r);
 	assert_non_null(f);
 	assert_true(sample_profile(&p, kind));
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(r->render(f, &t, 0, &(struct pmf_render_opts){0}, &err), 0);
 	assert_int_equal(fclose(f), 0);
 	pmf_tree_release(&t);
@@ -118,6 +118,99 @@ static void folded_golden(void **state)
 	}
 }
 
+/* The other formats; what made them, whose version changes, is left out. */
+static void data_golden(void **state)
+{
+	static const char *const kinds[] = {"normal", "hostile", "empty"};
+	static const char *const formats[][3] = {
+		{"speedscope", "\"exporter\":\"", "\""},
+		{"callgrind", "creator: ", "\n"},
+		{"json", "\"version\":\"", "\""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(kinds) * PMF_ARRAY_SIZE(formats); i++) {
+		const char *kind = kinds[i % PMF_ARRAY_SIZE(kinds)];
+		const char *const *format = formats[i / PMF_ARRAY_SIZE(kinds)];
+		char *name = pmf_asprintf("%s.%s", kind, format[0]);
+		size_t len;
+		char *text = render_sample(kind, format[0], &len);
+
+		assert_int_equal(strlen(text), len);
+		drop_between(text, format[1], format[2]);
+		compare_with_golden(text, name);
+		free(text);
+		free(name);
+	}
+}
+
+/* Functions a, b, … by letter; the leaf has @weight. */
+static void add_letters(struct pmf_profile *p, const char *stack, uint64_t weight)
+{
+	uint32_t node =
+		pmf_profile_node(p, 0, pmf_profile_frame_named(p, PMF_FRAME_PROCESS, "proc"));
+
+	for (; *stack; stack++) {
+		char name[2] = {*stack, '\0'};
+
+		node = pmf_profile_node(
+			p, node, pmf_profile_frame_named(p, PMF_FRAME_NATIVE, name));
+	}
+	pmf_profile_add(p, 0, node, weight, 1);
+}
+
+/* What all calls of function @name cost in callgrind's @text. */
+static unsigned long cost_of_calls(const char *text, const char *name)
+{
+	char *definition = pmf_asprintf(") %s\n", name), *call;
+	const char *at = strstr(text, definition);
+	unsigned long sum = 0;
+
+	assert_non_null(at);
+	while (*at != '(')
+		at--;
+	call = pmf_asprintf("cfn=%.*s", (int)(strchr(at, ')') + 1 - at), at);
+	for (at = text; (at = strstr(at, call)); at++)
+		sum += strtoul(strstr(strstr(at, "calls="), "\n0 ") + 3, NULL, 10);
+	free(definition);
+	free(call);
+	return sum;
+}
+
+static void recursion_costs_once(void **state)
+{
+	struct pmf_profile p;
+	struct pmf_tree t;
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	p.events[0].label = pmf_strdup("cache-misses");
+	p.events[0].unit = pmf_strdup("events");
+	add_letters(&p, "abab", 1);
+	add_letters(&p, "abbb", 10);
+	add_letters(&p, "aba", 100);
+	add_letters(&p, "cba", 1000);
+	add_letters(&p, "c", 10000);
+	pmf_tree_build(&t, &p, NULL);
+	assert_int_equal(pmf_renderer_by_name("callgrind", 9)
+				 ->render(f, &t, 0, &(struct pmf_render_opts){0}, NULL),
+		0);
+	fclose(f);
+	assert_int_equal(cost_of_calls(text, "proc"), 11111);
+	assert_int_equal(cost_of_calls(text, "a"), 1111);
+	assert_int_equal(cost_of_calls(text, "b"), 1111);
+	assert_int_equal(cost_of_calls(text, "c"), 11000);
+	assert_non_null(strstr(text, "\nevent: cache_misses : cache-misses (events)\n"));
+	assert_non_null(strstr(text, "\nevents: cache_misses\n"));
+	assert_non_null(strstr(text, "\ntotals: 11111\n"));
+	free(text);
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+}
+
 static int occurrences(const char *text, const char *what)
 {
 	int n = 0;
@@ -167,7 +260,7 @@ static void pruned_frames_are_stated(void **state)
 		frame = pmf_profile_frame_named(&p, PMF_FRAME_NATIVE, name);
 		pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, frame), i < 10 ? 100000 : 1, 1);
 	}
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(pmf_renderer_by_name("svg", 3)->render(
 				 f, &t, 0, &(struct pmf_render_opts){0}, NULL),
 		0);
@@ -188,7 +281,7 @@ static void a_width_that_cannot_be_is_refused(void **state)
 
 	(void)state;
 	pmf_profile_init(&p, 1);
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	assert_int_equal(pmf_renderer_by_name("svg", 3)->render(
 				 stdout, &t, 0, &(struct pmf_render_opts){.width_px = 1e9}, &err),
 		PMF_EUSAGE);
@@ -295,6 +388,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(svg_golden),
 		cmocka_unit_test(folded_golden),
+		cmocka_unit_test(data_golden),
+		cmocka_unit_test(recursion_costs_once),
 		cmocka_unit_test(hostile_names_stay_text),
 		cmocka_unit_test(pruned_frames_are_stated),
 		cmocka_unit_test(a_width_that_cannot_be_is_refused),

@@ -10,7 +10,7 @@ const NARROW = 860, TOOLBAR = 34, TOOLBAR_WIDTH = 600, LEGEND_ROW = 18;
 // Narrower frames are not drawn again; so is what falls into a pixel that its row has filled already.
 const THINNEST = 0.15, FILLED = 0.3;
 const FUNC_FIELDS = 6;
-const KINDS = ["", "process", "kernel", "native", "inlined", "Python", "JIT", ""];
+const KINDS = ["", "process", "kernel", "native", "inlined", "Python", "JIT", "", "thread"];
 
 const svg = document.currentScript.closest("svg");
 const part = (id) => svg.querySelector("#pmf-" + id);
@@ -66,8 +66,9 @@ function buildTree() {
 
 const field = (i, k) => data.funcs[data.func[i] * FUNC_FIELDS + k];
 const string = (i, k) => data.strings[field(i, k)];
-// Samples that have frame i from an earlier stack. Processes, and all, are no frames of one.
-const joinedOf = (i) => event.joined && field(i, 1) > 1 ? event.joined[i] : 0;
+// Samples that have frame i from an earlier stack. Processes, threads, and all, are no frames of one.
+const isOfStack = (i) => !["", "process", "thread"].includes(KINDS[field(i, 1)]);
+const joinedOf = (i) => event.joined && isOfStack(i) ? event.joined[i] : 0;
 const nameOf = (i) => string(i, 0) || "[unknown]";
 
 function widestChild(i) {

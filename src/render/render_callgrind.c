@@ -1,0 +1,314 @@
+/* Callgrind's profile format, version 1 (Callgrind Format Specification, valgrind.org), for
+ * KCachegrind and callgrind_annotate: functions with their own events, and calls between them with
+ * what the calls cost. All events of the profile are its events.
+ *
+ * Both readers take a function's inclusive cost from the calls to it, so these must add up to that:
+ * the cost of a stack goes to the call of a function's outermost frame in it, and what recursion
+ * calls again costs nothing more. The number of calls is not known; how many samples, of all
+ * events, saw one stands for it. */
+#include "config.h"
+
+#include "render_priv.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A function is its name and its file to the readers: the source's, or else the module's name. */
+struct entry {
+	uint32_t name, file;
+	uint32_t func; /* one of the tree's */
+	size_t first_call, nr_calls;
+};
+
+struct call {
+	uint32_t caller, callee; /* places in entries */
+	uint64_t samples;
+	size_t cost; /* place of the first of nr_events in costs */
+};
+
+struct graph {
+	const struct pmf_tree *t;
+	size_t nr_events;
+	uint32_t *entry_of_func;
+	struct entry *entries;
+	size_t nr_entries, cap_entries;
+	struct pmf_index entry_index;
+	double *self; /* nr_events per entry */
+	struct call *calls;
+	size_t nr_calls, cap_calls;
+	struct pmf_index call_index;
+	double *costs;
+	size_t nr_costs, cap_costs;
+};
+
+static bool entry_eq(const void *ctx, uint32_t value, const void *key)
+{
+	const struct entry *a = &((const struct graph *)ctx)->entries[value], *b = key;
+
+	return a->name == b->name && a->file == b->file;
+}
+
+static void make_entries(struct graph *g)
+{
+	for (uint32_t i = 0; i < g->t->nr_funcs; i++) {
+		const struct pmf_func *fn = &g->t->funcs[i];
+		struct entry key = {
+			.name = fn->name, .file = fn->file ? fn->file : fn->module, .func = i};
+		uint64_t hash = pmf_hash_u64((uint64_t)key.name << 32 | key.file);
+		uint32_t id = pmf_index_find(&g->entry_index, hash, entry_eq, g, &key);
+
+		if (id == UINT32_MAX) {
+			id = (uint32_t)g->nr_entries;
+			PMF_PUSH(g->entries, g->nr_entries, g->cap_entries) = key;
+			pmf_index_add(&g->entry_index, hash, id);
+		}
+		g->entry_of_func[i] = id;
+	}
+	g->self = pmf_calloc(g->nr_entries * g->nr_events, sizeof *g->self);
+}
+
+static bool call_eq(const void *ctx, uint32_t value, const void *key)
+{
+	const struct call *a = &((const struct graph *)ctx)->calls[value], *b = key;
+
+	return a->caller == b->caller && a->callee == b->callee;
+}
+
+static struct call *call_of(struct graph *g, uint32_t caller, uint32_t callee)
+{
+	struct call key = {.caller = caller, .callee = callee, .cost = g->nr_costs};
+	uint64_t hash = pmf_hash_u64((uint64_t)caller << 32 | callee);
+	uint32_t id = pmf_index_find(&g->call_index, hash, call_eq, g, &key);
+
+	if (id == UINT32_MAX) {
+		id = (uint32_t)g->nr_calls;
+		PMF_PUSH(g->calls, g->nr_calls, g->cap_calls) = key;
+		pmf_index_add(&g->call_index, hash, id);
+		for (size_t e = 0; e < g->nr_events; e++)
+			PMF_PUSH(g->costs, g->nr_costs, g->cap_costs) = 0;
+	}
+	return &g->calls[id];
+}
+
+/* Preorder: @path holds the entries above a node, @open how often each is among them. */
+static void add_up(struct graph *g)
+{
+	const struct pmf_tree *t = g->t;
+	uint32_t *path = pmf_calloc((size_t)t->max_depth + 1, sizeof *path);
+	uint32_t *open = pmf_calloc(g->nr_entries, sizeof *open);
+	size_t depth = 0;
+
+	for (uint32_t i = 0; i < t->nr_nodes; i++) {
+		uint32_t id = g->entry_of_func[t->nodes[i].func];
+
+		while (depth > t->nodes[i].depth)
+			open[path[--depth]]--;
+		if (depth > 0 && open[id] == 0) {
+			struct call *c = call_of(g, path[depth - 1], id);
+
+			for (size_t e = 0; e < g->nr_events; e++) {
+				g->costs[c->cost + e] += pmf_tree_total(t, e, i);
+				c->samples += pmf_tree_samples(t, e, i);
+			}
+		}
+		for (size_t e = 0; e < g->nr_events; e++)
+			g->self[id * g->nr_events + e] += pmf_tree_self(t, e, i);
+		path[depth++] = id;
+		open[id]++;
+	}
+	free(path);
+	free(open);
+}
+
+static int compare_calls(const void *va, const void *vb)
+{
+	const struct call *a = va, *b = vb;
+
+	if (a->caller != b->caller)
+		return a->caller < b->caller ? -1 : 1;
+	return (a->callee > b->callee) - (a->callee < b->callee);
+}
+
+static void sort_calls(struct graph *g)
+{
+	if (g->nr_calls)
+		qsort(g->calls, g->nr_calls, sizeof *g->calls, compare_calls);
+	for (size_t i = 0; i < g->nr_calls; i++) {
+		struct entry *from = &g->entries[g->calls[i].caller];
+
+		if (from->nr_calls++ == 0)
+			from->first_call = i;
+	}
+}
+
+/* The label with letters, digits and underscores only, which KCachegrind's formulas take, and another
+ * than those of the @n events before. */
+static char *event_name(const struct pmf_profile *p, size_t n, char *const *before)
+{
+	const char *label = p->events[n].label ? p->events[n].label : "";
+	char *name = pmf_asprintf("%s%s", isalpha((unsigned char)*label) ? "" : "_", label);
+
+	for (char *c = name; *c; c++)
+		if (!isalnum((unsigned char)*c))
+			*c = '_';
+	for (size_t i = 0; i < n;) {
+		if (strcmp(before[i++], name) == 0) {
+			char *longer = pmf_asprintf("%s_", name);
+
+			free(name);
+			name = longer;
+			i = 0;
+		}
+	}
+	return name;
+}
+
+static void add_header(struct pmf_buf *out, const struct pmf_tree *t)
+{
+	const struct pmf_profile *p = t->profile;
+	char **names = pmf_calloc(p->nr_events, sizeof *names);
+
+	pmf_buf_addstr(
+		out, "# callgrind format\nversion: 1\ncreator: pmuflame " PACKAGE_VERSION "\n");
+	if (p->command) {
+		pmf_buf_addstr(out, "cmd: ");
+		pmf_text_add(out, p->command, strlen(p->command), PMF_TEXT_PLAIN);
+		pmf_buf_addch(out, '\n');
+	}
+	pmf_buf_addstr(out, "positions: line\n");
+	for (size_t e = 0; e < p->nr_events; e++) {
+		const struct pmf_profile_event *ev = &p->events[e];
+
+		names[e] = event_name(p, e, names);
+		pmf_buf_printf(out, "event: %s : ", names[e]);
+		pmf_text_add(out, ev->label, strlen(ev->label), PMF_TEXT_PLAIN);
+		pmf_buf_printf(out, " (%s)\n", ev->unit);
+	}
+	pmf_buf_addstr(out, "events:");
+	for (size_t e = 0; e < p->nr_events; e++) {
+		pmf_buf_printf(out, " %s", names[e]);
+		free(names[e]);
+	}
+	free(names);
+	pmf_buf_addch(out, '\n');
+}
+
+/* "KEY=(ID) NAME", and once that was *named, the id alone. */
+static void add_name(
+	struct pmf_buf *out, const char *key, uint32_t id, const char *name, bool *named)
+{
+	pmf_buf_printf(out, "%s=(%" PRIu32 ")", key, id);
+	if (!*named) {
+		pmf_buf_addch(out, ' ');
+		pmf_text_add(out, name, strlen(name), PMF_TEXT_PLAIN);
+	}
+	*named = true;
+	pmf_buf_addch(out, '\n');
+}
+
+/* Which names the file has given its ids. */
+struct named {
+	bool *fns, *files, *objects;
+};
+
+static void add_function(
+	struct pmf_buf *out, const struct graph *g, uint32_t id, bool callee, struct named *named)
+{
+	const struct pmf_strtab *strs = &g->t->profile->strings;
+	const struct entry *en = &g->entries[id];
+	const char *file = pmf_strtab_get(strs, en->file);
+	uint32_t module = g->t->funcs[en->func].module;
+
+	/* "???" is the readers' unknown file; ids begin with 1. */
+	add_name(out, callee ? "cob" : "ob", module + 1, pmf_strtab_get(strs, module),
+		&named->objects[module]);
+	add_name(out, callee ? "cfi" : "fl", en->file + 1, *file ? file : "???",
+		&named->files[en->file]);
+	add_name(out, callee ? "cfn" : "fn", id + 1, pmf_render_func_name(g->t, en->func),
+		&named->fns[id]);
+}
+
+/* Lines are not known of functions: all their cost stands at line 0. */
+static void add_cost(struct pmf_buf *out, const double *costs, size_t n)
+{
+	pmf_buf_addch(out, '0');
+	for (size_t e = 0; e < n; e++) {
+		pmf_buf_addch(out, ' ');
+		pmf_buf_addu64(out, pmf_render_events(costs[e]));
+	}
+	pmf_buf_addch(out, '\n');
+}
+
+static void add_functions(struct pmf_buf *out, const struct graph *g, FILE *f)
+{
+	size_t nr_strings = g->t->profile->strings.n;
+	struct named named = {pmf_calloc(g->nr_entries, sizeof *named.fns),
+		pmf_calloc(nr_strings, sizeof *named.files),
+		pmf_calloc(nr_strings, sizeof *named.objects)};
+
+	for (uint32_t id = 0; id < g->nr_entries; id++) {
+		const struct entry *en = &g->entries[id];
+
+		pmf_buf_addch(out, '\n');
+		add_function(out, g, id, false, &named);
+		add_cost(out, &g->self[id * g->nr_events], g->nr_events);
+		for (size_t i = 0; i < en->nr_calls; i++) {
+			const struct call *c = &g->calls[en->first_call + i];
+
+			add_function(out, g, c->callee, true, &named);
+			/* KCachegrind takes costs of no calls for no costs. */
+			pmf_buf_printf(out, "calls=%" PRIu64 " 0\n", PMF_MAX(c->samples, 1));
+			add_cost(out, &g->costs[c->cost], g->nr_events);
+		}
+		pmf_render_flush(out, f, PMF_RENDER_CHUNK);
+	}
+	free(named.fns);
+	free(named.files);
+	free(named.objects);
+}
+
+static int render(FILE *f, const struct pmf_tree *t, size_t event,
+	const struct pmf_render_opts *opts, struct pmf_err *err)
+{
+	struct graph g = {.t = t,
+		.nr_events = t->profile->nr_events,
+		.entry_of_func = pmf_calloc(t->nr_funcs, sizeof *g.entry_of_func)};
+	struct pmf_buf out = PMF_BUF_INIT;
+
+	(void)event;
+	(void)opts;
+	(void)err;
+	pmf_index_init(&g.entry_index);
+	pmf_index_init(&g.call_index);
+	make_entries(&g);
+	add_up(&g);
+	sort_calls(&g);
+	add_header(&out, t);
+	add_functions(&out, &g, f);
+	pmf_buf_addstr(&out, "\ntotals:");
+	for (size_t e = 0; e < g.nr_events; e++) {
+		pmf_buf_addch(&out, ' ');
+		pmf_buf_addu64(&out, pmf_render_events(pmf_tree_total(t, e, 0)));
+	}
+	pmf_buf_addch(&out, '\n');
+	pmf_render_flush(&out, f, 0);
+	pmf_buf_release(&out);
+	pmf_index_release(&g.entry_index);
+	pmf_index_release(&g.call_index);
+	free(g.entry_of_func);
+	free(g.entries);
+	free(g.self);
+	free(g.calls);
+	free(g.costs);
+	return 0;
+}
+
+const struct pmf_renderer pmf_renderer_callgrind = {
+	.name = "callgrind",
+	.suffix = "callgrind",
+	.per_event = false,
+	.desc = "all events in one file for KCachegrind and callgrind_annotate",
+	.render = render,
+};

@@ -1,0 +1,59 @@
+#!/usr/bin/env bats
+# Formats for other programs, read by those.
+
+setup()
+{
+	# shellcheck source=tests/live.bash
+	. "${srcdir:?}/tests/live.bash"
+	live_setup || return
+	"$PMUFLAME" --summary s.json -o out/ --format folded,speedscope,callgrind,json \
+		-e cpu-clock,page-faults -- deep --seconds 0.3
+}
+
+# By event: the sum of its folded file.
+folded_sums()
+{
+	for event in cpu-clock page-faults; do
+		awk '{ s += $NF } END { printf "%d\n", s }' "out/deep.$event.folded"
+	done
+}
+
+@test "speedscope: the stacks of each event weigh what the folded ones do" {
+	jq -e '[.profiles[] | .type] == ["sampled", "sampled"] and
+		[.profiles[].unit] == ["nanoseconds", "none"] and
+		all(.profiles[]; (.samples | length) == (.weights | length) and
+			(.weights | add) == .endValue) and
+		(.shared.frames | length) > ([.profiles[].samples[][]] | max)' out/deep.speedscope.json
+	[ "$(jq '.profiles[].endValue' out/deep.speedscope.json)" = "$(folded_sums)" ]
+}
+
+@test "callgrind: callgrind_annotate finds every function's own and inclusive cost" {
+	command -v callgrind_annotate || skip "valgrind is not installed"
+	for inclusive in no yes; do
+		callgrind_annotate --threshold=100 --inclusive="$inclusive" --show=cpu_clock \
+			--show-percs=no out/deep.callgrind >annotated 2>warnings
+		[ ! -s warnings ]
+		jq -r --arg c "$([ "$inclusive" = yes ] && echo total || echo self)" '
+			.events[0].functions[:5][] | "\(.[$c]) \(.name)"' s.json >costs
+		[ "$(wc -l <costs)" -eq 5 ]
+		while read -r cost name; do
+			grep -F ":$name [" annotated | tr -d , | awk -v want="$cost" '
+				{ n++; if ($1 != want) exit 1 } END { exit n != 1 }'
+		done <costs
+	done
+}
+
+@test "json: as the manual says" {
+	[ "$(jq -c '[.stacks[].values] | transpose | map(add) | .[]' out/deep.json)" = "$(folded_sums)" ]
+	jq -e --slurpfile s s.json '[.events[] | [.event, .samples, .counted, .weight]] ==
+		[$s[0].events[] | [.event, .samples, .counted, .weight]]' out/deep.json
+	jq -e '. as $p | [.stacks[].samples] | transpose | map(add) == [$p.events[].samples]' out/deep.json
+	jq -e 'any(.events[0].ledger[]; startswith("rate 997 Hz"))' out/deep.json
+
+	# The manual's example, for the last program of a path in it.
+	sed -n '/^\.SH JSON/,/^\.EE/p' "$srcdir/man/pmuflame.1" | sed '1,/^\.EX/d;$d' |
+		sed "s/\\\\(aq/'/g;s/\\\\e/\\\\/g;s/\\\\-/-/g;s,backtest\.json,out/deep.json," >example
+	sh ./example >widest
+	[ "$(wc -l <widest)" -eq 10 ]
+	grep -q '^[0-9]* deep;_start;.*main;' widest
+}
