@@ -102,7 +102,7 @@ int pmf_output_prepare(struct pmf_output_opts *o, const struct pmf_event_list *l
 	if (o->nr_formats == 0)
 		o->formats[o->nr_formats++] = pmf_renderer_by_name("svg", 3);
 	for (size_t e = 0; e < list->n && ret == 0; e++) {
-		char *event = pmf_event_file_name(&list->events[e]);
+		char *event = pmf_file_safe_name(list->events[e].label);
 
 		for (size_t i = 0; i < o->nr_formats && ret == 0; i++) {
 			char *path = file_path(o->prefix, event, o->formats[i]);
