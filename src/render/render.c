@@ -5,6 +5,7 @@
 static const struct pmf_renderer *const renderers[] = {
 	&pmf_renderer_svg,
 	&pmf_renderer_folded,
+	&pmf_renderer_pprof,
 };
 
 const struct pmf_renderer *const *pmf_renderers(size_t *n)

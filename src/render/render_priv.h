@@ -8,6 +8,7 @@
 
 extern const struct pmf_renderer pmf_renderer_svg;
 extern const struct pmf_renderer pmf_renderer_folded;
+extern const struct pmf_renderer pmf_renderer_pprof;
 
 /* ---- render_text.c ---- */
 
