@@ -91,8 +91,6 @@ void pmf_event_fall_back_to_clock(struct pmf_event *ev, const char *reason);
 /* Is @ev the plain `cycles` (any spelling, no @PERIOD), the only event with a fallback? */
 bool pmf_event_is_plain_cycles(const struct pmf_event *ev);
 
-/* The label as part of a file name: characters outside [A-Za-z0-9._-] become '_'. free(3) it. */
-char *pmf_event_file_name(const struct pmf_event *ev);
 /* The unit of counts, for text: "ns" for clocks, else "events". */
 const char *pmf_event_unit(const struct pmf_event *ev);
 

@@ -24,6 +24,7 @@ struct pmf_cmd {
 };
 
 extern const struct pmf_cmd pmf_cmd_record;
+extern const struct pmf_cmd pmf_cmd_render;
 extern const struct pmf_cmd pmf_cmd_list;
 extern const struct pmf_cmd pmf_cmd_doctor;
 

@@ -11,6 +11,7 @@
 
 static const struct pmf_cmd *const commands[] = {
 	&pmf_cmd_record,
+	&pmf_cmd_render,
 	&pmf_cmd_list,
 	&pmf_cmd_doctor,
 };

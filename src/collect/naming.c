@@ -128,4 +128,10 @@ void pmf_naming_run(struct pmf_stacks *s)
 		pmf_profile_note(
 			p, PMF_NOTE_WARN, -1, "kernel functions have no names: %s", why.text);
 	count_unresolved(p);
+	for (size_t i = 0; i < s->table.nr_images; i++) {
+		const struct pmf_image *im = s->table.images[i];
+
+		if (im->build_id_len)
+			pmf_profile_set_build_id(p, im->id, im->build_id, im->build_id_len);
+	}
 }

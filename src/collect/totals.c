@@ -10,25 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* File names that differ: the second of two equal ones gets "-2". */
-static char *unique_file_name(const struct pmf_profile *p, size_t n, const struct pmf_event *ev)
-{
-	char *base = pmf_event_file_name(ev), *name = pmf_strdup(base);
-
-	for (unsigned suffix = 2;; suffix++) {
-		size_t i = 0;
-
-		while (i < n && strcmp(p->events[i].file_name, name) != 0)
-			i++;
-		if (i == n)
-			break;
-		free(name);
-		name = pmf_asprintf("%s-%u", base, suffix);
-	}
-	free(base);
-	return name;
-}
-
 void pmf_totals_begin(struct pmf_profile *p, const struct pmf_event_list *list)
 {
 	for (size_t e = 0; e < list->n; e++) {
@@ -38,7 +19,6 @@ void pmf_totals_begin(struct pmf_profile *p, const struct pmf_event_list *list)
 		pe->spec = pmf_strdup(ev->spec);
 		pe->label = pmf_strdup(ev->label);
 		pe->unit = pmf_strdup(pmf_event_unit(ev));
-		pe->file_name = unique_file_name(p, e, ev);
 		pe->period = ev->freq_hz ? 0 : ev->period;
 		pe->freq_hz = ev->freq_hz;
 		pe->exclude_kernel = ev->attrs[0].attr.exclude_kernel;
@@ -48,6 +28,7 @@ void pmf_totals_begin(struct pmf_profile *p, const struct pmf_event_list *list)
 		if (ev->fallback_reason)
 			pe->fallback_reason = pmf_strdup(ev->fallback_reason);
 	}
+	pmf_profile_name_files(p);
 	for (size_t i = 0; i < list->nr_dropped; i++)
 		pmf_profile_note(p, PMF_NOTE_WARN, -1, "not recorded here: %s", list->dropped[i]);
 }

@@ -206,17 +206,6 @@ void pmf_event_fall_back_to_clock(struct pmf_event *ev, const char *reason)
 	ev->fallback_reason = why;
 }
 
-char *pmf_event_file_name(const struct pmf_event *ev)
-{
-	char *name = pmf_strdup(ev->label);
-
-	for (char *p = name; *p; p++)
-		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
-			    *p))
-			*p = '_';
-	return name;
-}
-
 const char *pmf_event_unit(const struct pmf_event *ev)
 {
 	return ev->cls == PMF_EVENT_CLOCK ? "ns" : "events";
