@@ -137,24 +137,6 @@ static int parse_rate(const char *text, uint64_t *out, const char *what, struct 
 	return ret;
 }
 
-static int parse_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err)
-{
-	static const struct {
-		const char *name;
-		enum pmf_unwind_mode mode;
-	} modes[] = {{"auto", PMF_UNWIND_AUTO}, {"dwarf", PMF_UNWIND_DWARF}, {"fp", PMF_UNWIND_FP},
-		{"none", PMF_UNWIND_NONE}};
-
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(modes); i++) {
-		if (strcmp(text, modes[i].name) == 0) {
-			*out = modes[i].mode;
-			return 0;
-		}
-	}
-	return pmf_err_set(
-		err, PMF_EUSAGE, "--call-graph '%s' is none of auto, dwarf, fp, none", text);
-}
-
 static const char *const unwinder_names[] = {[PMF_UNWIND_BY_AUTO] = "auto",
 	[PMF_UNWIND_BY_CFI] = "cfi",
 	[PMF_UNWIND_BY_LIBUNWIND] = "libunwind",
@@ -274,7 +256,7 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 			       ? 0
 			       : pmf_err_set(err, PMF_EUSAGE, "--duration must be more than 0");
 	case OPT_CALL_GRAPH:
-		return parse_call_graph(optarg, &a->collect.call_graph, err);
+		return pmf_cli_call_graph(optarg, &a->collect.call_graph, err);
 	case OPT_UNWINDER:
 		return parse_unwinder(optarg, &a->collect.unwind_by, err);
 	case OPT_STACK_BYTES:

@@ -13,24 +13,31 @@
 
 static const char help[] =
 	"usage: pmuflame render [options] FILE...\n\n"
-	"Draw a profile that was saved: NAME.pb.gz of an earlier run, or what other programs write as\n"
-	"pprof. Several are added up. '-' is standard input. Prints the paths that were written.\n\n"
+	"Draw a profile that was saved: NAME.pb.gz of an earlier run, what other programs write as\n"
+	"pprof, or a recording of perf's (perf.data), whose programs and libraries are looked up here\n"
+	"by build id. Several are added up. '-' is standard input, and may be a pipe. Prints the paths\n"
+	"that were written.\n\n"
 	"  -o, --output PATH   DIR/ or PREFIX of the files\n"
 	"      --format LIST   svg, folded, pprof (default svg)\n"
 	"      --title TEXT    instead of the profile's own name\n"
+	"      --symfs DIR     the recorded machine's files are below DIR\n"
+	"      --call-graph MODE   callers: auto, dwarf, fp (what the kernel walked) or none\n"
 	"  -h, --help\n";
 
-enum { OPT_FORMAT = 256, OPT_TITLE };
+enum { OPT_FORMAT = 256, OPT_TITLE, OPT_SYMFS, OPT_CALL_GRAPH };
 
 static const struct option long_options[] = {
 	{"output", required_argument, NULL, 'o'},
 	{"format", required_argument, NULL, OPT_FORMAT},
 	{"title", required_argument, NULL, OPT_TITLE},
+	{"symfs", required_argument, NULL, OPT_SYMFS},
+	{"call-graph", required_argument, NULL, OPT_CALL_GRAPH},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
 
 struct render_args {
+	struct pmf_input_opts input;
 	struct pmf_output_opts output;
 	const char *title;
 	char **files;
@@ -57,6 +64,12 @@ static int parse_args(struct render_args *a, int argc, char **argv, struct pmf_e
 		case OPT_TITLE:
 			a->title = optarg;
 			break;
+		case OPT_SYMFS:
+			a->input.symfs = optarg;
+			break;
+		case OPT_CALL_GRAPH:
+			ret = pmf_cli_call_graph(optarg, &a->input.call_graph, err);
+			break;
 		case ':':
 			return pmf_err_set(
 				err, PMF_EUSAGE, "option '%s' needs a value", argv[optind - 1]);
@@ -78,7 +91,7 @@ static int draw(struct render_args *a, struct pmf_profile *p, struct pmf_err *er
 {
 	struct pmf_output_list written = {0};
 	struct pmf_tree tree;
-	char *stem = pmf_input_stem(a->files, a->nr_files);
+	char *stem = pmf_input_stem(a->files, a->nr_files, p->title);
 	char **events = pmf_calloc(p->nr_events, sizeof *events);
 	int ret;
 
@@ -96,7 +109,7 @@ static int draw(struct render_args *a, struct pmf_profile *p, struct pmf_err *er
 	free(stem);
 	if (ret)
 		return ret;
-	pmf_tree_build(&tree, p);
+	pmf_tree_build(&tree, p, NULL);
 	ret = pmf_output_write(&tree, &a->output, &written, err);
 	for (size_t i = 0; i < written.n; i++)
 		puts(written.paths[i]);
@@ -114,7 +127,7 @@ static int cmd_render(int argc, char **argv)
 
 	if (ret < 0) {
 		status = pmf_cli_fail(PMF_EXIT_USAGE, &err);
-	} else if (ret == 0 && pmf_input_load(&profile, a.files, a.nr_files, &err)) {
+	} else if (ret == 0 && pmf_input_load(&profile, a.files, a.nr_files, &a.input, &err)) {
 		status = pmf_cli_fail(PMF_EXIT_FAILED, &err);
 	} else if (ret == 0) {
 		if (draw(&a, &profile, &err))

@@ -48,6 +48,7 @@ static const struct fact event_facts[] = {
 	EVENT(BOOL, exclude_user),
 	EVENT(BOOL, in_kernel),
 	EVENT(U64, counted),
+	EVENT(BOOL, only_samples),
 	EVENT(U64, enabled_ns),
 	EVENT(U64, running_ns),
 	EVENT(U64, task_ns),

@@ -234,6 +234,7 @@ static void add_event(struct pmf_profile *p, size_t e, const struct pmf_profile_
 	ev->task_ns += from->task_ns;
 	ev->unsampled += from->unsampled;
 	ev->lost += from->lost;
+	ev->only_samples |= from->only_samples;
 	ev->lost_known &= from->lost_known;
 	ev->frames += from->frames;
 	ev->unresolved_frames += from->unresolved_frames;
