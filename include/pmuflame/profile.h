@@ -27,6 +27,9 @@ enum pmf_frame_kind {
 };
 enum { PMF_FRAME_KINDS = PMF_FRAME_THREAD + 1 };
 
+/* Functions, as opposed to what groups and explains them. */
+bool pmf_frame_is_code(enum pmf_frame_kind kind);
+
 /* One interned frame. Key while recording: (kind, image, module, path, rva); frames made by name
  * have rva 0, no image, and differ by kind and name. All strings are ids in the profile's string
  * table. */
@@ -173,10 +176,12 @@ char *pmf_profile_format(const struct pmf_profile_event *ev, double weight, char
 
 /* ---- The call tree by name ---- */
 
-/* A function as drawn: frames with the same kind, module, name and source file are one. */
+/* A function as drawn: frames with the same kind, module, name and source file are one; and the same
+ * line, if the tree has lines. */
 struct pmf_func {
 	enum pmf_frame_kind kind;
 	uint32_t name, module, path, file; /* string ids of the profile */
+	uint32_t line;                     /* 0 unless asked for */
 	bool unresolved;
 };
 
@@ -190,6 +195,7 @@ struct pmf_tree_node {
 /* What a tree holds of its profile. */
 struct pmf_tree_opts {
 	bool threads; /* frames of threads are drawn, too, not left out */
+	bool lines;   /* a function's lines are told apart */
 	/* Only stacks with a frame whose name matches @focus, and with none that matches @ignore.
 	 * NULL: all. Borrowed, for as long as the tree lives. */
 	struct pmf_regex *focus, *ignore;

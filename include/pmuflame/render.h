@@ -7,6 +7,7 @@
 
 #include "pmuflame/err.h"
 #include "pmuflame/profile.h"
+#include "pmuflame/table.h"
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -29,5 +30,24 @@ struct pmf_renderer {
 /* All renderers, in the order of help texts; *n of them. */
 const struct pmf_renderer *const *pmf_renderers(size_t *n);
 const struct pmf_renderer *pmf_renderer_by_name(const char *name, size_t len);
+
+/* ---- Tables ---- */
+
+enum pmf_table_form { PMF_TABLE_TEXT, PMF_TABLE_CSV, PMF_TABLE_JSON };
+
+struct pmf_table_view {
+	enum pmf_table_form form;
+	bool by_total;      /* sorted by total, not by self */
+	size_t max;         /* rows of an event; 0: all */
+	const bool *events; /* which are wanted; NULL: all */
+	const struct pmf_ratio
+		*ratio; /* in every table; NULL: pmf_ratio_of's, where there is one */
+	size_t columns; /* of a line of text; 0: names are never shortened */
+};
+
+/* Write a table for each event that is wanted. Write errors are left in ferror(@f). */
+void pmf_render_table(FILE *f, const struct pmf_table *t, const struct pmf_table_view *v);
+/* "function" and so on; NULL behind the last. */
+const char *pmf_table_by_name(enum pmf_table_by by);
 
 #endif
