@@ -188,23 +188,19 @@ static void render_text(FILE *f, const struct pmf_table *t, const struct pmf_tab
 
 /* ---- CSV (RFC 4180) and JSON ---- */
 
-static void add_quoted(struct pmf_buf *out, const char *s, bool json)
+static void add_quoted(struct pmf_buf *out, const char *s)
 {
-	pmf_buf_addch(out, '"');
-	if (json) {
-		pmf_text_add(out, s, strlen(s), PMF_TEXT_JSON);
-	} else {
-		struct pmf_buf plain = PMF_BUF_INIT;
+	struct pmf_buf plain = PMF_BUF_INIT;
 
-		pmf_text_add(&plain, s, strlen(s), PMF_TEXT_PLAIN);
-		for (const char *c = pmf_buf_str(&plain); *c; c++) {
-			if (*c == '"')
-				pmf_buf_addch(out, '"');
-			pmf_buf_addch(out, *c);
-		}
-		pmf_buf_release(&plain);
+	pmf_text_add(&plain, s, strlen(s), PMF_TEXT_PLAIN);
+	pmf_buf_addch(out, '"');
+	for (const char *c = pmf_buf_str(&plain); *c; c++) {
+		if (*c == '"')
+			pmf_buf_addch(out, '"');
+		pmf_buf_addch(out, *c);
 	}
 	pmf_buf_addch(out, '"');
+	pmf_buf_release(&plain);
 }
 
 /* One field of a row, and its comma. */
@@ -220,9 +216,12 @@ static void add_number(struct pmf_buf *out, bool json, const char *key, double v
 
 static void add_string(struct pmf_buf *out, bool json, const char *key, const char *value)
 {
-	if (json)
+	if (json) {
 		pmf_buf_printf(out, "\"%s\":", key);
-	add_quoted(out, value, json);
+		pmf_json_string(out, value);
+	} else {
+		add_quoted(out, value);
+	}
 	pmf_buf_addch(out, ',');
 }
 
