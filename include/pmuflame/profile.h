@@ -225,6 +225,13 @@ struct pmf_tree {
 void pmf_tree_build(
 	struct pmf_tree *t, const struct pmf_profile *p, const struct pmf_tree_opts *opts);
 void pmf_tree_release(struct pmf_tree *t);
+
+/* Make @out of @t from the other end: on the root stand the functions where samples were taken, on
+ * those their callers. A node with less than @least of @event has no callers made, for there may be
+ * many more than in @t. What was joined is not known of it. Release it as any tree. */
+void pmf_tree_reverse(
+	struct pmf_tree *out, const struct pmf_tree *t, size_t event, double least);
+
 double pmf_tree_total(const struct pmf_tree *t, size_t event, uint32_t node);
 double pmf_tree_self(const struct pmf_tree *t, size_t event, uint32_t node);
 uint64_t pmf_tree_samples(const struct pmf_tree *t, size_t event, uint32_t node); /* inclusive */
@@ -238,8 +245,8 @@ void pmf_tree_shown(const struct pmf_tree *t, size_t event, struct pmf_buf *out)
 void pmf_tree_ledger(const struct pmf_tree *t, size_t event, struct pmf_buf *out);
 uint64_t pmf_tree_joined(const struct pmf_tree *t, size_t event, uint32_t node);
 
-/* The functions with the most self weight for @event, widest first, at most @max; returns how many.
- * SPECIAL, PROCESS and ROOT frames are left out. Total counts recursion once.
+/* What every function costs of @event, by its number; @out has t->nr_funcs places. Total counts
+ * recursion once.
  * With @user_side, self weight in the kernel is that of the function which called into it, the
  * nearest caller that is not of the kernel: for events that are only ever seen there (context
  * switches, tracepoints). Without such a caller it stays with the kernel's function. */
@@ -248,6 +255,11 @@ struct pmf_func_cost {
 	double self, total;
 	uint64_t samples_self;
 };
+void pmf_tree_costs(
+	const struct pmf_tree *t, size_t event, bool user_side, struct pmf_func_cost *out);
+
+/* The functions with the most self weight, widest first, at most @max; returns how many. Frames that
+ * are no code are left out. */
 size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
 	struct pmf_func_cost *out, size_t max);
 

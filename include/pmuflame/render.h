@@ -14,6 +14,10 @@
 struct pmf_render_opts {
 	const char *title; /* NULL: made from the profile's title and the event's label */
 	double width_px;   /* 0: the format's default */
+	/* Frames of a picture that are narrower are left out. 0: as many are drawn as make a file that
+	 * opens at once. */
+	double min_width_px;
+	bool reverse; /* the functions where samples were taken stand below, their callers on them */
 };
 
 struct pmf_renderer {

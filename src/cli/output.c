@@ -99,8 +99,11 @@ int pmf_output_prepare(struct pmf_output_opts *o, const struct pmf_event_list *l
 {
 	int ret = find_prefix(o, err);
 
-	if (o->nr_formats == 0)
+	if (o->nr_formats == 0) {
 		o->formats[o->nr_formats++] = pmf_renderer_by_name("svg", 3);
+		if (list->n > 1)
+			o->formats[o->nr_formats++] = pmf_renderer_by_name("html", 4);
+	}
 	for (size_t e = 0; e < list->n && ret == 0; e++) {
 		char *event = pmf_event_file_name(&list->events[e]);
 

@@ -415,14 +415,15 @@ static struct path_step step_to(const struct pmf_tree *t, uint32_t func, uint32_
 	return (struct path_step){func, pmf_frame_is_code(kind) ? func : UINT32_MAX};
 }
 
-size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
-	struct pmf_func_cost *out, size_t max)
+void pmf_tree_costs(
+	const struct pmf_tree *t, size_t event, bool user_side, struct pmf_func_cost *out)
 {
-	struct pmf_func_cost *costs = pmf_calloc(t->nr_funcs, sizeof *costs);
 	uint32_t *open = pmf_calloc(t->nr_funcs, sizeof *open); /* times on the current path */
 	struct path_step *path = pmf_calloc((size_t)t->max_depth + 1, sizeof *path);
-	size_t depth = 0, n = 0;
+	size_t depth = 0;
 
+	for (uint32_t f = 0; f < t->nr_funcs; f++)
+		out[f] = (struct pmf_func_cost){.func = f};
 	for (uint32_t i = 0; i < t->nr_nodes; i++) {
 		uint32_t func = t->nodes[i].func, payer;
 
@@ -432,21 +433,28 @@ size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
 		payer = user_side && path[depth].user != UINT32_MAX ? path[depth].user : func;
 		depth++;
 		if (open[func]++ == 0)
-			costs[func].total += pmf_tree_total(t, event, i);
-		costs[payer].self += pmf_tree_self(t, event, i);
-		costs[payer].samples_self += pmf_tree_samples_self(t, event, i);
+			out[func].total += pmf_tree_total(t, event, i);
+		out[payer].self += pmf_tree_self(t, event, i);
+		out[payer].samples_self += pmf_tree_samples_self(t, event, i);
 	}
-	for (uint32_t f = 0; f < t->nr_funcs; f++) {
-		costs[f].func = f;
+	free(open);
+	free(path);
+}
+
+size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
+	struct pmf_func_cost *out, size_t max)
+{
+	struct pmf_func_cost *costs = pmf_calloc(t->nr_funcs, sizeof *costs);
+	size_t n = 0;
+
+	pmf_tree_costs(t, event, user_side, costs);
+	for (uint32_t f = 0; f < t->nr_funcs; f++)
 		if (costs[f].self > 0 && pmf_frame_is_code(t->funcs[f].kind))
 			costs[n++] = costs[f];
-	}
 	qsort(costs, n, sizeof *costs, compare_costs);
 	n = PMF_MIN(n, max);
 	if (n)
 		memcpy(out, costs, n * sizeof *out);
 	free(costs);
-	free(open);
-	free(path);
 	return n;
 }

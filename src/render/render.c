@@ -4,6 +4,7 @@
 
 static const struct pmf_renderer *const renderers[] = {
 	&pmf_renderer_svg,
+	&pmf_renderer_html,
 	&pmf_renderer_folded,
 	&pmf_renderer_speedscope,
 	&pmf_renderer_callgrind,
