@@ -33,7 +33,7 @@ _pmuflame_complete_formats()
 {
 	local before=
 	[[ $cur != *,* ]] || before=${cur%"${cur##*,}"}
-	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg folded speedscope callgrind json' -- "${cur##*,}")
+	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg html folded speedscope callgrind json' -- "${cur##*,}")
 }
 
 # The value of option $2, if it takes one. False for an option that stands alone.
@@ -93,6 +93,12 @@ _pmuflame()
 			return
 		fi
 		;;
+	view)
+		if [ "$cword" -gt 1 ]; then
+			_filedir '@(html|svg)'
+			return
+		fi
+		;;
 	record) [ "$cword" -eq 1 ] || i=2 ;;
 	esac
 
@@ -127,7 +133,7 @@ _pmuflame()
 	else
 		_command_offset "${starts[i]}"
 		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
-			< <(compgen -W 'record list doctor' -- "$cur")
+			< <(compgen -W 'record list doctor view' -- "$cur")
 	fi
 }
 

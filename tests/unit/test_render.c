@@ -299,7 +299,12 @@ static void text_is_escaped(void **state)
 		{"<a href=\"x\">&'", "&lt;a href=&quot;x&quot;&gt;&amp;&#39;",
 			"\\u003ca href=\\\"x\\\"\\u003e\\u0026'"},
 		{"]]>", "]]&gt;", "]]\\u003e"},
-		{"a\\b\n\x7f", "a\\b\xef\xbf\xbd\xef\xbf\xbd", "a\\\\b\xef\xbf\xbd\xef\xbf\xbd"},
+		{"a\\b\n\x7f", "a\\b\xe2\x90\x8a\xe2\x90\xa1", "a\\\\b\xe2\x90\x8a\xe2\x90\xa1"},
+		/* a right-to-left override, a line separator, a zero-width space */
+		{"\xe2\x80\xae", "&lt;U+202E&gt;", "\\u003cU+202E\\u003e"},
+		{"\xe2\x80\xa8\xe2\x80\x8b", "&lt;U+2028&gt;&lt;U+200B&gt;",
+			"\\u003cU+2028\\u003e\\u003cU+200B\\u003e"},
+		{"\xc2\x85", "\xef\xbf\xbd", "\xef\xbf\xbd"},
 		{"\xc3\xa9\xf0\x9f\x94\xa5", "\xc3\xa9\xf0\x9f\x94\xa5",
 			"\xc3\xa9\xf0\x9f\x94\xa5"},
 		/* Overlong, a surrogate, beyond the last plane, cut off, and what XML forbids. */
