@@ -17,6 +17,7 @@ struct pmf_output_opts {
 	char *name;       /* of the target; owned */
 	const struct pmf_renderer *formats[PMF_OUTPUT_MAX_FORMATS];
 	size_t nr_formats;
+	struct pmf_render_opts picture;
 	/* Set by pmf_output_prepare. */
 	bool made_folder;
 	char *prefix;      /* "DIR/NAME" or PREFIX */
