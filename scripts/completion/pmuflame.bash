@@ -49,7 +49,7 @@ _pmuflame_complete_value()
 		mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur")
 		;;
 	--format) _pmuflame_complete_formats ;;
-	-F | -c | --duration | --stack-bytes | --focus | --ignore) COMPREPLY=() ;;
+	-F | -c | --duration | --stack-bytes | --focus | --ignore | --min-width | --title) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -78,7 +78,7 @@ _pmuflame()
 	local cur prev words=() starts=() cword i=1
 	local record_options='--event -F -c -o --duration --call-graph --unwinder --stack-bytes
 		--inherit --python --python-lines --interpreter --readers --format --strict
-		--focus --ignore --threads --summary
+		--focus --ignore --threads --min-width --reverse --title --summary
 		--no-command -q -v --help --version'
 	_pmuflame_join_words
 	COMPREPLY=()
@@ -111,7 +111,8 @@ _pmuflame()
 			;;
 		-e | -F | -c | -o | --event | --duration | --call-graph | --unwinder | --stack-bytes | \
 			--inherit | --python | --python-lines | --interpreter | --readers | --format | \
-			--focus | --ignore | --threads | --summary) i=$((i + 2)) ;;
+			--focus | --ignore | --threads | --min-width | \
+			--title | --summary) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac

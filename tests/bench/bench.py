@@ -5,7 +5,8 @@ Usage: bench.py [--quick] [--rounds N] [--docs FILE] [WORKLOAD|SECTION]...
 
 Workloads: cpp, cpp-64k (65,528-byte dumps), python, threads, clang, recursion, events (four at
 once); sections: unwind (ns a frame, nothing else), rings (draining and unwinding many rings), forks
-(what events cost a fork) and soak (ten million samples, only when named). Without names: all but soak.
+(what events cost a fork), and only when named soak (ten million samples) and report (needs node, Chromium
+and tests/browser's packages). Without names: all but these two.
   --rounds N   runs of each (5); what is printed are medians
   --quick      one round, shorter programs: does it work at all?
   --docs FILE  put each table into FILE, between <!-- NAME --> and <!-- end -->
@@ -273,6 +274,12 @@ def forks(quick):
     return program("bench_forks", "50" if quick else "400")
 
 
+def report(rounds):
+    argv = ["node", os.path.join(HERE, "../browser/bench_report.mjs"), str(rounds)]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.rstrip()
+
+
 def soak(quick):
     """Memory over a long run: pmuflame's own, looked at while it runs."""
     rounds = 400000 if quick else 1600000 * 100
@@ -324,7 +331,8 @@ def main():
     args = parser.parse_args()
     known = workloads(args.quick)
     names = args.names or [*known, "unwind", "rings", "forks"]
-    unknown = [n for n in names if n not in known and n not in ("unwind", "rings", "forks", "soak")]
+    sections = ("unwind", "rings", "forks", "soak", "report")
+    unknown = [n for n in names if n not in known and n not in sections]
     if unknown:
         parser.error(f"unknown name '{unknown[0]}'")
     if not shutil.which("perf"):
@@ -342,6 +350,8 @@ def main():
                 text = rings(args.quick, folder)
         elif name == "forks":
             title, text = "fork, exec and wait", forks(args.quick)
+        elif name == "report":
+            title, text = "the report of 105,000 functions", report(args.rounds)
         else:
             title, text = "memory over a long run", soak(args.quick)
         print(f"## {name}: {title}\n\n{text}\n", flush=True)
