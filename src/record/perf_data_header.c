@@ -125,7 +125,7 @@ static void read_build_id(struct pmf_perf_data *pd, uint16_t misc, struct cursor
 	path = take(c, path_bytes, "path");
 	if (misc & BUILD_ID_SIZED && id)
 		b.len = id[BUILD_ID_MAX];
-	if (c->missing || b.len == 0 || b.len > BUILD_ID_MAX) {
+	if (!id || !path || b.len == 0 || b.len > BUILD_ID_MAX) {
 		pd->damage.malformed++;
 		return;
 	}
