@@ -97,6 +97,15 @@ void pmf_agent_signal_forked(void);
 /* Preload the agent at @path into what may run it, with @env ("NAME=value") in its environment. Both
  * are kept. */
 void pmf_agent_exec_init(const char *path, const char *env);
+/* Do we want to be in the program at @path (may be NULL), and can we? */
+bool pmf_agent_wanted_in(const char *path);
+/* The function that the program would call without the agent, of the given type. */
+#define PMF_AGENT_NEXT(type, name) \
+	__extension__({ \
+		static void *cached_fn; \
+		(type *)pmf_agent_next(&cached_fn, name); \
+	})
+void *pmf_agent_next(void **cached, const char *name);
 /* Did this process install a system call filter, as far as is known? */
 bool pmf_agent_filtered(void);
 
