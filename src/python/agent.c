@@ -206,6 +206,7 @@ static bool look_for_python(void *where)
 	}
 	/* The handler first: once events are open, a SIGTRAP without it ends the program. */
 	pmf_agent_walk_init(&python);
+	pmf_agent_outer_init(where);
 	if (pmf_agent_signal_install() && pthread_atfork(NULL, NULL, in_child) == 0)
 		greet(PMF_AGENT_STARTED, "");
 	return true;
