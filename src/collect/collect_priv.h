@@ -329,6 +329,10 @@ void pmf_dropped_note(struct pmf_profile *p, const char *command);
 /* The frame of generated code that its runtime calls @name. */
 uint32_t pmf_jit_frame(struct pmf_profile *p, const char *name);
 
+/* The function at @rva of @im, or the one that the code there was put apart of. */
+bool pmf_naming_symbol(
+	struct pmf_stacks *s, struct pmf_image *im, uint64_t rva, struct pmf_symbol *out);
+
 void pmf_naming_run(struct pmf_stacks *s);
 /* For images_closing of the process table; @ctx is the struct pmf_stacks. */
 void pmf_naming_images(void *ctx, struct pmf_image *const *images, size_t n);

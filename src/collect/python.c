@@ -228,8 +228,11 @@ static void connect_process(
 	struct pmf_err err = PMF_ERR_INIT;
 	bool alone = can_be_alone(py, g, src);
 	struct pmf_python_process *memory;
-	struct pmf_py_process *proc = NULL;
+	struct pmf_py_process *proc = find(py, g->pid, UINT64_MAX);
 
+	if (proc && !proc->memory && g->origin == PMF_PYTHON_FORKED)
+		py->adopted--; /* it was only late */
+	proc = NULL;
 	forget_child(py, g->pid);
 	end_before(py, g->pid, UINT64_MAX); /* of a program that was executed, or adopted */
 	if (pmf_python_process_new(&memory, g, &err) == 0) {

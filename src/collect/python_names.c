@@ -120,7 +120,7 @@ enum pmf_python_native pmf_py_native(struct pmf_py *py, uint32_t frame)
 	if (f->kind == PMF_FRAME_PYTHON)
 		kind = PMF_NATIVE_CALL;
 	else if (f->kind == PMF_FRAME_NATIVE && f->image != UINT32_MAX &&
-		 pmf_symbol_find(s->symbols, pmf_image_by_id(&s->table, f->image), f->rva, &sym))
+		 pmf_naming_symbol(s, pmf_image_by_id(&s->table, f->image), f->rva, &sym))
 		kind = kind_by_name(sym.name);
 	py->native[frame] = (uint8_t)(kind + 1);
 	return kind;
