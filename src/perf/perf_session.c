@@ -353,9 +353,11 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 		list_cpus(s);
 	/* Events that take turns change their order, and with it the order that their clones get; the
 	 * kernel pairs by order when it settles the counts of two tasks (docs/adr/0002). And what a
-	 * task tells of its events on other CPUs can ruin their rings (docs/adr/0006). */
-	s->task_totals = opts->inherit && s->nr_cpus == 1 &&
-			 pmf_perf_counters_suffice(list, s->kernel_permitted);
+	 * task tells of its events on other CPUs can ruin their rings (docs/adr/0006). A Python that
+	 * another program starts has each event twice (docs/adr/0004). */
+	s->task_totals =
+		opts->inherit && s->nr_cpus == 1 &&
+		pmf_perf_counters_suffice(list, opts->attachable ? 2 : 1, s->kernel_permitted);
 	if (ret == 0)
 		ret = open_rings(s, err);
 	for (size_t e = 0; e < list->n && ret == 0; e++)

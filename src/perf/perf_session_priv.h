@@ -97,9 +97,10 @@ void pmf_perf_ring_refresh(struct pmf_perf_cpu *c);
 /* Tell the kernel how far the ring was read. */
 void pmf_perf_ring_publish(struct pmf_perf_cpu *c);
 
-/* Found out on this thread: can all hardware events of @list be on at once? Those that do not open do
- * not count. */
-bool pmf_perf_counters_suffice(const struct pmf_event_list *list, bool kernel_permitted);
+/* Found out on this thread: can all hardware events of @list be on at once, each @sets times? Those
+ * that do not open do not count. */
+bool pmf_perf_counters_suffice(
+	const struct pmf_event_list *list, size_t sets, bool kernel_permitted);
 
 /* Is @cpu in @list ("0-3,8", as in sysfs)? NULL lists every CPU. */
 bool pmf_perf_cpu_listed(const char *list, int cpu);
