@@ -76,7 +76,6 @@ struct pmf_py {
 	struct pmf_perf_session *session;
 	pid_t main_pid;
 	bool lines, interpreter;
-	bool forked; /* the command has had children that are processes */
 	bool warned_left_out;
 	struct pmf_py_process **procs;
 	size_t n, cap;
@@ -93,6 +92,13 @@ struct pmf_py {
 		malformed;
 	uint32_t minors; /* bit n: CPython 3.n took part */
 };
+
+/* python.c: do the inherited events of process @pid sleep until it executes a program? */
+bool pmf_py_sleeps(const struct pmf_py *py, pid_t pid);
+
+/* python_homes.c: take the inherited events from process @pid, which waits for its answer, if they can
+ * be opened again in all others. May read records from @src. */
+bool pmf_py_release(struct pmf_py *py, pid_t pid, struct pmf_source *src);
 
 /* python_names.c */
 uint32_t pmf_py_frame(
