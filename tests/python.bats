@@ -62,13 +62,19 @@ m = mmap.mmap(-1, 4096 * 500)
 m.madvise(mmap.MADV_NOHUGEPAGE)
 for i in range(500):
     m[i * 4096] = 1  # TOUCH'
+	local sleepers='import threading, subprocess; e = threading.Event(); [threading.Thread(target=e.wait).start() for i in range(N)]'
+	local doubled='number ".notes[].text" | grep -q "every counter twice"'
 	echo "$touch" >touch.py
-	for command in "$PYTHON touch.py" "sh -c '$PYTHON touch.py; true'" \
-		"$PYTHON -c 'import os, touch; os.fork() or os._exit(0); os.wait()'"; do
+	for command in "$PYTHON touch.py" "sh -c 'sleep 1 & $PYTHON touch.py; kill \$!'" \
+		"$PYTHON -c 'import os, touch; os.fork() or os._exit(0); os.wait()'" \
+		"$PYTHON -c 'import sys; ${sleepers/N/2}; subprocess.call([sys.executable, \"touch.py\"]); e.set()'" \
+		"$PYTHON -c 'import sys; ${sleepers/N/70}; subprocess.call([sys.executable, \"touch.py\"]); e.set()'"; do
 		eval "profile -q -e page-faults@1 --stack-bytes 8192 -- $command"
 		within "$(number '.events[0] | (.weight + .unsampled) / .counted')" 0.999 1.001
 		within "$(python_stacks out/*.page-faults.folded |
 			awk '/\(touch.py:5\) / { n += $NF } END { print n }')" 500 510
+		# More tasks than events are opened on again.
+		if [[ $command == *'range(70)'* ]]; then eval "$doubled"; else run ! eval "$doubled"; fi
 		rm -r out
 	done
 }
