@@ -28,6 +28,8 @@ enum pmf_frame_kind {
 	PMF_FRAME_THREAD,  /* a thread, by its name; below its process */
 };
 enum { PMF_FRAME_KINDS = PMF_FRAME_THREAD + 1 };
+/* How a kind is called in files: "kernel", "native" and so on. */
+const char *pmf_frame_kind_name(enum pmf_frame_kind kind);
 
 /* Functions, as opposed to what groups and explains them. */
 bool pmf_frame_is_code(enum pmf_frame_kind kind);

@@ -42,10 +42,6 @@ enum { FUNCTION_ID = 1, FUNCTION_NAME = 2, FUNCTION_SYSTEM_NAME = 3, FUNCTION_FI
 
 /* ---- profile_pprof.c ---- */
 
-/* How a kind is called in files. */
-extern const char *const pmf_pprof_kinds[];
-extern const size_t pmf_pprof_nr_kinds;
-
 /* Frames that are labels of their samples, not locations, when they stand in this order at the
  * outer end of a stack. */
 struct pmf_pprof_label {

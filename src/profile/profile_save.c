@@ -137,7 +137,7 @@ static size_t function_of(struct saver *s, const struct pmf_frame *f)
 	uint32_t place;
 
 	pmf_buf_clear(&s->text);
-	pmf_buf_printf(&s->text, "%s%s %s", pmf_pprof_kinds[f->kind], f->unresolved ? "?" : "",
+	pmf_buf_printf(&s->text, "%s%s %s", pmf_frame_kind_name(f->kind), f->unresolved ? "?" : "",
 		pmf_strtab_get(&s->p->strings, f->module));
 	fn.system_name = string(s, pmf_buf_str(&s->text));
 	hash = pmf_hash_u64(pmf_hash_u64((uint64_t)fn.name << 32 | fn.system_name) ^ fn.file);
