@@ -170,6 +170,9 @@ void pmf_profile_add(
  * for each of @from's; free(3) it. */
 uint32_t *pmf_profile_absorb(
 	struct pmf_profile *p, const struct pmf_profile *from, const uint32_t *images);
+/* Multiply the weights of event @event by @scale (2^-60 to 2^20), in such a way that their sum is right
+ * to the last unit, and with them weight, unsampled and weight_sq. */
+void pmf_profile_scale_weights(struct pmf_profile *p, size_t event, double scale);
 /* @samples of event @event were joined: @node and its callers are an earlier stack's. */
 void pmf_profile_add_joined(struct pmf_profile *p, size_t event, uint32_t node, uint64_t samples);
 

@@ -23,7 +23,7 @@ static bool sniff_pprof(const struct pmf_input *in)
 
 static int load_pprof(struct pmf_profile *p, const struct pmf_input *in, struct pmf_err *err)
 {
-	enum { MAX_BYTES = 1 << 29 };
+	enum { MAX_BYTES = 1 << 28 };
 	struct pmf_buf bytes = PMF_BUF_INIT;
 	int ret = pmf_file_read_fd(in->fd, in->name, MAX_BYTES, &bytes, err);
 

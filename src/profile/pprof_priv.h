@@ -3,8 +3,7 @@
 #ifndef PMF_PPROF_PRIV_H
 #define PMF_PPROF_PRIV_H
 
-#include "pmuflame/err.h"
-#include "pmuflame/profile.h"
+#include "profile_priv.h"
 
 /* Field numbers, by message. */
 enum {
@@ -54,13 +53,6 @@ extern const size_t pmf_pprof_nr_labels;
 
 #define PMF_PPROF_SAMPLES ".samples" /* behind an event's label: its column of samples */
 #define PMF_PPROF_JOINED ".joined"   /* behind its file name: a label's key */
-
-/* A factor of multiplexing that weights can be multiplied by and divided by again. */
-bool pmf_pprof_scale_ok(double scale);
-/* @raw times @scale, rounded to the nearest, and the smallest number of which that is @value: where
- * @scale >= 1, the number that it was. Products must stay below 2^63. */
-uint64_t pmf_pprof_scaled(uint64_t raw, double scale);
-uint64_t pmf_pprof_unscaled(uint64_t value, double scale);
 
 /* ---- profile_comments.c ---- */
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Write the seeds of the fuzz targets: make_seeds.py FOLDER (tests/fuzz/seeds)."""
+import gzip
 import pathlib
 import struct
 import sys
@@ -221,11 +222,80 @@ def write_perf_data(folder):
     (folder / "compressed").write_bytes(perf_file([one], compressed))
 
 
+def varint(n):
+    n &= 2**64 - 1
+    out = b""
+    while n >= 0x80:
+        out += bytes([n & 0x7F | 0x80])
+        n >>= 7
+    return out + bytes([n])
+
+
+def field(number, value):
+    """A field of a protobuf message: an int, bytes, or a list of ints, packed."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    if isinstance(value, list):
+        value = b"".join(map(varint, value))
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def pprof(types, comments=(), labels=(), system_names=False):
+    """Two stacks of a kernel, a native and an inlined frame."""
+    strings = [""]
+
+    def text(s):
+        if s not in strings:
+            strings.append(s)
+        return strings.index(s)
+
+    out = b""
+    for name, unit in types:
+        out += field(1, field(1, text(name)) + field(2, text(unit)))
+    for i, path in enumerate(["/usr/bin/server", "[kernel.kallsyms]"]):
+        out += field(3, field(1, i + 1) + field(2, i << 20) + field(3, 2**40) + field(5, text(path)) +
+                     field(6, text("c0ffee")))
+    for i, (name, kind) in enumerate([("main", "native server"), ("add", "inlined server"),
+                                      ("do_exit", "kernel? [kernel]"), ("run (a.py:3)", "python a.py")]):
+        system = field(3, text(kind)) if system_names else b""
+        out += field(5, field(1, i + 1) + field(2, text(name)) + system + field(4, text("a.py")))
+    for i, lines in enumerate([[1], [2, 1], [3], [4], []]):
+        body = field(1, i + 1) + field(2, 2 if lines == [3] else 1) + field(3, 0x1000 * i)
+        for line in lines:
+            body += field(4, field(1, line) + field(2, 7))
+        out += field(4, body)
+    for i, stack in enumerate([[3, 2, 1], [5, 4, 1], []]):
+        body = field(1, stack) + field(2, [10**i * (j + 1) for j in range(len(types))])
+        for key, value in labels:
+            number = 2 if isinstance(value, str) else 3
+            body += field(3, field(1, text(key)) + field(number, text(value) if number == 2 else value))
+        out += field(2, body)
+    out += field(13, [text(comment) for comment in comments]) + field(9, 10**18) + field(10, 10**9)
+    out += field(11, field(1, text(types[-1][0])) + field(2, text(types[-1][1]))) + field(12, 1000)
+    return out + b"".join(field(6, s.encode()) for s in strings)
+
+
+def pprof_seeds(folder):
+    (folder / "go").write_bytes(pprof([("samples", "count"), ("cpu", "microseconds")],
+                                      labels=[("bytes", 512)]))
+    (folder / "converter").write_bytes(pprof(
+        [("cycles_sample", "count"), ("cycles_event", "count"), ("heap", "bytes")]))
+    ours = pprof(
+        [("cycles", "count"), ("cycles.samples", "count")], system_names=True,
+        labels=[("process", "server"), ("cycles.joined", 3)],
+        comments=["pmuflame profile 1", "pmuflame title server", "pmuflame run cpus=2",
+                  "pmuflame event 0 freq_hz=997 counted=111 scale=1.5 samples=222 weight_sq=0.5",
+                  "pmuflame fallback 0 why", "pmuflame warning 0 of it", "pmuflame note - of all"])
+    (folder / "ours").write_bytes(ours)
+    (folder / "ours-gzip").write_bytes(gzip.compress(ours, mtime=0))
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
-    for target in ("fuzz_cfi", "fuzz_image", "fuzz_perf_data", "fuzz_rings"):
+    for target in ("fuzz_cfi", "fuzz_image", "fuzz_perf_data", "fuzz_pprof", "fuzz_rings"):
         (folder / target).mkdir(parents=True, exist_ok=True)
     write_perf_data(folder / "fuzz_perf_data")
+    pprof_seeds(folder / "fuzz_pprof")
     rings = folder / "fuzz_rings"
     one = ring_records(1000)
     (rings / "one").write_bytes(bytes([0, 0]) + one)
