@@ -79,7 +79,7 @@ weight()
 @test "a stream is drawn as its file is, and named after what was recorded" {
 	"$perf" record -q -F 2999 -g -e cpu-clock -o - -- dataframe --passes 2 2>/dev/null >stream
 	mkdir piped
-	(cd piped && cat ../stream | "$PMUFLAME" render --format folded -) >paths
+	(cd piped && "$PMUFLAME" render --format folded - < <(cat ../stream)) >paths
 	grep -qx 'dataframe\.cpu-clock.*\.folded' paths
 	"$PMUFLAME" render --format folded -o filed stream
 	cmp piped/dataframe.*.folded filed.*.folded
