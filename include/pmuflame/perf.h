@@ -131,10 +131,18 @@ bool pmf_perf_attached_event(const struct pmf_perf_process *proc, size_t event);
  * that process. */
 void pmf_perf_detach(struct pmf_perf_session *s, struct pmf_perf_process *proc, uint64_t *counted);
 
-/* End the inherited events, whose counts stay in the totals, and open the like of them on the
- * command, which sleep until a descendant, or itself, executes a program. For a command that has no
- * descendants yet and gets events of its own. */
-int pmf_perf_make_way(struct pmf_perf_session *s, struct pmf_err *err);
+/* A task that inherited events count in, or sleep in until it executes a program. */
+struct pmf_perf_home {
+	pid_t tid;
+	bool asleep;
+};
+
+/* End the inherited events, whose counts stay in the totals, and open the like of them on the @n
+ * tasks @homes, whose descendants inherit them from there. @settled is asked in between: did this
+ * begin with all tasks that have inherited events, and in these states? If it says no, or if an
+ * event cannot be opened, all stays as it was, and a negative status says so. */
+int pmf_perf_rehome(struct pmf_perf_session *s, const struct pmf_perf_home *homes, size_t n,
+	bool (*settled)(void *ctx), void *ctx, struct pmf_err *err);
 
 /* Stop counting, descendants included. */
 void pmf_perf_disable(struct pmf_perf_session *s);

@@ -67,7 +67,9 @@ struct pmf_perf_data_damage {
 	uint64_t malformed;    /* records that do not fit their sizes */
 	uint64_t unknown;      /* samples with the id of no event */
 	uint64_t out_of_order; /* delivered after a later one */
-	/* The reading ended before the data's end, and why; status PMF_OK if it did not. */
+	/* The reading ended before the data's end, and why: a record of an impossible size, a read
+	 * that failed, compressed records that are broken or, PMF_EUNSUP, that this build has no
+	 * libzstd for. Status PMF_OK if it did not. */
 	struct pmf_err stopped;
 };
 
@@ -85,8 +87,8 @@ bool pmf_perf_data_is(const void *head, size_t len);
 /* Start to read what @fd gives: a file from its beginning (whatever its offset is), or a stream, of
  * which @head (@len bytes, may be 0) was read already. @fd is borrowed until the free, @name is for
  * sentences. Reads up to the first record that is no header, so that info->events is complete.
- * PMF_EFORMAT for what is no perf.data file, a big-endian one or one without any event; PMF_EIO;
- * PMF_EUNSUP for compressed records in a build without libzstd. */
+ * PMF_EFORMAT for what is no perf.data file or describes no event; PMF_EUNSUP for a big-endian one or
+ * a folder; PMF_EIO. */
 int pmf_perf_data_open(struct pmf_perf_data **out, int fd, const char *name, const void *head,
 	size_t len, struct pmf_err *err);
 void pmf_perf_data_free(struct pmf_perf_data *pd);

@@ -29,6 +29,9 @@ enum pmf_frame_kind {
 };
 enum { PMF_FRAME_KINDS = PMF_FRAME_THREAD + 1 };
 
+/* Functions, as opposed to what groups and explains them. */
+bool pmf_frame_is_code(enum pmf_frame_kind kind);
+
 /* One interned frame. Key while recording: (kind, image, module, path, rva); frames made by name
  * have rva 0, no image, and differ by kind and name. All strings are ids in the profile's string
  * table. */
@@ -202,10 +205,12 @@ void pmf_profile_merge(struct pmf_profile *p, struct pmf_profile *from);
 
 /* ---- The call tree by name ---- */
 
-/* A function as drawn: frames with the same kind, module, name and source file are one. */
+/* A function as drawn: frames with the same kind, module, name and source file are one; and the same
+ * line, if the tree has lines. */
 struct pmf_func {
 	enum pmf_frame_kind kind;
 	uint32_t name, module, path, file; /* string ids of the profile */
+	uint32_t line;                     /* 0 unless asked for */
 	bool unresolved;
 };
 
@@ -219,6 +224,7 @@ struct pmf_tree_node {
 /* What a tree holds of its profile. */
 struct pmf_tree_opts {
 	bool threads; /* frames of threads are drawn, too, not left out */
+	bool lines;   /* a function's lines are told apart */
 	/* Only stacks with a frame whose name matches @focus, and with none that matches @ignore.
 	 * NULL: all. Borrowed, for as long as the tree lives. */
 	struct pmf_regex *focus, *ignore;
@@ -248,6 +254,13 @@ struct pmf_tree {
 void pmf_tree_build(
 	struct pmf_tree *t, const struct pmf_profile *p, const struct pmf_tree_opts *opts);
 void pmf_tree_release(struct pmf_tree *t);
+
+/* Make @out of @t from the other end: on the root stand the functions where samples were taken, on
+ * those their callers. A node with less than @least of @event has no callers made, for there may be
+ * many more than in @t. What was joined is not known of it. Release it as any tree. */
+void pmf_tree_reverse(
+	struct pmf_tree *out, const struct pmf_tree *t, size_t event, double least);
+
 double pmf_tree_total(const struct pmf_tree *t, size_t event, uint32_t node);
 double pmf_tree_self(const struct pmf_tree *t, size_t event, uint32_t node);
 uint64_t pmf_tree_samples(const struct pmf_tree *t, size_t event, uint32_t node); /* inclusive */
@@ -261,8 +274,8 @@ void pmf_tree_shown(const struct pmf_tree *t, size_t event, struct pmf_buf *out)
 void pmf_tree_ledger(const struct pmf_tree *t, size_t event, struct pmf_buf *out);
 uint64_t pmf_tree_joined(const struct pmf_tree *t, size_t event, uint32_t node);
 
-/* The functions with the most self weight for @event, widest first, at most @max; returns how many.
- * SPECIAL, PROCESS and ROOT frames are left out. Total counts recursion once.
+/* What every function costs of @event, by its number; @out has t->nr_funcs places. Total counts
+ * recursion once.
  * With @user_side, self weight in the kernel is that of the function which called into it, the
  * nearest caller that is not of the kernel: for events that are only ever seen there (context
  * switches, tracepoints). Without such a caller it stays with the kernel's function. */
@@ -271,6 +284,11 @@ struct pmf_func_cost {
 	double self, total;
 	uint64_t samples_self;
 };
+void pmf_tree_costs(
+	const struct pmf_tree *t, size_t event, bool user_side, struct pmf_func_cost *out);
+
+/* The functions with the most self weight, widest first, at most @max; returns how many. Frames that
+ * are no code are left out. */
 size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
 	struct pmf_func_cost *out, size_t max);
 

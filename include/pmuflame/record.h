@@ -23,7 +23,7 @@ struct pmf_layout {
 	 * long those fields are. */
 	uint64_t branch_sample_type; /* attr.branch_sample_type */
 	uint64_t regs_intr;          /* attr.sample_regs_intr */
-	bool signals;    /* its overflows were signalled to an agent in the process, too */
+	bool signals; /* its overflows were signalled to an agent in the process, too */
 };
 #define PMF_NO_EVENT UINT32_MAX
 

@@ -33,7 +33,7 @@ _pmuflame_complete_formats()
 {
 	local before=
 	[[ $cur != *,* ]] || before=${cur%"${cur##*,}"}
-	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg folded speedscope callgrind json' -- "${cur##*,}")
+	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg html folded speedscope callgrind json' -- "${cur##*,}")
 }
 
 # The value of option $2, if it takes one. False for an option that stands alone.
@@ -49,7 +49,7 @@ _pmuflame_complete_value()
 		mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur")
 		;;
 	--format) _pmuflame_complete_formats ;;
-	-F | -c | --duration | --stack-bytes | --focus | --ignore) COMPREPLY=() ;;
+	-F | -c | --duration | --stack-bytes | --focus | --ignore | --min-width | --title) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -78,7 +78,7 @@ _pmuflame()
 	local cur prev words=() starts=() cword i=1
 	local record_options='--event -F -c -o --duration --call-graph --unwinder --stack-bytes
 		--inherit --python --python-lines --interpreter --readers --format --strict
-		--focus --ignore --threads --summary
+		--focus --ignore --threads --min-width --reverse --title --summary
 		--no-command -q -v --help --version'
 	_pmuflame_join_words
 	COMPREPLY=()
@@ -90,6 +90,12 @@ _pmuflame()
 			-*) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$cur") ;;
 			*) [ "${words[1]}" = doctor ] || _pmuflame_complete_event "${words[0]}" ;;
 			esac
+			return
+		fi
+		;;
+	view)
+		if [ "$cword" -gt 1 ]; then
+			_filedir '@(html|svg)'
 			return
 		fi
 		;;
@@ -105,7 +111,8 @@ _pmuflame()
 			;;
 		-e | -F | -c | -o | --event | --duration | --call-graph | --unwinder | --stack-bytes | \
 			--inherit | --python | --python-lines | --interpreter | --readers | --format | \
-			--focus | --ignore | --threads | --summary) i=$((i + 2)) ;;
+			--focus | --ignore | --threads | --min-width | \
+			--title | --summary) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac
@@ -127,7 +134,7 @@ _pmuflame()
 	else
 		_command_offset "${starts[i]}"
 		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
-			< <(compgen -W 'record list doctor' -- "$cur")
+			< <(compgen -W 'record list doctor view' -- "$cur")
 	fi
 }
 

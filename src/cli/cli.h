@@ -28,6 +28,7 @@ extern const struct pmf_cmd pmf_cmd_record;
 extern const struct pmf_cmd pmf_cmd_render;
 extern const struct pmf_cmd pmf_cmd_list;
 extern const struct pmf_cmd pmf_cmd_doctor;
+extern const struct pmf_cmd pmf_cmd_view;
 
 /* Print "pmuflame: TEXT" on stderr, whatever the log level, and return @status. */
 int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err);

@@ -3,6 +3,7 @@
 
 #include "cli.h"
 #include "output.h"
+#include "picture_args.h"
 #include "target_name.h"
 #include "tree_args.h"
 
@@ -37,6 +38,7 @@ struct record_args {
 	struct pmf_tree_opts tree;
 	char *name; /* of the target, as people see it */
 	const char *summary_path;
+	const char *title; /* for the outputs; NULL: the name */
 	bool no_command;
 	bool quiet;
 	char **command; /* NULL-terminated rest of argv */
@@ -69,9 +71,11 @@ static const char help[] =
 	"      --strict                no cpu-clock for cycles, no dropped presets\n\n"
 	"what to write:\n"
 	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
-	"      --format LIST           svg, folded, speedscope, callgrind, json (default svg);\n"
-	"                              the profile, NAME.pb.gz, is always written\n" PMF_TREE_ARGS_HELP
-		PMF_TREE_ARGS_THREADS_HELP
+	"      --format LIST           svg, html, folded, speedscope, callgrind, json (default:\n"
+	"                              svg, and html for two or more events); the profile,\n"
+	"                              NAME.pb.gz, is always written\n" PMF_TREE_ARGS_HELP
+		PMF_TREE_ARGS_THREADS_HELP PMF_PICTURE_ARGS_HELP
+	"      --title TEXT            instead of the command's name\n"
 	"      --summary FILE          the numbers of the run as JSON\n"
 	"      --no-command            leave the command's arguments out of all files\n"
 	"  -q, --quiet   -v, --verbose   -h, --help   -V, --version\n\n"
@@ -97,6 +101,7 @@ enum {
 	OPT_STRICT,
 	OPT_FORMAT,
 	OPT_SUMMARY,
+	OPT_TITLE,
 	OPT_NO_COMMAND,
 };
 
@@ -118,7 +123,9 @@ static const struct option long_options[] = {
 	{"format", required_argument, NULL, OPT_FORMAT},
 	PMF_TREE_ARGS_FILTER,
 	PMF_TREE_ARGS_THREADS,
+	PMF_PICTURE_ARGS,
 	{"summary", required_argument, NULL, OPT_SUMMARY},
+	{"title", required_argument, NULL, OPT_TITLE},
 	{"no-command", no_argument, NULL, OPT_NO_COMMAND},
 	{"quiet", no_argument, NULL, 'q'},
 	{"verbose", no_argument, NULL, 'v'},
@@ -279,9 +286,15 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 	case OPT_SUMMARY:
 		a->summary_path = optarg;
 		return 0;
+	case OPT_TITLE:
+		a->title = optarg;
+		return 0;
 	case OPT_NO_COMMAND:
 		a->no_command = true;
 		return 0;
+	case PMF_OPT_MIN_WIDTH:
+	case PMF_OPT_REVERSE:
+		return pmf_picture_arg(&a->output.picture, opt, optarg, err);
 	default:
 		return pmf_tree_arg(&a->tree, opt, optarg, err);
 	}
@@ -463,7 +476,7 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	if (res.exec_errno) {
 		status = exec_failed(a->command[0], res.exec_errno);
 	} else {
-		profile.title = pmf_strdup(a->name);
+		profile.title = pmf_strdup(a->title ? a->title : a->name);
 		if (!a->no_command)
 			profile.command = pmf_output_quote_command(a->command);
 		status = exit_status(&res);

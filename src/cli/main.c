@@ -15,6 +15,7 @@ static const struct pmf_cmd *const commands[] = {
 	&pmf_cmd_render,
 	&pmf_cmd_list,
 	&pmf_cmd_doctor,
+	&pmf_cmd_view,
 };
 
 int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err)

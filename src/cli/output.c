@@ -124,8 +124,11 @@ int pmf_output_prepare(struct pmf_output_opts *o, char *const *events, size_t nr
 {
 	int ret = find_prefix(o, err);
 
-	if (o->nr_formats == 0)
+	if (o->nr_formats == 0) {
 		add_format(o, pmf_renderer_by_name("svg", 3));
+		if (nr_events > 1)
+			add_format(o, pmf_renderer_by_name("html", 4));
+	}
 	if (o->is_run)
 		add_format(o, pmf_renderer_by_name("pprof", 5));
 	for (size_t i = 0; i < o->nr_formats && ret == 0; i++) {
@@ -155,12 +158,11 @@ static int write_one(const struct pmf_tree *t, const struct pmf_output_opts *o,
 {
 	const char *event = t->profile->events[e].file_name;
 	char *path = file_path(o->prefix, event, r);
-	struct pmf_render_opts opts = {0};
 	struct pmf_outfile of;
 	int ret = pmf_outfile_open(&of, path, err);
 
 	if (ret == 0) {
-		ret = r->render(of.f, t, e, &opts, err);
+		ret = r->render(of.f, t, e, &o->picture, err);
 		if (ret) {
 			pmf_outfile_abort(&of);
 		} else {

@@ -210,7 +210,7 @@ static int open_event_on_cpu(struct pmf_perf_session *s, size_t e, struct perf_e
 		return pmf_perf_explain(ev, -fd, a, &s->limits, err);
 	if (ev->group >= 0 && group_fd < 0)
 		c->group_fds[ev->group] = fd;
-	PMF_PUSH(s->fds, s->nr_fds, s->cap_fds) =
+	PMF_PUSH(s->inherited.fds, s->inherited.n, s->inherited.cap) =
 		(struct pmf_perf_fd){.fd = fd, .event = e, .cpu_index = (size_t)(c - s->cpus)};
 	if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, c->fd) < 0)
 		return pmf_err_errno(
@@ -223,14 +223,14 @@ static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
 {
 	const struct pmf_event *ev = &s->list->events[e];
 	struct pmf_perf_granted *g = &s->granted[e];
-	size_t opened = s->nr_fds;
+	size_t opened = s->inherited.n;
 	int ret = pmf_perf_refuse_kernel_only(ev, &s->limits, err);
 
 	if (ret)
 		return ret;
 	for (size_t k = 0; k < ev->nr_attrs; k++) {
 		struct perf_event_attr a = ev->attrs[k].attr;
-		size_t before = s->nr_fds;
+		size_t before = s->inherited.n;
 
 		sampling_attr(s, ev, &a);
 		for (size_t i = 0; i < s->nr_cpus; i++) {
@@ -238,7 +238,7 @@ static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
 
 			if (c->fd < 0 || !pmf_perf_cpu_listed(ev->attrs[k].cpus, c->cpu))
 				continue;
-			ret = open_event_on_cpu(s, e, &a, c, s->nr_fds > before, err);
+			ret = open_event_on_cpu(s, e, &a, c, s->inherited.n > before, err);
 			if (ret)
 				return ret;
 		}
@@ -249,7 +249,7 @@ static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
 		g->exclude_kernel = a.exclude_kernel;
 		g->exclude_kernel_forced = a.exclude_kernel && !ev->attrs[k].attr.exclude_kernel;
 	}
-	if (s->nr_fds == opened)
+	if (s->inherited.n == opened)
 		return pmf_err_set(err, PMF_ENOTFOUND,
 			"event '%s' exists on none of the CPUs that are online", ev->spec);
 	return 0;
@@ -342,6 +342,7 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 	int ret;
 
 	s->list = list;
+	s->inherited.nr_homes = 1;
 	s->guard_fds[0] = s->guard_fds[1] = -1;
 	s->opts = *opts;
 	pmf_perf_limits_read(&s->limits);
@@ -353,9 +354,11 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 		list_cpus(s);
 	/* Events that take turns change their order, and with it the order that their clones get; the
 	 * kernel pairs by order when it settles the counts of two tasks (docs/adr/0002). And what a
-	 * task tells of its events on other CPUs can ruin their rings (docs/adr/0006). */
-	s->task_totals = opts->inherit && s->nr_cpus == 1 &&
-			 pmf_perf_counters_suffice(list, s->kernel_permitted);
+	 * task tells of its events on other CPUs can ruin their rings (docs/adr/0006). A Python that
+	 * another program starts has each event twice (docs/adr/0004). */
+	s->task_totals =
+		opts->inherit && s->nr_cpus == 1 &&
+		pmf_perf_counters_suffice(list, opts->attachable ? 2 : 1, s->kernel_permitted);
 	if (ret == 0)
 		ret = open_rings(s, err);
 	for (size_t e = 0; e < list->n && ret == 0; e++)
@@ -377,8 +380,7 @@ void pmf_perf_close(struct pmf_perf_session *s)
 	if (!s)
 		return;
 	pmf_perf_attached_close(s);
-	for (size_t i = 0; i < s->nr_fds; i++)
-		close(s->fds[i].fd);
+	pmf_perf_inherited_close(&s->inherited);
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(s->guard_fds); i++)
 		if (s->guard_fds[i] >= 0)
 			close(s->guard_fds[i]);
@@ -388,7 +390,6 @@ void pmf_perf_close(struct pmf_perf_session *s)
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		free(s->cpus[i].group_fds);
 	free(s->cpus);
-	free(s->fds);
 	free(s->opened);
 	free(s->past);
 	free(s->granted);
@@ -409,7 +410,7 @@ size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s)
 
 size_t pmf_perf_inherited_events(const struct pmf_perf_session *s)
 {
-	size_t n = s->nr_fds;
+	size_t n = s->inherited.n / s->inherited.nr_homes;
 
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		n += s->cpus[i].fd >= 0;
@@ -503,8 +504,8 @@ int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, vo
 
 void pmf_perf_disable(struct pmf_perf_session *s)
 {
-	for (size_t i = 0; i < s->nr_fds; i++)
-		ioctl(s->fds[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+	for (size_t i = 0; i < s->inherited.n; i++)
+		ioctl(s->inherited.fds[i].fd, PERF_EVENT_IOC_DISABLE, 0);
 	pmf_perf_attached_disable(s);
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		if (s->cpus[i].fd >= 0)
@@ -532,12 +533,12 @@ int pmf_perf_totals(
 	bool *dummy_seen = pmf_calloc(s->nr_cpus, sizeof *dummy_seen);
 	int ret = 0;
 
-	for (size_t i = 0; i < s->nr_fds && ret == 0; i++) {
-		size_t c = s->fds[i].cpu_index;
+	for (size_t i = 0; i < s->inherited.n && ret == 0; i++) {
+		size_t c = s->inherited.fds[i].cpu_index;
 
-		if (s->fds[i].event != event)
+		if (s->inherited.fds[i].event != event)
 			continue;
-		ret = pmf_perf_read_fd(s, s->fds[i].fd, &t, err);
+		ret = pmf_perf_read_fd(s, s->inherited.fds[i].fd, &t, err);
 		if (ret)
 			break;
 		sum.value += t.value;

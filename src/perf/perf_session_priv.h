@@ -41,6 +41,15 @@ struct pmf_perf_opened {
 	const char *cpus; /* borrowed from the list */
 };
 
+/* The inherited events: on the command or, after pmf_perf_rehome, on each home. */
+struct pmf_perf_inherited {
+	struct pmf_perf_fd *fds;
+	size_t n, cap;
+	size_t nr_homes;
+	int *guards; /* of the homes, as the session's */
+	size_t nr_guards, cap_guards;
+};
+
 struct pmf_perf_session {
 	const struct pmf_event_list *list; /* borrowed */
 	struct pmf_perf_opts opts;
@@ -52,8 +61,7 @@ struct pmf_perf_session {
 	int guard_fds[PMF_PERF_GUARDS]; /* against swaps with the contexts of children */
 	struct pmf_perf_cpu *cpus;
 	size_t nr_cpus, cap_cpus;
-	struct pmf_perf_fd *fds;
-	size_t nr_fds, cap_fds;
+	struct pmf_perf_inherited inherited;
 	struct pmf_perf_opened *opened;
 	size_t nr_opened, cap_opened;
 	/* Per event: what descriptors that were closed again had counted. */
@@ -88,6 +96,7 @@ int pmf_perf_attached_totals(
 	struct pmf_perf_session *s, size_t event, struct pmf_perf_totals *sum, struct pmf_err *err);
 void pmf_perf_attached_disable(struct pmf_perf_session *s);
 void pmf_perf_attached_close(struct pmf_perf_session *s);
+void pmf_perf_inherited_close(struct pmf_perf_inherited *in);
 
 /* Map a ring of @bytes of data (a power of two) for the sideband event; false with errno set. */
 bool pmf_perf_ring_map(struct pmf_perf_cpu *c, size_t bytes);
@@ -97,9 +106,10 @@ void pmf_perf_ring_refresh(struct pmf_perf_cpu *c);
 /* Tell the kernel how far the ring was read. */
 void pmf_perf_ring_publish(struct pmf_perf_cpu *c);
 
-/* Found out on this thread: can all hardware events of @list be on at once? Those that do not open do
- * not count. */
-bool pmf_perf_counters_suffice(const struct pmf_event_list *list, bool kernel_permitted);
+/* Found out on this thread: can all hardware events of @list be on at once, each @sets times? Those
+ * that do not open do not count. */
+bool pmf_perf_counters_suffice(
+	const struct pmf_event_list *list, size_t sets, bool kernel_permitted);
 
 /* Is @cpu in @list ("0-3,8", as in sysfs)? NULL lists every CPU. */
 bool pmf_perf_cpu_listed(const char *list, int cpu);

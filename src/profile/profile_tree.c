@@ -21,7 +21,7 @@ static bool func_eq(const void *ctx, uint32_t value, const void *key)
 	const struct pmf_func *a = &((const struct pmf_tree *)ctx)->funcs[value], *b = key;
 
 	return a->kind == b->kind && a->name == b->name && a->module == b->module &&
-	       a->file == b->file;
+	       a->file == b->file && a->line == b->line;
 }
 
 static uint32_t intern_func(struct builder *b, const struct pmf_frame *f)
@@ -31,9 +31,10 @@ static uint32_t intern_func(struct builder *b, const struct pmf_frame *f)
 		.module = f->module,
 		.path = f->path,
 		.file = f->file,
+		.line = b->t->opts.lines ? f->line : 0,
 		.unresolved = f->unresolved};
 	uint64_t hash = pmf_hash_u64(pmf_hash_u64((uint64_t)fn.name << 32 | fn.module) ^
-				     ((uint64_t)fn.file << 32 | fn.kind));
+				     ((uint64_t)fn.file << 32 | fn.kind) ^ (uint64_t)fn.line << 8);
 	uint32_t id = pmf_index_find(&b->func_index, hash, func_eq, b->t, &fn);
 
 	if (id == UINT32_MAX) {
@@ -156,6 +157,8 @@ static int compare_funcs(const void *va, const void *vb, void *ctx)
 		c = (a->kind > b->kind) - (a->kind < b->kind);
 	if (c == 0)
 		c = strcmp(pmf_strtab_get(strs, a->file), pmf_strtab_get(strs, b->file));
+	if (c == 0)
+		c = (a->line > b->line) - (a->line < b->line);
 	return c;
 }
 
@@ -391,7 +394,7 @@ static int compare_costs(const void *va, const void *vb)
 	return (a->func > b->func) - (a->func < b->func);
 }
 
-static bool is_code(enum pmf_frame_kind kind)
+bool pmf_frame_is_code(enum pmf_frame_kind kind)
 {
 	return kind != PMF_FRAME_ROOT && kind != PMF_FRAME_PROCESS && kind != PMF_FRAME_THREAD &&
 	       kind != PMF_FRAME_SPECIAL;
@@ -409,17 +412,18 @@ static struct path_step step_to(const struct pmf_tree *t, uint32_t func, uint32_
 
 	if (kind == PMF_FRAME_KERNEL)
 		return (struct path_step){func, caller_user};
-	return (struct path_step){func, is_code(kind) ? func : UINT32_MAX};
+	return (struct path_step){func, pmf_frame_is_code(kind) ? func : UINT32_MAX};
 }
 
-size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
-	struct pmf_func_cost *out, size_t max)
+void pmf_tree_costs(
+	const struct pmf_tree *t, size_t event, bool user_side, struct pmf_func_cost *out)
 {
-	struct pmf_func_cost *costs = pmf_calloc(t->nr_funcs, sizeof *costs);
 	uint32_t *open = pmf_calloc(t->nr_funcs, sizeof *open); /* times on the current path */
 	struct path_step *path = pmf_calloc((size_t)t->max_depth + 1, sizeof *path);
-	size_t depth = 0, n = 0;
+	size_t depth = 0;
 
+	for (uint32_t f = 0; f < t->nr_funcs; f++)
+		out[f] = (struct pmf_func_cost){.func = f};
 	for (uint32_t i = 0; i < t->nr_nodes; i++) {
 		uint32_t func = t->nodes[i].func, payer;
 
@@ -429,21 +433,28 @@ size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
 		payer = user_side && path[depth].user != UINT32_MAX ? path[depth].user : func;
 		depth++;
 		if (open[func]++ == 0)
-			costs[func].total += pmf_tree_total(t, event, i);
-		costs[payer].self += pmf_tree_self(t, event, i);
-		costs[payer].samples_self += pmf_tree_samples_self(t, event, i);
+			out[func].total += pmf_tree_total(t, event, i);
+		out[payer].self += pmf_tree_self(t, event, i);
+		out[payer].samples_self += pmf_tree_samples_self(t, event, i);
 	}
-	for (uint32_t f = 0; f < t->nr_funcs; f++) {
-		costs[f].func = f;
-		if (costs[f].self > 0 && is_code(t->funcs[f].kind))
+	free(open);
+	free(path);
+}
+
+size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
+	struct pmf_func_cost *out, size_t max)
+{
+	struct pmf_func_cost *costs = pmf_calloc(t->nr_funcs, sizeof *costs);
+	size_t n = 0;
+
+	pmf_tree_costs(t, event, user_side, costs);
+	for (uint32_t f = 0; f < t->nr_funcs; f++)
+		if (costs[f].self > 0 && pmf_frame_is_code(t->funcs[f].kind))
 			costs[n++] = costs[f];
-	}
 	qsort(costs, n, sizeof *costs, compare_costs);
 	n = PMF_MIN(n, max);
 	if (n)
 		memcpy(out, costs, n * sizeof *out);
 	free(costs);
-	free(open);
-	free(path);
 	return n;
 }

@@ -125,18 +125,18 @@ static bool id_at(const uint8_t *data, size_t len, size_t off, uint64_t *id)
 bool pmf_pd_shape(const struct pmf_perf_data *pd, const uint8_t *data, size_t len,
 	struct pmf_record_shape *shape)
 {
-	const struct perf_event_header *h = (const struct perf_event_header *)data;
-	uint32_t type, event = PMF_NO_EVENT;
+	struct perf_event_header h;
+	uint32_t event;
 	uint64_t id = 0;
 	bool sample;
 
-	memcpy(&type, &h->type, sizeof type);
-	sample = type == PERF_RECORD_SAMPLE;
+	memcpy(&h, data, sizeof h);
+	sample = h.type == PERF_RECORD_SAMPLE;
 	shape->layout = &pd->no_event;
 	if (pd->info.nr_events == 1) {
-		if (sample || type == PERF_RECORD_READ || type == PERF_RECORD_LOST_SAMPLES)
+		if (sample || h.type == PERF_RECORD_READ || h.type == PERF_RECORD_LOST_SAMPLES)
 			shape->layout = &pd->layouts[0];
-	} else if (len >= sizeof *h + sizeof id &&
+	} else if (len >= sizeof h + sizeof id &&
 		   (sample ? pd->id_off && id_at(data, len, pd->id_off, &id)
 			   : pd->trailers && pd->id_back &&
 					   id_at(data, len, len - pd->id_back, &id))) {

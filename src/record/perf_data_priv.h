@@ -132,7 +132,6 @@ void pmf_pd_bytes_release(struct pmf_perf_data *pd);
 
 /* perf_data_zstd.c. The records inside, walked over; damage.stopped where that fails. */
 void pmf_pd_unpack(struct pmf_perf_data *pd, const uint8_t *data, size_t len);
-bool pmf_pd_can_unpack(void);
 void pmf_pd_unpack_release(struct pmf_perf_data *pd);
 
 /* perf_data_header.c: what comes before the records. */

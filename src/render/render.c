@@ -4,6 +4,7 @@
 
 static const struct pmf_renderer *const renderers[] = {
 	&pmf_renderer_svg,
+	&pmf_renderer_html,
 	&pmf_renderer_folded,
 	&pmf_renderer_speedscope,
 	&pmf_renderer_callgrind,
@@ -23,6 +24,23 @@ const struct pmf_renderer *pmf_renderer_by_name(const char *name, size_t len)
 		if (strlen(renderers[i]->name) == len && memcmp(renderers[i]->name, name, len) == 0)
 			return renderers[i];
 	return NULL;
+}
+
+const char *pmf_frame_kind_name(enum pmf_frame_kind kind)
+{
+	static const char *const names[PMF_FRAME_KINDS] = {
+		[PMF_FRAME_ROOT] = "root",
+		[PMF_FRAME_PROCESS] = "process",
+		[PMF_FRAME_KERNEL] = "kernel",
+		[PMF_FRAME_NATIVE] = "native",
+		[PMF_FRAME_INLINED] = "inlined",
+		[PMF_FRAME_PYTHON] = "python",
+		[PMF_FRAME_JIT] = "jit",
+		[PMF_FRAME_SPECIAL] = "special",
+		[PMF_FRAME_THREAD] = "thread",
+	};
+
+	return names[kind];
 }
 
 const char *pmf_render_func_name(const struct pmf_tree *t, uint32_t func)

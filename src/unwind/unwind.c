@@ -356,7 +356,7 @@ bool pmf_unwind_function_start(
 
 	if (!cfi || !pmf_cfi_find(cfi, rva, &fde))
 		return false;
-	*start = fde.start;
+	*start = pmf_cfi_function_start(cfi, &fde);
 	return true;
 }
 

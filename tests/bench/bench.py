@@ -5,8 +5,8 @@ Usage: bench.py [--quick] [--rounds N] [--docs FILE] [--flamegraph DIR] [WORKLOA
 
 Workloads: cpp, cpp-64k (65,528-byte dumps), python, threads, clang, recursion, events (four at
 once); sections: unwind (ns a frame, nothing else), rings (draining and unwinding many rings), forks
-(what events cost a fork), recording (drawing what perf recorded) and soak (ten million samples, only when
-named). Without names: all but soak.
+(what events cost a fork), recording (drawing what perf recorded), and only when named soak (ten million
+samples) and report (needs node, Chromium and tests/browser's packages). Without names: all but these two.
   --rounds N   runs of each (5); what is printed are medians
   --quick      one round, shorter programs: does it work at all?
   --docs FILE  put each table into FILE, between <!-- NAME --> and <!-- end -->
@@ -276,6 +276,12 @@ def forks(quick):
     return program("bench_forks", "50" if quick else "400")
 
 
+def report(rounds):
+    argv = ["node", os.path.join(HERE, "../browser/bench_report.mjs"), str(rounds)]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.rstrip()
+
+
 def soak(quick):
     """Memory over a long run: pmuflame's own, looked at while it runs."""
     rounds = 400000 if quick else 1600000 * 100
@@ -368,7 +374,7 @@ def main():
     known = workloads(args.quick)
     sections = ["unwind", "rings", "forks", "recording"]
     names = args.names or [*known, *sections]
-    unknown = [n for n in names if n not in known and n not in (*sections, "soak")]
+    unknown = [n for n in names if n not in known and n not in (*sections, "soak", "report")]
     if unknown:
         parser.error(f"unknown name '{unknown[0]}'")
     if not shutil.which("perf"):
@@ -389,6 +395,8 @@ def main():
         elif name == "recording":
             title = "drawing what perf recorded"
             text = recording(args.quick, 1 if args.quick else args.rounds, args.flamegraph)
+        elif name == "report":
+            title, text = "the report of 105,000 functions", report(args.rounds)
         else:
             title, text = "memory over a long run", soak(args.quick)
         print(f"## {name}: {title}\n\n{text}\n", flush=True)

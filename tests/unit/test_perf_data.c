@@ -130,7 +130,7 @@ static void test_what_is_no_recording_is_refused(void **state)
 	assert_true(pmf_perf_data_is(m.file.data, m.file.len));
 	assert_false(pmf_perf_data_is(m.file.data, 7));
 	assert_false(pmf_perf_data_is("\x1f\x8bgzipped", 9));
-	assert_refused("", 0, PMF_EFORMAT, "does not begin");
+	assert_refused("", 0, PMF_EFORMAT, "it is empty");
 	assert_refused("PERFILE", 7, PMF_EFORMAT, "does not begin");
 	assert_refused("a;b 12\na;c 3\n", 13, PMF_EFORMAT, "does not begin");
 	assert_refused(m.file.data, 12, PMF_EFORMAT, "ends inside its header");
