@@ -12,11 +12,14 @@ const char *const pmf_pprof_kinds[] = {
 	[PMF_FRAME_PYTHON] = "python",
 	[PMF_FRAME_JIT] = "jit",
 	[PMF_FRAME_SPECIAL] = "special",
+	[PMF_FRAME_THREAD] = "thread",
 };
 const size_t pmf_pprof_nr_kinds = PMF_ARRAY_SIZE(pmf_pprof_kinds);
+_Static_assert(PMF_ARRAY_SIZE(pmf_pprof_kinds) == PMF_FRAME_KINDS, "a name for each kind");
 
 const struct pmf_pprof_label pmf_pprof_labels[] = {
 	{PMF_FRAME_PROCESS, "process"},
+	{PMF_FRAME_THREAD, "thread"},
 };
 const size_t pmf_pprof_nr_labels = PMF_ARRAY_SIZE(pmf_pprof_labels);
 _Static_assert(PMF_ARRAY_SIZE(pmf_pprof_labels) <= PMF_PPROF_MAX_LABELS, "raise the limit");
