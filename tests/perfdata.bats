@@ -55,7 +55,7 @@ weight()
 	agree r.data "$clock" dataframe
 	agree r.data "$("$perf" evlist -i r.data | sed -n 2p)" dataframe
 	"$PMUFLAME" render r.data >paths
-	[ "$(wc -l <paths)" -eq 2 ]
+	[ "$(grep -c '\.svg$' paths)" -eq 2 ]
 	grep -q 'what was counted beside them is not recorded' r.*.svg
 	grep -q 'perf record -q -o r.data -F 2999 --call-graph fp' r.*.svg
 }
