@@ -42,6 +42,7 @@ _pmuflame_complete_value()
 	case $2 in
 	-e | --event) _pmuflame_complete_event "$1" ;;
 	-o | --summary) _filedir ;;
+	--symfs) _filedir -d ;;
 	--call-graph) mapfile -t COMPREPLY < <(compgen -W 'auto dwarf fp none' -- "$cur") ;;
 	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;
 	--python) mapfile -t COMPREPLY < <(compgen -W 'auto yes no' -- "$cur") ;;
@@ -80,6 +81,7 @@ _pmuflame()
 		--inherit --python --python-lines --interpreter --readers --format --strict
 		--focus --ignore --threads --min-width --reverse --title --summary
 		--no-command -q -v --help --version'
+	local render_options='-o --format --title --symfs --call-graph --help'
 	_pmuflame_join_words
 	COMPREPLY=()
 
@@ -96,6 +98,16 @@ _pmuflame()
 	view)
 		if [ "$cword" -gt 1 ]; then
 			_filedir '@(html|svg)'
+			return
+		fi
+		;;
+	render)
+		if [ "$cword" -gt 1 ]; then
+			case $cur in
+			--*=*) ;;
+			-*) mapfile -t COMPREPLY < <(compgen -W "$render_options" -- "$cur") ;;
+			*) _pmuflame_complete_value "${words[0]}" "$prev" || _filedir ;;
+			esac
 			return
 		fi
 		;;
@@ -134,7 +146,7 @@ _pmuflame()
 	else
 		_command_offset "${starts[i]}"
 		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
-			< <(compgen -W 'record list doctor view' -- "$cur")
+			< <(compgen -W 'record list doctor render view' -- "$cur")
 	fi
 }
 

@@ -36,8 +36,7 @@ static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image 
 		/* Nor are any bounds: each address by itself would say less than the file's name. */
 		name = pmf_asprintf("[%s]", module);
 	} else {
-		if (s->arch)
-			pmf_unwind_function_start(im, s->arch, f->rva, &start);
+		pmf_unwind_function_start(im, s->arch, f->rva, &start);
 		name = pmf_asprintf("[%s+0x%" PRIx64 "]", module, start);
 	}
 	pmf_profile_name_frame(p, id, name, NULL, 0);
