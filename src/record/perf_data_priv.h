@@ -56,7 +56,7 @@ struct pmf_pd_count {
 
 struct pmf_pd_id {
 	uint64_t id;
-	uint32_t event; /* the first that has the id */
+	uint32_t event;
 };
 
 struct pmf_pd_type {
