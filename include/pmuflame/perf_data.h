@@ -22,12 +22,10 @@ struct pmf_perf_data_event {
 	char *name;                  /* as perf prints it, "cpu_core/cycles/u"; never NULL */
 	char *unit;                  /* of its counts, NULL where the recording names none */
 	struct perf_event_attr attr; /* what the file had less than this is 0 */
-	uint64_t *ids;
-	size_t nr_ids;
-	bool sideband;         /* a dummy, there to carry records of processes */
-	uint64_t samples;      /* delivered so far */
-	uint64_t weight;       /* the sum of their weights */
-	uint64_t lost_samples; /* LOST_SAMPLES that name it */
+	bool sideband;               /* a dummy, there to carry records of processes */
+	uint64_t samples;            /* delivered so far */
+	uint64_t weight;             /* the sum of their weights */
+	uint64_t lost_samples;       /* LOST_SAMPLES that name it */
 };
 
 struct pmf_perf_data_build_id {

@@ -63,7 +63,6 @@ void pmf_pd_add_event(struct pmf_perf_data *pd, const struct perf_event_attr *at
 {
 	struct pmf_perf_data_info *info = &pd->info;
 	uint32_t number = (uint32_t)info->nr_events;
-	struct pmf_perf_data_event *e;
 	bool sideband = attr->type == PERF_TYPE_SOFTWARE && attr->config == PERF_COUNT_SW_DUMMY;
 
 	if (number == EVENTS_MAX || pd->nr_ids + nr_ids > IDS_MAX) {
@@ -72,16 +71,15 @@ void pmf_pd_add_event(struct pmf_perf_data *pd, const struct perf_event_attr *at
 	}
 	if (number == 0)
 		place_ids(pd, attr);
-	e = &PMF_PUSH(info->events, info->nr_events, pd->cap_events);
-	*e = (struct pmf_perf_data_event){.attr = *attr, .sideband = sideband, .nr_ids = nr_ids};
-	e->ids = pmf_calloc(nr_ids, sizeof *e->ids);
-	if (nr_ids)
-		memcpy(e->ids, ids, nr_ids * sizeof *e->ids);
+	PMF_PUSH(info->events, info->nr_events, pd->cap_events) =
+		(struct pmf_perf_data_event){.attr = *attr, .sideband = sideband};
 	for (size_t i = 0; i < nr_ids; i++) {
-		if (pmf_pd_event_by_id(pd, e->ids[i]) != PMF_NO_EVENT)
-			continue;
-		pmf_index_add(&pd->by_id, pmf_hash_u64(e->ids[i]), (uint32_t)pd->nr_ids);
-		PMF_PUSH(pd->ids, pd->nr_ids, pd->cap_ids) = (struct pmf_pd_id){e->ids[i], number};
+		uint64_t id;
+
+		memcpy(&id, ids + i * sizeof id, sizeof id);
+		if (pmf_pd_event_by_id(pd, id) == PMF_NO_EVENT)
+			pmf_index_add(&pd->by_id, pmf_hash_u64(id), (uint32_t)pd->nr_ids);
+		PMF_PUSH(pd->ids, pd->nr_ids, pd->cap_ids) = (struct pmf_pd_id){id, number};
 	}
 	PMF_PUSH(pd->layouts, pd->nr_layouts, pd->cap_layouts) =
 		(struct pmf_layout){.event = sideband ? PMF_NO_EVENT : number,
@@ -155,7 +153,6 @@ void pmf_pd_events_release(struct pmf_perf_data *pd)
 	for (size_t i = 0; i < pd->info.nr_events; i++) {
 		free(pd->info.events[i].name);
 		free(pd->info.events[i].unit);
-		free(pd->info.events[i].ids);
 	}
 	for (size_t i = 0; i < pd->nr_desc; i++)
 		free(pd->desc_names[i]);

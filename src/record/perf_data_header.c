@@ -408,6 +408,8 @@ int pmf_pd_read_header(struct pmf_perf_data *pd, struct pmf_err *err)
 
 	while (in->chunk->len < PIPE_HEADER_BYTES && pmf_pd_input_more(pd))
 		;
+	if (pd->damage.stopped.status)
+		return pmf_err_set(err, PMF_EIO, "%s", pd->damage.stopped.text);
 	if (in->chunk->len == 0)
 		return refuse_file(pd, err, "it is empty");
 	if (!pmf_perf_data_is(in->chunk->data, in->chunk->len))
