@@ -7,6 +7,7 @@
 
 #include "pmuflame/err.h"
 #include "pmuflame/event.h"
+#include "pmuflame/perf_data.h"
 #include "pmuflame/profile.h"
 #include "pmuflame/source.h"
 #include "pmuflame/unwind.h"
@@ -72,6 +73,22 @@ struct pmf_collect_result {
  * function. */
 int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	const struct pmf_collect_opts *opts, struct pmf_collect_result *res, struct pmf_err *err);
+
+/* ---- A recording ---- */
+
+struct pmf_recording_opts {
+	/* FP: only what the kernel walked; NONE: no callers. AUTO walks dumps, where there are some. */
+	enum pmf_unwind_mode call_graph;
+	/* As in struct pmf_image_search. */
+	const char *symfs, *cache, *debug_root;
+};
+
+/* The profile of the perf.data file @pd, which was opened and not drained: a column for each of its
+ * events but those that only carry records of processes. @workload gets the name of the program that
+ * perf ran, as the kernel says it, "" where perf recorded something else. PMF_ENOTFOUND if there is
+ * no sample at all: the sentence says why. @p is initialised here; its title and command stay NULL. */
+int pmf_collect_recording(struct pmf_profile *p, struct pmf_perf_data *pd,
+	const struct pmf_recording_opts *opts, char workload[16], struct pmf_err *err);
 
 /* The profile of a source that needs no command (a recording): what pmf_collect_run does with the
  * records of its own. */

@@ -7,12 +7,14 @@
 #define PMUFLAME_PROFILE_H
 
 #include "pmuflame/buf.h"
+#include "pmuflame/err.h"
 #include "pmuflame/hash.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/regex.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum pmf_frame_kind {
 	PMF_FRAME_ROOT,    /* "all" */
@@ -65,7 +67,8 @@ struct pmf_profile_event {
 	bool exclude_kernel, exclude_user;
 	bool in_kernel; /* only ever happens there: what called into it is of interest */
 	char *fallback_reason;
-	uint64_t counted; /* Σ read() over CPUs, not scaled */
+	uint64_t counted;  /* Σ read() over CPUs, not scaled */
+	bool only_samples; /* a recording: what was counted is not known, and counted is weight */
 	uint64_t enabled_ns, running_ns,
 		task_ns;          /* Σ over CPUs; task_ns: the dummy's running time */
 	double scale;             /* multiplexing: ≥ 1; exactly 1 if it always ran */
@@ -112,6 +115,9 @@ struct pmf_profile {
 	 * came from that. A column is NULL until there are some. */
 	uint64_t **joined;
 	size_t cap_columns;
+	/* String ids of the images' build ids in hexadecimal, by pmf_frame.image; 0: not known. */
+	uint32_t *build_ids;
+	size_t nr_build_ids, cap_build_ids;
 	struct pmf_note *notes;
 	size_t nr_notes, cap_notes;
 	/* The run. */
@@ -128,6 +134,14 @@ struct pmf_profile {
 /* Frame 0 and node 0 are the root, "all". Every event's scale is 1 and its lost is known. */
 void pmf_profile_init(struct pmf_profile *p, size_t nr_events);
 void pmf_profile_release(struct pmf_profile *p);
+/* One more event, with empty columns; returns its number. */
+size_t pmf_profile_add_event(struct pmf_profile *p);
+
+/* Say which build of its file image @image is; @build_id is copied as hexadecimal digits. */
+void pmf_profile_set_build_id(
+	struct pmf_profile *p, uint32_t image, const uint8_t *build_id, size_t len);
+/* Give every event, by its label, a file_name that is safe and no other event's ("cycles-2"). */
+void pmf_profile_name_files(struct pmf_profile *p);
 
 /* Intern an address. The ids are string-table ids. Returns the frame's id; names come later. */
 uint32_t pmf_profile_frame_at(struct pmf_profile *p, enum pmf_frame_kind kind, uint32_t image,
@@ -173,6 +187,21 @@ void pmf_profile_ledger(const struct pmf_profile *p, size_t event, struct pmf_bu
 /* Write @weight of event @ev into @out (PMF_UNITS_MAX bytes) and return it: time for clocks ("1.23
  * s"), else a whole count with separators. */
 char *pmf_profile_format(const struct pmf_profile_event *ev, double weight, char *out);
+
+/* ---- On disk: a pprof file, gzip'd protobuf (docs/adr/0008) ---- */
+
+/* Write @p to @f. Loaded again it draws the same pictures; what has neither weight nor samples is left
+ * out. Write errors are left in ferror(@f); PMF_ELIMIT if the format's numbers are too small. */
+int pmf_profile_save(const struct pmf_profile *p, FILE *f, struct pmf_err *err);
+/* Read a pprof file, compressed or not, of ours or of another program, whose sample types then are the
+ * events. @p is initialised here, and released on failure: PMF_EFORMAT, PMF_ELIMIT (it would take
+ * gigabytes), PMF_EUNSUP (a later version's). */
+int pmf_profile_load(struct pmf_profile *p, const void *data, size_t len, struct pmf_err *err);
+/* Add all of @from to @p, events with the same label being one. Counts, samples, times and losses add
+ * up, notes are joined; what cannot be added (rates, precision) stays where both agree, else a note
+ * says so. Where an event was multiplexed differently, both are scaled before they are added: @from
+ * changes, too. */
+void pmf_profile_merge(struct pmf_profile *p, struct pmf_profile *from);
 
 /* ---- The call tree by name ---- */
 

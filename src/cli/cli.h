@@ -4,6 +4,7 @@
 #define PMF_CLI_H
 
 #include "pmuflame/err.h"
+#include "pmuflame/unwind.h"
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -24,6 +25,7 @@ struct pmf_cmd {
 };
 
 extern const struct pmf_cmd pmf_cmd_record;
+extern const struct pmf_cmd pmf_cmd_render;
 extern const struct pmf_cmd pmf_cmd_list;
 extern const struct pmf_cmd pmf_cmd_doctor;
 extern const struct pmf_cmd pmf_cmd_view;
@@ -36,6 +38,9 @@ int pmf_cli_failf(enum pmf_exit status, const char *fmt, ...) __attribute__((for
 /* The options of a command that has --json and --help only, argv[0] being its name: an exit status if
  * that was all, else -1, with optind(3) at the first argument. */
 int pmf_cli_json_options(int argc, char **argv, const char *help, bool *json);
+
+/* The value of --call-graph. */
+int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err);
 
 /* The list of commands, as help shows it. */
 void pmf_cli_print_commands(FILE *f);

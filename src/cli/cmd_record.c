@@ -7,6 +7,7 @@
 #include "tree_args.h"
 
 #include "pmuflame/collect.h"
+#include "pmuflame/file.h"
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/render.h"
@@ -68,8 +69,12 @@ static const char help[] =
 	"      --strict                no cpu-clock for cycles, no dropped presets\n\n"
 	"what to write:\n"
 	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
-	"      --format LIST           svg, html, folded, speedscope, callgrind, json (default:\n"
-	"                              svg, and html for two or more events)\n" PMF_TREE_ARGS_HELP
+	"      --format LIST           svg, html, folded, speedscope, callgrind, json (default:
+"
+	"                              svg, and html for two or more events); the profile,
+"
+	"                              NAME.pb.gz, is always written
+" PMF_TREE_ARGS_HELP
 		PMF_TREE_ARGS_THREADS_HELP
 	"      --summary FILE          the numbers of the run as JSON\n"
 	"      --no-command            leave the command's arguments out of all files\n"
@@ -134,24 +139,6 @@ static int parse_rate(const char *text, uint64_t *out, const char *what, struct 
 	if (ret == 0 && *out == 0)
 		ret = pmf_err_set(err, PMF_EUSAGE, "%s must be at least 1", what);
 	return ret;
-}
-
-static int parse_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err)
-{
-	static const struct {
-		const char *name;
-		enum pmf_unwind_mode mode;
-	} modes[] = {{"auto", PMF_UNWIND_AUTO}, {"dwarf", PMF_UNWIND_DWARF}, {"fp", PMF_UNWIND_FP},
-		{"none", PMF_UNWIND_NONE}};
-
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(modes); i++) {
-		if (strcmp(text, modes[i].name) == 0) {
-			*out = modes[i].mode;
-			return 0;
-		}
-	}
-	return pmf_err_set(
-		err, PMF_EUSAGE, "--call-graph '%s' is none of auto, dwarf, fp, none", text);
 }
 
 static const char *const unwinder_names[] = {[PMF_UNWIND_BY_AUTO] = "auto",
@@ -273,7 +260,7 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 			       ? 0
 			       : pmf_err_set(err, PMF_EUSAGE, "--duration must be more than 0");
 	case OPT_CALL_GRAPH:
-		return parse_call_graph(optarg, &a->collect.call_graph, err);
+		return pmf_cli_call_graph(optarg, &a->collect.call_graph, err);
 	case OPT_UNWINDER:
 		return parse_unwinder(optarg, &a->collect.unwind_by, err);
 	case OPT_STACK_BYTES:
@@ -435,6 +422,22 @@ static int finish(struct record_args *a, struct pmf_profile *p,
 	return ret ? ret : ret2;
 }
 
+static int prepare_output(
+	struct record_args *a, const struct pmf_event_list *list, struct pmf_err *err)
+{
+	char **names = pmf_calloc(list->n, sizeof *names);
+	int ret;
+
+	for (size_t e = 0; e < list->n; e++)
+		names[e] = pmf_file_safe_name(list->events[e].label);
+	a->output.is_run = true;
+	ret = pmf_output_prepare(&a->output, names, list->n, a->summary_path, err);
+	for (size_t e = 0; e < list->n; e++)
+		free(names[e]);
+	free(names);
+	return ret;
+}
+
 static int record(struct record_args *a, struct pmf_event_list *list)
 {
 	struct pmf_collect_result res;
@@ -443,7 +446,7 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	bool progress_shown = false;
 	int status, ret;
 
-	if (pmf_output_prepare(&a->output, list, a->summary_path, &err)) {
+	if (prepare_output(a, list, &err)) {
 		pmf_output_undo(&a->output);
 		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
 	}

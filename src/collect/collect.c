@@ -50,8 +50,7 @@ static size_t readers_for(int cpus)
 	return (size_t)(PMF_MAX(cpus, 1) + CPUS_PER_READER - 1) / CPUS_PER_READER;
 }
 
-/* Room for events × CPUs descriptors. Called after the fork: the command keeps the old limit. */
-static void raise_nofile(void)
+void pmf_raise_nofile(void)
 {
 	struct rlimit rl;
 
@@ -365,7 +364,7 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 		ret = pmf_launch_start(&r->launch, opts->argv,
 			r->stacks.python ? pmf_py_env(r->stacks.python) : environ, err);
 	if (ret == 0) {
-		raise_nofile();
+		pmf_raise_nofile();
 		raise_priority(&before);
 		ret = open_source(r, list, err);
 		if (ret == 0)

@@ -302,6 +302,12 @@ uint64_t pmf_shards_samples(const struct pmf_shards *sh, size_t event);
 /* After the last record: all that the shards have into the main one. */
 void pmf_shards_merge(struct pmf_shards *sh);
 
+/* ---- collect.c ---- */
+
+/* Room for events × CPUs descriptors, or for the files of a whole machine. Called after the fork: the
+ * command keeps the old limit. */
+void pmf_raise_nofile(void);
+
 /* ---- totals.c: counters against samples, and the ledger ---- */
 
 /* Facts of @list into the profile's events; before the run. */

@@ -21,8 +21,12 @@ static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image 
 		name = pmf_strdup("[no mapping]");
 	} else if (f->kind == PMF_FRAME_KERNEL) {
 		name = pmf_strdup("[kernel]");
+	} else if (!im->elf) {
+		/* Nor are any bounds: each address by itself would say less than the file's name. */
+		name = pmf_asprintf("[%s]", module);
 	} else {
-		pmf_unwind_function_start(im, s->arch, f->rva, &start);
+		if (s->arch)
+			pmf_unwind_function_start(im, s->arch, f->rva, &start);
 		name = pmf_asprintf("[%s+0x%" PRIx64 "]", module, start);
 	}
 	pmf_profile_name_frame(p, id, name, NULL, 0);
@@ -124,4 +128,10 @@ void pmf_naming_run(struct pmf_stacks *s)
 		pmf_profile_note(
 			p, PMF_NOTE_WARN, -1, "kernel functions have no names: %s", why.text);
 	count_unresolved(p);
+	for (size_t i = 0; i < s->table.nr_images; i++) {
+		const struct pmf_image *im = s->table.images[i];
+
+		if (im->build_id_len)
+			pmf_profile_set_build_id(p, im->id, im->build_id, im->build_id_len);
+	}
 }

@@ -9,6 +9,7 @@ static const struct pmf_renderer *const renderers[] = {
 	&pmf_renderer_speedscope,
 	&pmf_renderer_callgrind,
 	&pmf_renderer_json,
+	&pmf_renderer_pprof,
 };
 
 const struct pmf_renderer *const *pmf_renderers(size_t *n)

@@ -12,6 +12,7 @@ extern const struct pmf_renderer pmf_renderer_folded;
 extern const struct pmf_renderer pmf_renderer_speedscope;
 extern const struct pmf_renderer pmf_renderer_callgrind;
 extern const struct pmf_renderer pmf_renderer_json;
+extern const struct pmf_renderer pmf_renderer_pprof;
 
 /* ---- render_text.c ---- */
 

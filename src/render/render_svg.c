@@ -369,6 +369,8 @@ static void add_empty(struct pmf_buf *out, const struct svg *s)
 		"text-anchor=\"middle\">%s</text>\n</g>\n",
 		s->width / 2, HEAD + 62,
 		pmf_tree_is_filtered(s->t) ? "The filter leaves nothing. What it was stands below."
+		: s->ev->only_samples
+			? "The recording has none. What is known about it stands below."
 		: s->ev->counted == 0
 			? "The counter stayed at 0. What is known about the run stands below."
 			: "It counted, but no sample was taken. What is known about the run "

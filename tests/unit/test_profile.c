@@ -438,6 +438,33 @@ static void the_ledger_names_scaling_and_unknown_loss(void **state)
 	pmf_profile_release(&p);
 }
 
+static void the_ledger_of_a_recording_invents_no_count(void **state)
+{
+	struct pmf_buf out = PMF_BUF_INIT;
+	struct pmf_profile p;
+	struct pmf_profile_event *ev;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	ev = &p.events[0];
+	ev->label = pmf_strdup("cycles:u");
+	ev->unit = pmf_strdup("events");
+	ev->freq_hz = 4000;
+	ev->exclude_kernel = true;
+	ev->only_samples = true;
+	ev->counted = ev->weight = 2000000;
+	ev->samples = 100;
+	ev->lost_known = false;
+	pmf_profile_ledger(&p, 0, &out);
+	assert_string_equal(pmf_buf_str(&out),
+		"cycles:u: 2,000,000 events sampled · samples 100 · what was counted beside them is "
+		"not recorded · lost: not recorded per event\n"
+		"rate 4000 Hz · precise_ip 0 · user only\n"
+		"stacks: none unwound from a dump\n");
+	pmf_buf_release(&out);
+	pmf_profile_release(&p);
+}
+
 /* 22 samples of one event each and one of 100: what is known of a share comes from the last. */
 static void samples_of_unequal_weight_are_worth_fewer(void **state)
 {
@@ -546,6 +573,7 @@ int main(void)
 		cmocka_unit_test(a_million_nodes_and_a_deep_stack_build),
 		cmocka_unit_test(the_ledger_says_it_all),
 		cmocka_unit_test(the_ledger_names_scaling_and_unknown_loss),
+		cmocka_unit_test(the_ledger_of_a_recording_invents_no_count),
 		cmocka_unit_test(samples_of_unequal_weight_are_worth_fewer),
 		cmocka_unit_test(samples_of_equal_weight_are_worth_their_number),
 		cmocka_unit_test(joined_stacks_reach_from_where_they_were_joined_to_the_root),
