@@ -5,6 +5,7 @@
 
 #include "pmuflame/err.h"
 #include "pmuflame/unwind.h"
+#include "pmuflame/profile.h"
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -29,6 +30,7 @@ extern const struct pmf_cmd pmf_cmd_render;
 extern const struct pmf_cmd pmf_cmd_list;
 extern const struct pmf_cmd pmf_cmd_doctor;
 extern const struct pmf_cmd pmf_cmd_view;
+extern const struct pmf_cmd pmf_cmd_top;
 
 /* Print "pmuflame: TEXT" on stderr, whatever the log level, and return @status. */
 int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err);
@@ -41,6 +43,13 @@ int pmf_cli_json_options(int argc, char **argv, const char *help, bool *json);
 
 /* The value of --call-graph. */
 int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err);
+/* The sentence for what getopt_long(3) answered with @opt, ':' or '?'. */
+int pmf_cli_bad_option(int opt, char **argv, struct pmf_err *err);
+/* The number of @p's event that is called @name, or PMF_EUSAGE with a sentence that names those there
+ * are. */
+int pmf_cli_event(const struct pmf_profile *p, const char *name, struct pmf_err *err);
+/* Are the results on standard output written? */
+int pmf_cli_flush(struct pmf_err *err);
 
 /* The list of commands, as help shows it. */
 void pmf_cli_print_commands(FILE *f);

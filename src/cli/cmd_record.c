@@ -69,12 +69,9 @@ static const char help[] =
 	"      --strict                no cpu-clock for cycles, no dropped presets\n\n"
 	"what to write:\n"
 	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
-	"      --format LIST           svg, html, folded, speedscope, callgrind, json (default:
-"
-	"                              svg, and html for two or more events); the profile,
-"
-	"                              NAME.pb.gz, is always written
-" PMF_TREE_ARGS_HELP
+	"      --format LIST           svg, html, folded, speedscope, callgrind, json (default:\n"
+	"                              svg, and html for two or more events); the profile,\n"
+	"                              NAME.pb.gz, is always written\n" PMF_TREE_ARGS_HELP
 		PMF_TREE_ARGS_THREADS_HELP
 	"      --summary FILE          the numbers of the run as JSON\n"
 	"      --no-command            leave the command's arguments out of all files\n"
