@@ -5,15 +5,12 @@
 
 #include "pmuflame/mem.h"
 #include "pmuflame/render.h"
-#include "pmuflame/units.h"
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
-enum { ROWS_DEFAULT = 20, COLUMNS_MIN = 80 };
+enum { ROWS_DEFAULT = 20 };
 
 static const char help[] =
 	"usage: pmuflame top [options] FILE...\n\n"
@@ -67,18 +64,13 @@ static int parse_by(const char *text, enum pmf_table_by *out, struct pmf_err *er
 
 static int parse_option(struct top_args *a, int opt, struct pmf_err *err)
 {
-	uint64_t n;
-	int ret;
-
 	switch (opt) {
 	case 'e':
 		PMF_PUSH(a->events, a->nr_events, a->cap_events) = optarg;
 		return 0;
 	case 'n':
-		ret = pmf_parse_u64(optarg, strlen(optarg), &n, "-n", err);
-		a->view.max = ret ? 0 : (size_t)n;
 		a->rows_given = true;
-		return ret;
+		return pmf_cli_rows(optarg, &a->view.max, err);
 	case OPT_BY:
 		return parse_by(optarg, &a->by, err);
 	case OPT_SORT:
@@ -130,7 +122,8 @@ static int parse_ratio(const struct pmf_profile *p, const char *text, struct pmf
 	/* A PMU's terms have slashes of their own: any of them may be the one between the two. */
 	for (const char *slash = strchr(text, '/'); slash; slash = strchr(slash + 1, '/')) {
 		char *num = pmf_strndup(text, (size_t)(slash - text));
-		int a = pmf_cli_event(p, num, NULL), b = pmf_cli_event(p, slash + 1, NULL);
+		int a = pmf_cli_event(p, p->nr_events, num, NULL);
+		int b = pmf_cli_event(p, p->nr_events, slash + 1, NULL);
 
 		free(num);
 		if (a < 0 || b < 0)
@@ -146,27 +139,20 @@ static int parse_ratio(const struct pmf_profile *p, const char *text, struct pmf
 
 static int print(struct top_args *a, const struct pmf_profile *p, struct pmf_err *err)
 {
-	bool *wanted = a->nr_events ? pmf_calloc(p->nr_events, sizeof *wanted) : NULL;
-	struct winsize size = {.ws_col = 0};
+	bool *wanted;
 	struct pmf_ratio ratio;
 	struct pmf_table table;
 	struct pmf_tree tree;
 	char *name = NULL;
-	int ret = 0;
+	int ret = pmf_cli_events(p, p->nr_events, a->events, a->nr_events, &wanted, err);
 
-	for (size_t i = 0; i < a->nr_events && ret >= 0; i++) {
-		ret = pmf_cli_event(p, a->events[i], err);
-		if (ret >= 0)
-			wanted[ret] = true;
-	}
-	if (ret >= 0 && a->ratio) {
+	if (ret == 0 && a->ratio) {
 		ret = parse_ratio(p, a->ratio, &ratio, &name, err);
 		a->view.ratio = &ratio;
 	}
-	if (ret >= 0) {
+	if (ret == 0) {
 		a->view.events = wanted;
-		if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
-			a->view.columns = PMF_MAX(size.ws_col, (size_t)COLUMNS_MIN);
+		a->view.columns = pmf_cli_columns();
 		pmf_tree_build(&tree, p, &a->tree);
 		pmf_table_build(&table, &tree, a->by);
 		pmf_render_table(stdout, &table, &a->view);

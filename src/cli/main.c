@@ -3,7 +3,6 @@
 
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -18,6 +17,7 @@ static const struct pmf_cmd *const commands[] = {
 	&pmf_cmd_doctor,
 	&pmf_cmd_view,
 	&pmf_cmd_top,
+	&pmf_cmd_diff,
 };
 
 int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err)
@@ -78,41 +78,6 @@ int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_e
 	}
 	return pmf_err_set(
 		err, PMF_EUSAGE, "--call-graph '%s' is none of auto, dwarf, fp, none", text);
-}
-
-int pmf_cli_bad_option(int opt, char **argv, struct pmf_err *err)
-{
-	if (opt == ':')
-		return pmf_err_set(err, PMF_EUSAGE, "option '%s' needs a value", argv[optind - 1]);
-	return pmf_err_set(err, PMF_EUSAGE,
-		"%s does not know '%s': 'pmuflame %s --help' shows its options", argv[0],
-		argv[optind - 1], argv[0]);
-}
-
-int pmf_cli_event(const struct pmf_profile *p, const char *name, struct pmf_err *err)
-{
-	struct pmf_buf names = PMF_BUF_INIT;
-
-	for (size_t e = 0; e < p->nr_events; e++) {
-		const struct pmf_profile_event *ev = &p->events[e];
-
-		if ((ev->label && strcmp(ev->label, name) == 0) ||
-			(ev->spec && strcmp(ev->spec, name) == 0))
-			return (int)e;
-		pmf_buf_addstr(&names, e ? ", " : "");
-		pmf_buf_addclean(&names, ev->label ? ev->label : "", '?');
-	}
-	pmf_err_set(err, PMF_EUSAGE, "the profile has no event '%s', but %s", name,
-		pmf_buf_str(&names));
-	pmf_buf_release(&names);
-	return PMF_EUSAGE;
-}
-
-int pmf_cli_flush(struct pmf_err *err)
-{
-	if (fflush(stdout) != 0 || ferror(stdout))
-		return pmf_err_errno(err, PMF_EIO, errno, "cannot write to standard output");
-	return 0;
 }
 
 void pmf_cli_print_commands(FILE *f)
