@@ -5,6 +5,7 @@
 #ifndef PMUFLAME_RENDER_H
 #define PMUFLAME_RENDER_H
 
+#include "pmuflame/diff.h"
 #include "pmuflame/err.h"
 #include "pmuflame/profile.h"
 #include "pmuflame/table.h"
@@ -51,6 +52,13 @@ struct pmf_table_view {
 
 /* Write a table for each event that is wanted. Write errors are left in ferror(@f). */
 void pmf_render_table(FILE *f, const struct pmf_table *t, const struct pmf_table_view *v);
+/* The same of a comparison; @t is a table of d->tree. v->form is text or JSON. */
+void pmf_render_diff(FILE *f, const struct pmf_diff *d, const struct pmf_table *t,
+	const struct pmf_table_view *v);
+/* A flame graph of event @event whose colours are changes and whose widths are the costs now, or those
+ * before, which shows what is gone. Errors as a renderer's. */
+int pmf_render_diff_svg(FILE *f, const struct pmf_diff *d, size_t event, bool before,
+	const struct pmf_render_opts *opts, struct pmf_err *err);
 /* "function" and so on; NULL behind the last. */
 const char *pmf_table_by_name(enum pmf_table_by by);
 

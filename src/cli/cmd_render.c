@@ -3,6 +3,7 @@
 #include "input.h"
 #include "output.h"
 #include "target_name.h"
+#include "tree_args.h"
 
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
@@ -17,11 +18,12 @@ static const char help[] =
 	"pprof, or a recording of perf's (perf.data), whose programs and libraries are looked up here\n"
 	"by build id. Several are added up. '-' is standard input, and may be a pipe. Prints the paths\n"
 	"that were written.\n\n"
-	"  -o, --output PATH   DIR/ or PREFIX of the files\n"
-	"      --format LIST   svg, folded, pprof (default svg)\n"
-	"      --title TEXT    instead of the profile's own name\n"
-	"      --symfs DIR     the recorded machine's files are below DIR\n"
-	"      --call-graph MODE   callers: auto, dwarf, fp (what the kernel walked) or none\n"
+	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
+	"      --format LIST           svg, folded, pprof (default svg)\n" PMF_TREE_ARGS_HELP
+		PMF_TREE_ARGS_THREADS_HELP
+	"      --title TEXT            instead of the profile's own name\n"
+	"      --symfs DIR             the recorded machine's files are below DIR\n"
+	"      --call-graph MODE       callers: auto, dwarf, fp (what the kernel walked) or none\n"
 	"  -h, --help\n";
 
 enum { OPT_FORMAT = 256, OPT_TITLE, OPT_SYMFS, OPT_CALL_GRAPH };
@@ -29,6 +31,8 @@ enum { OPT_FORMAT = 256, OPT_TITLE, OPT_SYMFS, OPT_CALL_GRAPH };
 static const struct option long_options[] = {
 	{"output", required_argument, NULL, 'o'},
 	{"format", required_argument, NULL, OPT_FORMAT},
+	PMF_TREE_ARGS_FILTER,
+	PMF_TREE_ARGS_THREADS,
 	{"title", required_argument, NULL, OPT_TITLE},
 	{"symfs", required_argument, NULL, OPT_SYMFS},
 	{"call-graph", required_argument, NULL, OPT_CALL_GRAPH},
@@ -39,6 +43,7 @@ static const struct option long_options[] = {
 struct render_args {
 	struct pmf_input_opts input;
 	struct pmf_output_opts output;
+	struct pmf_tree_opts tree;
 	const char *title;
 	char **files;
 	size_t nr_files;
@@ -71,12 +76,10 @@ static int parse_args(struct render_args *a, int argc, char **argv, struct pmf_e
 			ret = pmf_cli_call_graph(optarg, &a->input.call_graph, err);
 			break;
 		case ':':
-			return pmf_err_set(
-				err, PMF_EUSAGE, "option '%s' needs a value", argv[optind - 1]);
+		case '?':
+			return pmf_cli_bad_option(opt, argv, err);
 		default:
-			return pmf_err_set(err, PMF_EUSAGE,
-				"render does not know '%s': 'pmuflame render --help' shows its options",
-				argv[optind - 1]);
+			ret = pmf_tree_arg(&a->tree, opt, optarg, err);
 		}
 	}
 	a->files = argv + optind;
@@ -109,7 +112,7 @@ static int draw(struct render_args *a, struct pmf_profile *p, struct pmf_err *er
 	free(stem);
 	if (ret)
 		return ret;
-	pmf_tree_build(&tree, p, NULL);
+	pmf_tree_build(&tree, p, &a->tree);
 	ret = pmf_output_write(&tree, &a->output, &written, err);
 	for (size_t i = 0; i < written.n; i++)
 		puts(written.paths[i]);
@@ -135,6 +138,7 @@ static int cmd_render(int argc, char **argv)
 		pmf_profile_release(&profile);
 	}
 	pmf_output_opts_release(&a.output);
+	pmf_tree_args_release(&a.tree);
 	return status;
 }
 

@@ -16,6 +16,8 @@ static const struct pmf_cmd *const commands[] = {
 	&pmf_cmd_list,
 	&pmf_cmd_doctor,
 	&pmf_cmd_view,
+	&pmf_cmd_top,
+	&pmf_cmd_diff,
 };
 
 int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err)

@@ -76,6 +76,13 @@ void pmf_json_strings(
 /* A field: the lines of @text. */
 void pmf_json_lines(struct pmf_buf *out, const char *key, const char *text);
 
+/* ---- render_table.c ---- */
+
+/* Append the module of @row in @module_columns, where its table has one, and its name, so that the
+ * line that @out holds is at most @columns wide (0: however wide). */
+void pmf_table_add_name(struct pmf_buf *out, const struct pmf_table_row *row, enum pmf_table_by by,
+	size_t module_columns, size_t columns);
+
 /* ---- render_colour.c ---- */
 
 enum { PMF_COLOUR_STEPS = 4, PMF_COLOURS_PER_KIND = PMF_COLOUR_STEPS * PMF_COLOUR_STEPS };
@@ -87,5 +94,15 @@ unsigned pmf_colour_of(enum pmf_frame_kind kind, const char *module, const char 
 unsigned pmf_colour_rgb(unsigned colour, bool dark);
 /* The colour that stands for the whole kind, in a legend. */
 unsigned pmf_colour_of_kind(enum pmf_frame_kind kind);
+
+/* Colours of changes, from the smallest to the largest. */
+enum pmf_paint {
+	PMF_PAINT_CHANCE,
+	PMF_PAINT_GREW,
+	PMF_PAINT_SHRANK = PMF_PAINT_GREW + 4,
+	PMF_PAINTS = PMF_PAINT_SHRANK + 4,
+};
+/* The number of the colour, beyond those of kinds. */
+unsigned pmf_colour_of_paint(enum pmf_paint paint);
 
 #endif

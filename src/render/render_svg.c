@@ -40,6 +40,21 @@ static const struct {
 	{PMF_FRAME_SPECIAL, "not attributed"},
 };
 
+static const struct {
+	enum pmf_paint paint;
+	const char *text;
+} paint_legend[] = {
+	{PMF_PAINT_SHRANK + 3, "-50% or gone"},
+	{PMF_PAINT_SHRANK + 2, "-25%"},
+	{PMF_PAINT_SHRANK + 1, "-10%"},
+	{PMF_PAINT_SHRANK, "shrank"},
+	{PMF_PAINT_CHANCE, "chance explains it"},
+	{PMF_PAINT_GREW, "grew"},
+	{PMF_PAINT_GREW + 1, "+10%"},
+	{PMF_PAINT_GREW + 2, "+25%"},
+	{PMF_PAINT_GREW + 3, "+100% or new"},
+};
+
 static void add_xml(struct pmf_buf *out, const char *s)
 {
 	pmf_text_add(out, s, strlen(s), PMF_TEXT_XML);
@@ -102,11 +117,20 @@ static void lay_out(struct svg *s, double min_px)
 		lay_out_from(s, fmin(s->min_px * M_SQRT2, MIN_PX_UNASKED));
 }
 
+unsigned pmf_svg_colour(const struct svg *s, size_t i)
+{
+	uint32_t node = s->frames[i].node;
+
+	if (s->diff)
+		return pmf_colour_of_paint((enum pmf_paint)s->diff->paints[node]);
+	return s->colour_of_func[s->t->nodes[node].func];
+}
+
 static void choose_colours(struct svg *s)
 {
 	const struct pmf_tree *t = s->t;
 	const struct pmf_strtab *strs = &t->profile->strings;
-	size_t all = (size_t)PMF_FRAME_KINDS * PMF_COLOURS_PER_KIND;
+	size_t all = pmf_colour_of_paint(PMF_PAINTS);
 
 	s->colour_of_func = pmf_calloc(t->nr_funcs, sizeof *s->colour_of_func);
 	s->class_of_colour = pmf_calloc(all, sizeof *s->class_of_colour);
@@ -116,7 +140,7 @@ static void choose_colours(struct svg *s)
 			pmf_colour_of(t->funcs[i].kind, pmf_strtab_get(strs, t->funcs[i].module),
 				pmf_strtab_get(strs, t->funcs[i].name));
 	for (size_t i = 0; i < s->n; i++) {
-		unsigned colour = s->colour_of_func[t->nodes[s->frames[i].node].func];
+		unsigned colour = pmf_svg_colour(s, i);
 
 		if (s->class_of_colour[colour] == UINT32_MAX) {
 			s->class_of_colour[colour] = (uint32_t)s->nr_colours;
@@ -131,7 +155,10 @@ static void add_palette(struct pmf_buf *out, const struct svg *s, bool dark)
 		if (s->colours[i] / PMF_COLOURS_PER_KIND != PMF_FRAME_SPECIAL)
 			pmf_buf_printf(
 				out, ".c%zu{fill:#%06x}\n", i, pmf_colour_rgb(s->colours[i], dark));
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(legend); i++)
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(paint_legend) && s->diff; i++)
+		pmf_buf_printf(out, ".p%d{fill:#%06x}\n", (int)paint_legend[i].paint,
+			pmf_colour_rgb(pmf_colour_of_paint(paint_legend[i].paint), dark));
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(legend) && !s->diff; i++)
 		if (legend[i].kind != PMF_FRAME_SPECIAL)
 			pmf_buf_printf(out, ".k%d{fill:#%06x}\n", (int)legend[i].kind,
 				pmf_colour_rgb(pmf_colour_of_kind(legend[i].kind), dark));
@@ -190,8 +217,7 @@ static void add_frames(struct pmf_buf *out, const struct svg *s)
 
 	for (size_t i = 0; i < s->n; i++) {
 		const struct svg_frame *f = &s->frames[i];
-		unsigned colour = s->colour_of_func[s->t->nodes[f->node].func];
-		struct pmf_buf *d = &paths[s->class_of_colour[colour]];
+		struct pmf_buf *d = &paths[s->class_of_colour[pmf_svg_colour(s, i)]];
 		double width = f->width > 2 ? f->width - 0.5 : f->width;
 
 		pmf_buf_addch(d, 'M');
@@ -246,12 +272,42 @@ static void add_labels(struct pmf_buf *out, const struct svg *s)
 	pmf_buf_release(&label);
 }
 
+static void add_swatch(
+	struct pmf_buf *out, const char *class, int number, const char *text, double *x)
+{
+	pmf_buf_printf(out, "<rect class=\"%s", class);
+	if (number >= 0)
+		pmf_buf_printf(out, "%d", number);
+	pmf_buf_printf(out,
+		"\" x=\"%.0f\" y=\"57\" width=\"11\" height=\"11\" rx=\"2\"/>"
+		"<text class=\"su\" x=\"%.0f\" y=\"66\">%s</text>\n",
+		*x, *x + 16, text);
+	*x += 32 + LEGEND_EM * (double)strlen(text);
+}
+
+static void add_legend(struct pmf_buf *out, const struct svg *s)
+{
+	bool drawn[PMF_FRAME_KINDS] = {false};
+	double x = PAD;
+
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(paint_legend) && s->diff; i++)
+		add_swatch(out, "p", (int)paint_legend[i].paint, paint_legend[i].text, &x);
+	for (size_t i = 0; i < s->nr_colours && !s->diff; i++)
+		drawn[s->colours[i] / PMF_COLOURS_PER_KIND] = true;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(legend); i++) {
+		if (!drawn[legend[i].kind])
+			continue;
+		if (legend[i].kind == PMF_FRAME_SPECIAL)
+			add_swatch(out, "sp", -1, legend[i].text, &x);
+		else
+			add_swatch(out, "k", (int)legend[i].kind, legend[i].text, &x);
+	}
+}
+
 static void add_head(struct pmf_buf *out, const struct svg *s)
 {
 	const char *main_line = pmf_buf_str(&s->ledger);
-	bool drawn[PMF_FRAME_KINDS] = {false};
 	struct pmf_buf text = PMF_BUF_INIT;
-	double x = PAD;
 
 	pmf_buf_printf(out,
 		"<g id=\"pmf-head\">\n<rect class=\"page\" width=\"100%%\" height=\"%d\"/>\n"
@@ -262,22 +318,7 @@ static void add_head(struct pmf_buf *out, const struct svg *s)
 	pmf_buf_printf(out, "</text>\n<text class=\"su\" x=\"%d\" y=\"46\">", PAD);
 	pmf_text_add(out, main_line, strcspn(main_line, "\n"), PMF_TEXT_XML);
 	pmf_buf_addstr(out, "</text>\n<g id=\"pmf-legend\">\n");
-	for (size_t i = 0; i < s->nr_colours; i++)
-		drawn[s->colours[i] / PMF_COLOURS_PER_KIND] = true;
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(legend); i++) {
-		if (!drawn[legend[i].kind])
-			continue;
-		pmf_buf_printf(out, "<rect class=\"");
-		if (legend[i].kind == PMF_FRAME_SPECIAL)
-			pmf_buf_addstr(out, "sp");
-		else
-			pmf_buf_printf(out, "k%d", (int)legend[i].kind);
-		pmf_buf_printf(out,
-			"\" x=\"%.0f\" y=\"57\" width=\"11\" height=\"11\" rx=\"2\"/>"
-			"<text class=\"su\" x=\"%.0f\" y=\"66\">%s</text>\n",
-			x, x + 16, legend[i].text);
-		x += 32 + LEGEND_EM * (double)strlen(legend[i].text);
-	}
+	add_legend(out, s);
 	pmf_buf_addstr(out, "</g>\n</g>\n");
 	pmf_buf_release(&text);
 }
@@ -355,7 +396,10 @@ static void make_ledger(struct svg *s)
 {
 	char n[PMF_UNITS_MAX], share[PMF_UNITS_MAX];
 
-	pmf_tree_ledger(s->t, s->event, &s->ledger);
+	if (s->diff)
+		pmf_buf_addstr(&s->ledger, pmf_buf_str(&s->diff->ledger));
+	else
+		pmf_tree_ledger(s->t, s->event, &s->ledger);
 	if (s->reversed)
 		pmf_buf_addstr(&s->ledger,
 			"picture: reversed: the functions where samples were taken stand on the "
@@ -402,10 +446,11 @@ static void draw(struct pmf_buf *out, const struct svg *s)
 }
 
 static void draw_tree(struct pmf_buf *out, const struct pmf_tree *t, size_t event,
-	const struct pmf_render_opts *opts)
+	const struct pmf_render_opts *opts, const struct svg_diff *diff)
 {
 	struct svg s = {.t = t,
 		.event = event,
+		.diff = diff,
 		.ev = &t->profile->events[event],
 		.width = opts->width_px > 0 ? opts->width_px : DEFAULT_WIDTH,
 		.total = pmf_tree_total(t, event, 0),
@@ -424,8 +469,8 @@ static void draw_tree(struct pmf_buf *out, const struct pmf_tree *t, size_t even
 	free(s.class_of_colour);
 }
 
-static int render(FILE *f, const struct pmf_tree *t, size_t event,
-	const struct pmf_render_opts *opts, struct pmf_err *err)
+int pmf_svg_render(FILE *f, const struct pmf_tree *t, size_t event,
+	const struct pmf_render_opts *opts, const struct svg_diff *diff, struct pmf_err *err)
 {
 	double width = opts->width_px > 0 ? opts->width_px : DEFAULT_WIDTH;
 	struct pmf_buf out = PMF_BUF_INIT;
@@ -438,14 +483,20 @@ static int render(FILE *f, const struct pmf_tree *t, size_t event,
 
 		pmf_tree_reverse(&reversed, t, event,
 			pmf_tree_total(t, event, 0) * fmax(opts->min_width_px, MIN_PX) / width);
-		draw_tree(&out, &reversed, event, opts);
+		draw_tree(&out, &reversed, event, opts, diff);
 		pmf_tree_release(&reversed);
 	} else {
-		draw_tree(&out, t, event, opts);
+		draw_tree(&out, t, event, opts, diff);
 	}
 	fwrite(out.data, 1, out.len, f);
 	pmf_buf_release(&out);
 	return 0;
+}
+
+static int render(FILE *f, const struct pmf_tree *t, size_t event,
+	const struct pmf_render_opts *opts, struct pmf_err *err)
+{
+	return pmf_svg_render(f, t, event, opts, NULL, err);
 }
 
 const struct pmf_renderer pmf_renderer_svg = {

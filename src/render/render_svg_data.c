@@ -71,7 +71,7 @@ static void add_funcs(struct pmf_buf *out, const struct svg *s, const struct pmf
 		pmf_json_comma(out, i);
 		pmf_buf_printf(out, "%" PRIu32 ",%d,%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%" PRIu32,
 			name, (int)f->kind, module, path, file,
-			s->class_of_colour[s->colour_of_func[funcs->items[i]]]);
+			s->diff ? 0 : s->class_of_colour[s->colour_of_func[funcs->items[i]]]);
 	}
 	pmf_buf_addch(out, ']');
 }
@@ -92,6 +92,41 @@ static void add_frames(struct pmf_buf *out, const struct svg *s, struct pmf_id_t
 		pmf_buf_addu64(out, pmf_id_table_add(funcs, s->t->nodes[s->frames[i].node].func));
 	}
 	pmf_buf_addch(out, ']');
+}
+
+/* A change is what event "now" has more than event "before", which @scale makes comparable. */
+static void add_diff(struct pmf_buf *out, const struct svg *s)
+{
+	const struct svg_diff *sd = s->diff;
+	bool before = s->event != sd->event;
+	size_t other = before ? sd->event : sd->d->nr_events + sd->event;
+	/* Where it stands when the drawn one is put first. */
+	size_t place = other < s->event ? other + 1 : other;
+
+	pmf_json_field(out, "diff");
+	pmf_buf_printf(out, "{\"now\":%zu,\"before\":%zu,\"scale\":%.15g", before ? place : 0,
+		before ? 0 : place, sd->d->scale[sd->event]);
+	pmf_json_field(out, "colour");
+	pmf_buf_addch(out, '[');
+	for (size_t i = 0; i < s->n; i++) {
+		pmf_json_comma(out, i);
+		pmf_buf_addu64(out, s->class_of_colour[pmf_svg_colour(s, i)]);
+	}
+	pmf_buf_addch(out, ']');
+	pmf_json_field(out, "error");
+	pmf_buf_addch(out, '[');
+	for (size_t i = 0; i < s->n; i++) {
+		pmf_json_comma(out, i);
+		pmf_json_weight(out, sd->changes[s->frames[i].node].error);
+	}
+	pmf_buf_addch(out, ']');
+	pmf_json_field(out, "real");
+	pmf_buf_addch(out, '[');
+	for (size_t i = 0; i < s->n; i++) {
+		pmf_json_comma(out, i);
+		pmf_buf_addu64(out, sd->changes[s->frames[i].node].real);
+	}
+	pmf_buf_addstr(out, "]}");
 }
 
 void pmf_svg_add_data(struct pmf_buf *out, const struct svg *s)
@@ -117,6 +152,8 @@ void pmf_svg_add_data(struct pmf_buf *out, const struct svg *s)
 		}
 	}
 	pmf_buf_addch(out, ']');
+	if (s->diff)
+		add_diff(out, s);
 	pmf_json_lines(out, "ledger", pmf_buf_str(&s->ledger));
 	pmf_buf_addch(out, '}');
 	pmf_id_table_release(&funcs);

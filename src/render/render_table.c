@@ -100,11 +100,22 @@ static void add_text(struct pmf_buf *out, const char *s, size_t columns, bool pa
 	pmf_buf_release(&text);
 }
 
-static void add_name(struct pmf_buf *out, const struct pmf_table_row *row, size_t columns)
+void pmf_table_add_name(struct pmf_buf *out, const struct pmf_table_row *row, enum pmf_table_by by,
+	size_t module_columns, size_t columns)
 {
+	enum { NAME_LEAST = 20 };
 	const char *slash = strrchr(row->file, '/');
 	char *where = NULL;
 
+	if (by != PMF_BY_MODULE && by != PMF_BY_PROCESS) {
+		add_text(out, row->module, module_columns, true);
+		pmf_buf_addstr(out, "  ");
+	}
+	if (columns) {
+		size_t used = pmf_text_columns(pmf_buf_str(out));
+
+		columns = used + NAME_LEAST < columns ? columns - used : NAME_LEAST;
+	}
 	/* Python's names have theirs. */
 	if (row->line && row->kind != PMF_FRAME_PYTHON)
 		where = pmf_asprintf(
@@ -136,12 +147,7 @@ static void text_row(FILE *f, const struct pmf_table *t, const struct pmf_table_
 	else if (ratio)
 		pmf_buf_printf(&out, " %8s", "-");
 	pmf_buf_addstr(&out, "  ");
-	if (t->by != PMF_BY_MODULE && t->by != PMF_BY_PROCESS) {
-		add_text(&out, t->rows[row].module, MODULE_COLUMNS, true);
-		pmf_buf_addstr(&out, "  ");
-	}
-	add_name(&out, &t->rows[row],
-		v->columns ? v->columns - PMF_MIN(v->columns - 20, pmf_text_columns(out.data)) : 0);
+	pmf_table_add_name(&out, &t->rows[row], t->by, MODULE_COLUMNS, v->columns);
 	pmf_buf_addch(&out, '\n');
 	fputs(pmf_buf_str(&out), f);
 	pmf_buf_release(&out);

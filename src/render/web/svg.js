@@ -69,6 +69,7 @@ const string = (i, k) => data.strings[field(i, k)];
 // Samples that have frame i from an earlier stack. Processes, threads, and all, are no frames of one.
 const isOfStack = (i) => !["", "process", "thread"].includes(KINDS[field(i, 1)]);
 const joinedOf = (i) => event.joined && isOfStack(i) ? event.joined[i] : 0;
+const colourOf = (i) => data.diff ? data.diff.colour[i] : field(i, 5);
 const nameOf = (i) => string(i, 0) || "[unknown]";
 
 function widestChild(i) {
@@ -146,7 +147,7 @@ function draw() {
 	eachVisible((i, x, width, isCaller) => {
 		const y = top(i);
 		const hit = view.matches !== null && view.matches[data.func[i]] === 1;
-		const list = hit ? matched : (isCaller ? callers : main)[field(i, 5)];
+		const list = hit ? matched : (isCaller ? callers : main)[colourOf(i)];
 		list.push(rectPath(x, y, width));
 		const label = shorten(nameOf(i), Math.floor((width - 6) / view.em));
 		if (label)
@@ -369,6 +370,18 @@ function tipRow(table, cells) {
 	cells.forEach((text) => make(tr, "td", {}, text));
 }
 
+// What became of frame i between two runs; both costs are in the new one's events.
+function addChange(table, i) {
+	const diff = data.diff, now = data.events[diff.now].total[i];
+	const before = data.events[diff.before].total[i] * diff.scale, change = now - before;
+	const relative = before > 0 && now > 0 ? (100 * change / before).toFixed(1) + "%" :
+		now > 0 ? "new" : "gone";
+	tipRow(table, ["change", (change < 0 ? "-" : "+") + formatWeight(event, Math.abs(change)),
+		relative + " \u00b1 " + formatWeight(event, diff.error[i])]);
+	if (!diff.real[i])
+		make(tip, "i", {}, "chance explains this change: more samples may tell");
+}
+
 function fillTip(i) {
 	tip.textContent = "";
 	make(tip, "b", {}, nameOf(i));
@@ -382,6 +395,8 @@ function fillTip(i) {
 		tipRow(table, ["of the zoomed frame", "", percent(total[i], total[view.zoom])]);
 	tipRow(table, ["self", formatWeight(event, self[i]), percent(self[i], total[0])]);
 	tipRow(table, ["samples", formatCount(samples[i]), percent(samples[i], samples[0])]);
+	if (data.diff)
+		addChange(table, i);
 	const joined = joinedOf(i);
 	if (joined)
 		tipRow(table, ["joined", formatCount(joined), percent(joined, samples[0])]);
