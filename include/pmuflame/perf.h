@@ -70,6 +70,7 @@ struct pmf_perf_opts {
 	/* Processes may get events of their own (pmf_perf_attach): samples of one software event
 	 * that is open twice are told apart by the count that they carry. */
 	bool attachable;
+	bool data_maps; /* mappings without code, too: perf looks there for a file's lowest address */
 };
 
 /* What became of one event. */
@@ -88,6 +89,8 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 void pmf_perf_close(struct pmf_perf_session *s);
 
 const struct pmf_perf_granted *pmf_perf_granted(const struct pmf_perf_session *s, size_t event);
+/* With what event @event was opened; of several core PMUs, on the first. Lives as long as @s. */
+const struct perf_event_attr *pmf_perf_opened_attr(const struct pmf_perf_session *s, size_t event);
 size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s); /* granted, per CPU */
 bool pmf_perf_has_format_lost(const struct pmf_perf_session *s);
 /* Does each inherited task tell with a READ record what it counted? */

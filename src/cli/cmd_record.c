@@ -77,6 +77,7 @@ static const char help[] =
 		PMF_TREE_ARGS_THREADS_HELP PMF_PICTURE_ARGS_HELP
 	"      --title TEXT            instead of the command's name\n"
 	"      --summary FILE          the numbers of the run as JSON\n"
+	"      --raw FILE              the recording too, for perf report and perf script\n"
 	"      --no-command            leave the command's arguments out of all files\n"
 	"  -q, --quiet   -v, --verbose   -h, --help   -V, --version\n\n"
 	"commands:\n";
@@ -101,6 +102,7 @@ enum {
 	OPT_STRICT,
 	OPT_FORMAT,
 	OPT_SUMMARY,
+	OPT_RAW,
 	OPT_TITLE,
 	OPT_NO_COMMAND,
 };
@@ -125,6 +127,7 @@ static const struct option long_options[] = {
 	PMF_TREE_ARGS_THREADS,
 	PMF_PICTURE_ARGS,
 	{"summary", required_argument, NULL, OPT_SUMMARY},
+	{"raw", required_argument, NULL, OPT_RAW},
 	{"title", required_argument, NULL, OPT_TITLE},
 	{"no-command", no_argument, NULL, OPT_NO_COMMAND},
 	{"quiet", no_argument, NULL, 'q'},
@@ -289,6 +292,9 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 	case OPT_TITLE:
 		a->title = optarg;
 		return 0;
+	case OPT_RAW:
+		a->collect.raw_path = optarg;
+		return 0;
 	case OPT_NO_COMMAND:
 		a->no_command = true;
 		return 0;
@@ -421,6 +427,10 @@ static int finish(struct record_args *a, struct pmf_profile *p,
 
 	pmf_tree_build(&tree, p, &a->tree);
 	ret = pmf_output_write(&tree, &a->output, &written, err);
+	if (a->collect.raw_path && res->raw.status == PMF_OK)
+		PMF_PUSH(written.paths, written.n, written.cap) = pmf_strdup(a->collect.raw_path);
+	else if (ret == 0 && res->raw.status != PMF_OK)
+		ret = pmf_err_set(err, res->raw.status, "%s", res->raw.text);
 	if (a->summary_path)
 		ret2 = pmf_output_summary_json(
 			&tree, &written, a->summary_path, exit_status(res), res, ret ? NULL : err);
@@ -461,6 +471,8 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	}
 	warn_about_plan(list);
 	a->collect.argv = a->command;
+	if (!a->no_command)
+		a->collect.raw_argv = a->command;
 	if (!a->quiet && isatty(STDERR_FILENO))
 		a->collect.progress = show_progress;
 	a->collect.ctx = &progress_shown;

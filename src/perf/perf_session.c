@@ -63,6 +63,7 @@ static int open_sideband(struct pmf_perf_session *s, struct pmf_perf_cpu *c, str
 	a.exclude_hv = !s->kernel_permitted;
 	a.mmap = 1;
 	a.mmap2 = 1;
+	a.mmap_data = s->opts.data_maps;
 	a.build_id = s->features.build_id;
 	a.comm = 1;
 	a.comm_exec = 1;
@@ -401,6 +402,15 @@ void pmf_perf_close(struct pmf_perf_session *s)
 const struct pmf_perf_granted *pmf_perf_granted(const struct pmf_perf_session *s, size_t event)
 {
 	return &s->granted[event];
+}
+
+const struct perf_event_attr *pmf_perf_opened_attr(const struct pmf_perf_session *s, size_t event)
+{
+	size_t i = 0;
+
+	while (s->opened[i].event != event)
+		i++;
+	return &s->opened[i].attr;
 }
 
 size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s)
