@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
 # Formats for other programs, read by those.
 
+load live.bash
+
 setup()
 {
-	# shellcheck source=tests/live.bash
-	. "${srcdir:?}/tests/live.bash"
 	live_setup || return
 	"$PMUFLAME" --summary s.json -o out/ --format folded,speedscope,callgrind,json \
 		-e cpu-clock,page-faults -- deep --seconds 0.3

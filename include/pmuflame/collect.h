@@ -59,6 +59,7 @@ struct pmf_collect_opts {
 	 * don't. */
 	const char *raw_path;
 	char *const *raw_argv;
+	uint64_t delay_ns;         /* count only what happens later than that; 0: everything */
 	uint64_t duration_ns;      /* then SIGTERM, five seconds later SIGKILL; 0: no limit */
 	pmf_progress_cb *progress; /* about five times a second; may be NULL */
 	void *ctx;

@@ -50,7 +50,7 @@ _pmuflame_complete_value()
 		mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur")
 		;;
 	--format) _pmuflame_complete_formats ;;
-	-F | -c | --duration | --stack-bytes | --focus | --ignore | --min-width | --title) COMPREPLY=() ;;
+	-F | -c | --delay | --duration | --stack-bytes | --focus | --ignore | --min-width | --title) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -77,7 +77,7 @@ _pmuflame_join_words()
 _pmuflame()
 {
 	local cur prev words=() starts=() cword i=1
-	local record_options='--event -F -c -o --duration --call-graph --unwinder --stack-bytes
+	local record_options='--event -F -c -o --delay --duration --call-graph --unwinder --stack-bytes
 		--inherit --python --python-lines --interpreter --readers --format --strict
 		--focus --ignore --threads --min-width --reverse --title --summary --raw
 		--no-command -q -v --help --version'
@@ -121,7 +121,7 @@ _pmuflame()
 			i=$((i + 1))
 			break
 			;;
-		-e | -F | -c | -o | --event | --duration | --call-graph | --unwinder | --stack-bytes | \
+		-e | -F | -c | -o | --event | --delay | --duration | --call-graph | --unwinder | --stack-bytes | \
 			--inherit | --python | --python-lines | --interpreter | --readers | --format | \
 			--focus | --ignore | --threads | --min-width | \
 			--title | --summary | --raw) i=$((i + 2)) ;;

@@ -58,6 +58,7 @@ static const char help[] =
 	"                              (default: cycles; 'pmuflame list' shows names)\n"
 	"  -F, --freq HZ               samples a second (default 997)\n"
 	"  -c, --count PERIOD          one sample every PERIOD events\n"
+	"      --delay S               count only what happens after S seconds\n"
 	"      --duration S            end the command after S seconds\n"
 	"      --call-graph MODE       auto, dwarf, fp or none (default auto)\n"
 	"      --unwinder WHO          auto, cfi, libunwind or fp: who walks dumped stacks\n"
@@ -90,7 +91,8 @@ static void print_help(FILE *f)
 }
 
 enum {
-	OPT_DURATION = 256,
+	OPT_DELAY = 256,
+	OPT_DURATION,
 	OPT_CALL_GRAPH,
 	OPT_UNWINDER,
 	OPT_STACK_BYTES,
@@ -111,6 +113,7 @@ static const struct option long_options[] = {
 	{"event", required_argument, NULL, 'e'},
 	{"freq", required_argument, NULL, 'F'},
 	{"count", required_argument, NULL, 'c'},
+	{"delay", required_argument, NULL, OPT_DELAY},
 	{"duration", required_argument, NULL, OPT_DURATION},
 	{"call-graph", required_argument, NULL, OPT_CALL_GRAPH},
 	{"unwinder", required_argument, NULL, OPT_UNWINDER},
@@ -259,6 +262,8 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 	case 'v':
 		pmf_log_set_level(PMF_LOG_INFO);
 		return 0;
+	case OPT_DELAY:
+		return pmf_parse_seconds(optarg, &a->collect.delay_ns, "--delay", err);
 	case OPT_DURATION:
 		if (pmf_parse_seconds(optarg, &a->collect.duration_ns, "--duration", err))
 			return PMF_EUSAGE;
@@ -344,6 +349,9 @@ static int parse_args(struct record_args *a, int argc, char **argv, struct pmf_e
 	ret = check_unwinder(&a->collect, err);
 	if (ret)
 		return ret;
+	if (a->collect.duration_ns && a->collect.delay_ns >= a->collect.duration_ns)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--duration, which counts from the start too, must be longer than --delay");
 	if (!a->command[0])
 		return pmf_err_set(err, PMF_EUSAGE,
 			"no command to profile: 'pmuflame [options] COMMAND [ARG...]'");

@@ -180,15 +180,32 @@ static bool check_duration(struct run *r, struct pmf_collect_result *res)
 	return true;
 }
 
+/* --delay: begin to count. */
+static void check_delay(struct run *r)
+{
+	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC);
+	char text[PMF_UNITS_MAX];
+
+	if (!r->stacks.not_started || now - r->start_ns < r->opts->delay_ns)
+		return;
+	pmf_perf_start(pmf_source_live_session(r->src));
+	r->stacks.not_started = false;
+	pmf_profile_note(r->stacks.profile, PMF_NOTE_INFO, -1,
+		"counting began %s after the command's start (--delay)",
+		pmf_format_ns(text, now - r->start_ns));
+}
+
 static int wait_ms(const struct run *r)
 {
-	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC), left;
+	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC), until, left;
 
-	if (!r->opts->duration_ns || r->term_ns)
+	if (r->stacks.not_started)
+		until = r->start_ns + r->opts->delay_ns;
+	else if (r->opts->duration_ns && !r->term_ns)
+		until = r->start_ns + r->opts->duration_ns;
+	else
 		return WAIT_MS;
-	left = r->start_ns + r->opts->duration_ns > now
-		       ? (r->start_ns + r->opts->duration_ns - now) / 1000000 + 1
-		       : 0;
+	left = until > now ? (until - now) / 1000000 + 1 : 0;
 	return (int)PMF_MIN(left, (uint64_t)WAIT_MS);
 }
 
@@ -199,6 +216,7 @@ static int record_loop(struct run *r, struct pmf_collect_result *res, struct pmf
 
 		if (ret < 0)
 			return ret;
+		check_delay(r);
 		if (ret > 0)
 			pmf_launch_signals(&r->launch);
 		if (r->stacks.python) {
@@ -296,6 +314,7 @@ static int open_source(struct run *r, const struct pmf_event_list *list, struct 
 					      : readers_for(r->stacks.profile->cpus),
 		.attachable = r->stacks.python != NULL,
 		.data_maps = r->opts->raw_path != NULL,
+		.delayed = r->opts->delay_ns > 0,
 		.ring_bytes = wanted_ring_bytes()};
 	int ret = pmf_source_live(&r->src, list, &po, err);
 
@@ -365,6 +384,7 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	r->samples = pmf_calloc(list->n, sizeof *r->samples);
 	r->stacks.stack_bytes = opts->stack_bytes;
 	r->stacks.inherit = opts->inherit;
+	r->stacks.not_started = opts->delay_ns > 0;
 	r->wake_fd = -1;
 	ret = prepare_python(r, err);
 	if (ret == 0)

@@ -260,6 +260,7 @@ struct pmf_stacks {
 	bool inherit;         /* children are recorded, and so are their exits */
 	uint64_t lost_records;
 	bool has_descendants; /* some process was forked */
+	bool not_started;     /* counting has not begun yet */
 	bool reads_missing;   /* and none of them told what it counted */
 	uint64_t swept_ns;
 	uint64_t now_ns;
