@@ -202,6 +202,11 @@ int pmf_profile_save(const struct pmf_profile *p, FILE *f, struct pmf_err *err);
  * events. @p is initialised here, and released on failure: PMF_EFORMAT, PMF_ELIMIT (it would take
  * gigabytes), PMF_EUNSUP (a later version's). */
 int pmf_profile_load(struct pmf_profile *p, const void *data, size_t len, struct pmf_err *err);
+/* Read folded stacks, "outer;inner COUNT" on each line, fractions allowed, of one event called
+ * "count"; _[k], _[i] and _[j] behind a name say what it is. As pmf_profile_load otherwise; the sentence
+ * has the number of a line that is none. */
+int pmf_profile_load_folded(
+	struct pmf_profile *p, const void *data, size_t len, struct pmf_err *err);
 /* Add all of @from to @p, events with the same label being one. Counts, samples, times and losses add
  * up, notes are joined; what cannot be added (rates, precision) stays where both agree, else a note
  * says so. Where an event was multiplexed differently, both are scaled before they are added: @from
@@ -263,8 +268,7 @@ void pmf_tree_release(struct pmf_tree *t);
 /* Make @out of @t from the other end: on the root stand the functions where samples were taken, on
  * those their callers. A node with less than @least of @event has no callers made, for there may be
  * many more than in @t. What was joined is not known of it. Release it as any tree. */
-void pmf_tree_reverse(
-	struct pmf_tree *out, const struct pmf_tree *t, size_t event, double least);
+void pmf_tree_reverse(struct pmf_tree *out, const struct pmf_tree *t, size_t event, double least);
 
 double pmf_tree_total(const struct pmf_tree *t, size_t event, uint32_t node);
 double pmf_tree_self(const struct pmf_tree *t, size_t event, uint32_t node);

@@ -75,6 +75,9 @@ struct pmf_record {
 	uint32_t event;  /* of the layout; PMF_NO_EVENT for sideband */
 	uint32_t reader; /* which of struct pmf_readers delivers it; 0 where there is but one */
 	bool signals;    /* of the layout */
+	/* All of the record, its header included. */
+	const uint8_t *bytes;
+	size_t size;
 	union {
 		struct pmf_sample sample;
 		struct {

@@ -41,7 +41,7 @@ _pmuflame_complete_value()
 {
 	case $2 in
 	-e | --event) _pmuflame_complete_event "$1" ;;
-	-o | --summary) _filedir ;;
+	-o | --summary | --raw) _filedir ;;
 	--symfs) _filedir -d ;;
 	--call-graph) mapfile -t COMPREPLY < <(compgen -W 'auto dwarf fp none' -- "$cur") ;;
 	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;
@@ -50,7 +50,7 @@ _pmuflame_complete_value()
 		mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur")
 		;;
 	--format) _pmuflame_complete_formats ;;
-	-F | -c | --duration | --stack-bytes | --focus | --ignore | --min-width | --title) COMPREPLY=() ;;
+	-F | -c | --delay | --duration | --stack-bytes | --focus | --ignore | --min-width | --title) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -77,9 +77,9 @@ _pmuflame_join_words()
 _pmuflame()
 {
 	local cur prev words=() starts=() cword i=1
-	local record_options='--event -F -c -o --duration --call-graph --unwinder --stack-bytes
+	local record_options='--event -F -c -o --delay --duration --call-graph --unwinder --stack-bytes
 		--inherit --python --python-lines --interpreter --readers --format --strict
-		--focus --ignore --threads --min-width --reverse --title --summary
+		--focus --ignore --threads --min-width --reverse --title --summary --raw
 		--no-command -q -v --help --version'
 	local render_options='-o --format --title --symfs --call-graph --help'
 	_pmuflame_join_words
@@ -121,10 +121,10 @@ _pmuflame()
 			i=$((i + 1))
 			break
 			;;
-		-e | -F | -c | -o | --event | --duration | --call-graph | --unwinder | --stack-bytes | \
+		-e | -F | -c | -o | --event | --delay | --duration | --call-graph | --unwinder | --stack-bytes | \
 			--inherit | --python | --python-lines | --interpreter | --readers | --format | \
 			--focus | --ignore | --threads | --min-width | \
-			--title | --summary) i=$((i + 2)) ;;
+			--title | --summary | --raw) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac

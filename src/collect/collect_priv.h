@@ -3,6 +3,7 @@
 #define PMF_COLLECT_PRIV_H
 
 #include "pmuflame/collect.h"
+#include "pmuflame/perf_data_write.h"
 #include "pmuflame/process.h"
 #include "pmuflame/python.h"
 #include "pmuflame/symbol.h"
@@ -241,7 +242,8 @@ struct pmf_stacks {
 		uint32_t module, path;
 	} * image_strings; /* per image id */
 	size_t nr_image_strings, cap_image_strings;
-	struct pmf_py *python; /* NULL: no agents */
+	struct pmf_py *python;            /* NULL: no agents */
+	struct pmf_perf_data_writer *raw; /* NULL: no recording beside the profile */
 	struct pmf_unwind_frame frames[PMF_UNWIND_MAX_FRAMES];
 	size_t nr_frames;                   /* of the sample's user stack */
 	bool rooted;                        /* it is whole */
@@ -258,6 +260,7 @@ struct pmf_stacks {
 	bool inherit;         /* children are recorded, and so are their exits */
 	uint64_t lost_records;
 	bool has_descendants; /* some process was forked */
+	bool not_started;     /* counting has not begun yet */
 	bool reads_missing;   /* and none of them told what it counted */
 	uint64_t swept_ns;
 	uint64_t now_ns;
@@ -314,6 +317,10 @@ void pmf_shards_merge(struct pmf_shards *sh);
 /* Room for events × CPUs descriptors, or for the files of a whole machine. Called after the fork: the
  * command keeps the old limit. */
 void pmf_raise_nofile(void);
+/* ---- raw.c: the recording beside the profile ---- */
+
+int pmf_raw_open(struct pmf_perf_data_writer **out, const struct pmf_collect_opts *opts,
+	const struct pmf_event_list *list, struct pmf_source *src, struct pmf_err *err);
 
 /* ---- totals.c: counters against samples, and the ledger ---- */
 

@@ -531,6 +531,8 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 	if (n == 0) /* no call graph was asked for, or the kernel gave none */
 		n = leaf_frame(s, proc, rec);
 	weight = pmf_weights_of(&s->weights, rec);
+	if (s->raw)
+		pmf_perf_data_sample(s->raw, rec, weight);
 	draw(s, rec, n, pmf_threads_node(&s->threads, s->profile, rec, cost->comm, cost->node),
 		weight);
 	pe->samples++;
@@ -558,6 +560,8 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 		pmf_py_record(s->python, rec);
 	pmf_joins_record(&s->joins, rec);
 	pmf_threads_record(&s->threads, &s->table, rec);
+	if (s->raw && rec->type != PERF_RECORD_SAMPLE)
+		pmf_perf_data_record(s->raw, rec);
 	switch (rec->type) {
 	case PERF_RECORD_SAMPLE:
 		if (rec->event >= s->list->n)

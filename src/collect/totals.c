@@ -324,9 +324,13 @@ int pmf_totals_end(
 		pe->scale = scale_of(&s->list->events[e], &t);
 		pe->lost = t.lost;
 		pe->lost_known = src->facts.lost_per_event;
-		note_counts(p, e, &s->list->events[e], &t);
+		if (!s->not_started)
+			note_counts(p, e, &s->list->events[e], &t);
 		share_remainder(s, e, main);
 	}
+	if (s->not_started)
+		pmf_profile_note(p, PMF_NOTE_WARN, -1,
+			"no samples: the command ended before --delay was over, so nothing was counted");
 	if (s->inherit)
 		note_survivors(s, main);
 	settle_all(s);

@@ -10,6 +10,8 @@
 struct pmf_perf_process {
 	struct pmf_perf_process *next;
 	struct pmf_perf_attach_opts opts;
+	const struct pmf_perf_session *session;
+	bool paused;
 	int guard_fds[PMF_PERF_GUARDS]; /* as the session's */
 	struct pmf_perf_fd *fds;
 	size_t n, cap;
@@ -97,7 +99,7 @@ static int open_all(struct pmf_perf_session *s, struct pmf_perf_process *p, stru
 
 		if (!p->opts.alone && !can_repeat(s, o))
 			continue;
-		attr.disabled = 0;
+		attr.disabled = s->waiting;
 		attr.enable_on_exec = 0;
 		attr.inherit_thread = attr.inherit; /* processes greet for themselves */
 		attr.inherit_stat = 0;
@@ -124,6 +126,7 @@ int pmf_perf_attach(struct pmf_perf_session *s, const struct pmf_perf_attach_opt
 	int ret;
 
 	p->opts = *opts;
+	p->session = s;
 	p->guard_fds[0] = p->guard_fds[1] = -1;
 	ret = pmf_perf_open_guards(s, opts->pid, p->guard_fds, err);
 	if (ret == 0)
@@ -200,8 +203,17 @@ int pmf_perf_attached_totals(
 
 void pmf_perf_pause(struct pmf_perf_process *proc, bool pause)
 {
+	proc->paused = pause;
+	if (proc->session->waiting)
+		return;
 	for (size_t i = 0; i < proc->n; i++)
 		ioctl(proc->fds[i].fd, pause ? PERF_EVENT_IOC_DISABLE : PERF_EVENT_IOC_ENABLE, 0);
+}
+
+void pmf_perf_attached_start(struct pmf_perf_session *s)
+{
+	for (struct pmf_perf_process *p = s->attached; p; p = p->next)
+		pmf_perf_pause(p, p->paused);
 }
 
 void pmf_perf_attached_disable(struct pmf_perf_session *s)
@@ -305,6 +317,9 @@ int pmf_perf_rehome(struct pmf_perf_session *s, const struct pmf_perf_home *home
 	size_t nr_awake;
 	int ret;
 
+	if (s->waiting)
+		return pmf_err_set(err, PMF_EUNSUP,
+			"events that wake at an exec would not wait for the start of counting");
 	*now = (struct pmf_perf_inherited){.nr_homes = n};
 	ret = open_homes(s, homes, n, false, err);
 	nr_awake = now->n;

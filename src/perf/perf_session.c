@@ -63,6 +63,7 @@ static int open_sideband(struct pmf_perf_session *s, struct pmf_perf_cpu *c, str
 	a.exclude_hv = !s->kernel_permitted;
 	a.mmap = 1;
 	a.mmap2 = 1;
+	a.mmap_data = s->opts.data_maps;
 	a.build_id = s->features.build_id;
 	a.comm = 1;
 	a.comm_exec = 1;
@@ -197,7 +198,7 @@ static int open_event_on_cpu(struct pmf_perf_session *s, size_t e, struct perf_e
 		group_fd = c->group_fds[ev->group];
 	/* A member follows its leader. */
 	a->disabled = group_fd < 0;
-	a->enable_on_exec = group_fd < 0;
+	a->enable_on_exec = group_fd < 0 && !s->opts.delayed;
 	fd = open_precise(ev, a, s->opts.pid, c->cpu, group_fd, settled);
 	if (fd == -ENODEV)
 		return 0;
@@ -345,6 +346,7 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 	s->inherited.nr_homes = 1;
 	s->guard_fds[0] = s->guard_fds[1] = -1;
 	s->opts = *opts;
+	s->waiting = opts->delayed;
 	pmf_perf_limits_read(&s->limits);
 	s->kernel_permitted = pmf_perf_kernel_permitted(&s->limits);
 	s->granted = pmf_calloc(list->n, sizeof *s->granted);
@@ -401,6 +403,15 @@ void pmf_perf_close(struct pmf_perf_session *s)
 const struct pmf_perf_granted *pmf_perf_granted(const struct pmf_perf_session *s, size_t event)
 {
 	return &s->granted[event];
+}
+
+const struct perf_event_attr *pmf_perf_opened_attr(const struct pmf_perf_session *s, size_t event)
+{
+	size_t i = 0;
+
+	while (s->opened[i].event != event)
+		i++;
+	return &s->opened[i].attr;
 }
 
 size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s)
@@ -502,6 +513,20 @@ int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, vo
 	return ret;
 }
 
+void pmf_perf_start(struct pmf_perf_session *s)
+{
+	struct pmf_perf_totals t;
+
+	s->waiting = false;
+	for (size_t i = 0; i < s->nr_cpus; i++)
+		if (s->cpus[i].fd >= 0 && pmf_perf_read_fd(s, s->cpus[i].fd, &t, NULL) == 0)
+			s->cpus[i].before_ns = t.running_ns;
+	/* Each with all that inherited it (perf_event_for_each_child in the kernel's core.c). */
+	for (size_t i = 0; i < s->inherited.n; i++)
+		ioctl(s->inherited.fds[i].fd, PERF_EVENT_IOC_ENABLE, 0);
+	pmf_perf_attached_start(s);
+}
+
 void pmf_perf_disable(struct pmf_perf_session *s)
 {
 	for (size_t i = 0; i < s->inherited.n; i++)
@@ -549,7 +574,7 @@ int pmf_perf_totals(
 			continue;
 		dummy_seen[c] = true;
 		ret = pmf_perf_read_fd(s, s->cpus[c].fd, &t, err);
-		sum.dummy_running_ns += t.running_ns;
+		sum.dummy_running_ns += t.running_ns - s->cpus[c].before_ns;
 	}
 	free(dummy_seen);
 	if (ret == 0)

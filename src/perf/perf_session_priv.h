@@ -20,6 +20,7 @@ struct pmf_perf_cpu {
 	struct pmf_ring ring;
 	size_t reader;      /* whose it is */
 	uint64_t published; /* the tail that the kernel knows */
+	uint64_t before_ns; /* the sideband event's running time when counting started */
 	int *group_fds;     /* leader of each group on this CPU, -1 before it is open */
 };
 
@@ -56,6 +57,7 @@ struct pmf_perf_session {
 	struct pmf_perf_limits limits;
 	struct pmf_perf_features features;
 	bool kernel_permitted;
+	bool waiting;     /* delayed, and not started yet */
 	bool task_totals; /* each task that ends tells its counts */
 	size_t ring_bytes;
 	int guard_fds[PMF_PERF_GUARDS]; /* against swaps with the contexts of children */
@@ -94,6 +96,7 @@ int pmf_perf_open_guards(
 /* Add what the events of single processes count to the totals of event @event. */
 int pmf_perf_attached_totals(
 	struct pmf_perf_session *s, size_t event, struct pmf_perf_totals *sum, struct pmf_err *err);
+void pmf_perf_attached_start(struct pmf_perf_session *s);
 void pmf_perf_attached_disable(struct pmf_perf_session *s);
 void pmf_perf_attached_close(struct pmf_perf_session *s);
 void pmf_perf_inherited_close(struct pmf_perf_inherited *in);
