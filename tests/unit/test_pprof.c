@@ -312,6 +312,35 @@ static void multiplexed(void **state)
 	}
 }
 
+/* Events may have one label, and one that is another's samples'. */
+static void equal_labels(void **state)
+{
+	static const char *const labels[] = {"a", "a", "a.samples", "samples"};
+	struct pmf_profile p, loaded;
+
+	(void)state;
+	pmf_profile_init(&p, PMF_ARRAY_SIZE(labels));
+	for (size_t e = 0; e < p.nr_events; e++) {
+		p.events[e].label = pmf_strdup(labels[e]);
+		p.events[e].samples = e + 1;
+		pmf_profile_add(&p, e, 0, 10 * (e + 1), e + 1);
+	}
+	pmf_profile_name_files(&p);
+	assert_string_equal(p.events[1].file_name, "a-2");
+	pmf_profile_add_joined(&p, 1, 0, 5);
+	assert_survives(&p);
+	through_file(&p, &loaded);
+	assert_int_equal(loaded.nr_events, PMF_ARRAY_SIZE(labels));
+	for (size_t e = 0; e < loaded.nr_events; e++) {
+		assert_string_equal(loaded.events[e].label, labels[e]);
+		assert_int_equal(sum_column(&loaded, loaded.weights, e), 10 * (e + 1));
+		assert_int_equal(sum_column(&loaded, loaded.samples, e), e + 1);
+	}
+	assert_null(loaded.joined[0]);
+	assert_int_equal(loaded.joined[1][0], 5);
+	pmf_profile_release(&loaded);
+}
+
 static void too_large_to_save(void **state)
 {
 	struct pmf_err err = PMF_ERR_INIT;
@@ -807,6 +836,7 @@ int main(void)
 		cmocka_unit_test(whole_ledger),
 		cmocka_unit_test(frames_survive),
 		cmocka_unit_test(multiplexed),
+		cmocka_unit_test(equal_labels),
 		cmocka_unit_test(too_large_to_save),
 		cmocka_unit_test(written_by_go),
 		cmocka_unit_test(written_by_others),
