@@ -196,7 +196,6 @@ static int add_function(
 	}
 	if (r.bad)
 		return pmf_pprof_malformed(err, "a function is none");
-	fn.name = fn.name ? fn.name : fn.system_name;
 	PMF_PUSH(l->functions, l->nr_functions, l->cap_functions) = fn;
 	return pmf_pprof_add_id(&l->function_ids, id, "functions", err);
 }
