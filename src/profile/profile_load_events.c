@@ -161,6 +161,7 @@ void pmf_pprof_end_events(struct pmf_pprof_loader *l)
 		count_from_samples(ev, c);
 		if (!l->ours) {
 			ev->lost_known = false;
+			ev->only_samples = true;
 			ev->period = period_of(l, c);
 		}
 		if (c->samples == SIZE_MAX)

@@ -344,6 +344,40 @@ static void equal_labels(void **state)
 	pmf_profile_release(&loaded);
 }
 
+/* Fractions of folded stacks are less than whole numbers can hold: what was rounded once stays so. */
+static void fractions(void **state)
+{
+	struct pmf_profile p, loaded;
+	uint64_t sums[2];
+	size_t len, again_len;
+	char *bytes, *again;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	p.events[0].label = pmf_strdup("ms");
+	p.events[0].unit = pmf_strdup("events");
+	p.events[0].scale = 0.01;
+	pmf_profile_name_files(&p);
+	for (size_t i = 0; i < 200; i++)
+		pmf_profile_add(&p, 0,
+			pmf_profile_node(&p, 0,
+				(uint32_t)pmf_profile_frame_named(
+					&p, PMF_FRAME_NATIVE, i % 2 ? "odd" : "even")),
+			12345, 1);
+	p.events[0].samples = 200;
+	bytes = save(&p, &len);
+	sum_values(bytes, len, sums, 2);
+	assert_int_equal(sums[0], 24690);
+	through_file(&p, &loaded);
+	assert_true(loaded.events[0].scale == 0.01);
+	again = save(&loaded, &again_len);
+	assert_int_equal(len, again_len);
+	assert_memory_equal(bytes, again, len);
+	free(bytes);
+	free(again);
+	pmf_profile_release(&loaded);
+}
+
 static void too_large_to_save(void **state)
 {
 	struct pmf_err err = PMF_ERR_INIT;
@@ -642,7 +676,7 @@ static void comments_refused(void **state)
 		"pmuflame event 0 counted",
 		"pmuflame event 0 lost_known=2",
 		"pmuflame event 0 scale=nan",
-		"pmuflame event 0 scale=0.5",
+		"pmuflame event 0 scale=0.0000000000001",
 		"pmuflame event 0 scale=1e300",
 		"pmuflame warning 5 text",
 		"pmuflame run cpus=99999999999",
@@ -842,6 +876,7 @@ int main(void)
 		cmocka_unit_test(frames_survive),
 		cmocka_unit_test(multiplexed),
 		cmocka_unit_test(equal_labels),
+		cmocka_unit_test(fractions),
 		cmocka_unit_test(too_large_to_save),
 		cmocka_unit_test(written_by_go),
 		cmocka_unit_test(written_by_others),
