@@ -30,6 +30,15 @@ expected_totals()
 		"\((.weight + .unsampled) * .scale | round)", "\(.event).samples/count \(.samples)"'
 }
 
+# refused STATUS WORDS ARGS...: one sentence, with these words, and no file.
+refused()
+{
+	local status=0
+	"$PMUFLAME" render "${@:3}" >printed 2>why || status=$?
+	cat printed why
+	[ "$status" -eq "$1" ] && [ ! -s printed ] && [ "$(wc -l <why)" -eq 1 ] && grep -qiE -- "$2" why
+}
+
 @test "a profile draws what its run drew, byte for byte" {
 	profile -q --format "$formats" --threads yes -e cpu-clock -e page-faults@1 -F 1999 -- threads
 	run -0 "$PMUFLAME" render --format "$formats,pprof" --threads yes -o again/ out/threads.pb.gz
@@ -104,15 +113,6 @@ expected_totals()
 	[ "$status" -ne 77 ] || skip "pprof-format is not installed: npm ci in tests/browser"
 	[ "$status" -eq 0 ]
 	diff <(expected_totals) <(printf '%s\n' "$output")
-}
-
-# refused STATUS WORDS ARGS...: one sentence, with these words, and no file.
-refused()
-{
-	run --separate-stderr "-$1" "$PMUFLAME" render "${@:3}"
-	[ -z "$output" ]
-	[ "$(wc -l <<<"$stderr")" -eq 1 ]
-	grep -qiE -- "$2" <<<"$stderr" || { echo "$stderr" >&2; return 1; }
 }
 
 @test "what cannot be drawn is said in one sentence" {
