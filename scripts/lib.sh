@@ -72,6 +72,11 @@ python3-pytest-xdist /usr/lib/python3/dist-packages/xdist/__init__.py
 gunicorn        gunicorn
 musl-tools      musl-gcc
 '
+# What scripts/check --full needs beside the above.
+# shellcheck disable=SC2034
+full_packages='
+golang-go       go
+'
 # What scripts/bench needs beside the programs that make builds.
 # shellcheck disable=SC2034
 bench_packages='

@@ -46,6 +46,8 @@ ask()
 	[ "$output" = --json ]
 	ask 'pmuflame render --s' 'pmuflame render --call-graph d'
 	[ "$output" = $'--symfs\ndwarf' ]
+	ask 'pmuflame render --t'
+	[ "$output" = --title ]
 }
 
 @test "events come from pmuflame list, once a shell" {
@@ -77,8 +79,16 @@ ask()
 	[ "$output" = libunwind ]
 	ask 'pmuflame --format svg,f'
 	[ "$output" = svg,folded ]
+	ask 'pmuflame render --format pp'
+	[ "$output" = pprof ]
 	ask 'pmuflame --inherit '
 	[ "$output" = $'yes\nno' ]
+}
+
+@test "render takes files" {
+	touch run.pb.gz
+	ask 'pmuflame render ru' 'pmuflame render --title x -o out ru'
+	[ "$output" = $'run.pb.gz\nrun.pb.gz' ]
 }
 
 @test "commands: ours first, then anything on PATH" {

@@ -33,7 +33,7 @@ _pmuflame_complete_formats()
 {
 	local before=
 	[[ $cur != *,* ]] || before=${cur%"${cur##*,}"}
-	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg html folded speedscope callgrind json' -- "${cur##*,}")
+	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg html folded speedscope callgrind json pprof' -- "${cur##*,}")
 }
 
 # The value of option $2, if it takes one. False for an option that stands alone.
@@ -41,7 +41,7 @@ _pmuflame_complete_value()
 {
 	case $2 in
 	-e | --event) _pmuflame_complete_event "$1" ;;
-	-o | --summary | --raw) _filedir ;;
+	-o | --output | --summary | --raw) _filedir ;;
 	--symfs) _filedir -d ;;
 	--call-graph) mapfile -t COMPREPLY < <(compgen -W 'auto dwarf fp none' -- "$cur") ;;
 	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;

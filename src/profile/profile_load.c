@@ -196,7 +196,6 @@ static int add_function(
 	}
 	if (r.bad)
 		return pmf_pprof_malformed(err, "a function is none");
-	fn.name = fn.name ? fn.name : fn.system_name;
 	PMF_PUSH(l->functions, l->nr_functions, l->cap_functions) = fn;
 	return pmf_pprof_add_id(&l->function_ids, id, "functions", err);
 }
@@ -275,12 +274,10 @@ static int add_stack(struct pmf_pprof_loader *l, const struct labels *labels, ui
 	return 0;
 }
 
-/* A value of the file as a number of ours; false if the sum of them gets too large to count. */
-static bool take_value(
-	struct pmf_pprof_loader *l, uint64_t value, uint64_t factor, uint64_t *sum, uint64_t *out)
+/* A value of the file as a number of ours; false if the sum of them gets more than @most. */
+static bool take_value(struct pmf_pprof_loader *l, uint64_t value, uint64_t factor, uint64_t most,
+	uint64_t *sum, uint64_t *out)
 {
-	const uint64_t most = UINT64_C(1) << 62;
-
 	if (value > INT64_MAX) {
 		value = 0;
 		l->negative++;
@@ -296,15 +293,17 @@ static int add_values(struct pmf_pprof_loader *l, uint32_t node, struct pmf_err 
 {
 	for (size_t e = 0; e < l->p->nr_events; e++) {
 		struct pmf_pprof_column *c = &l->columns[e];
-		uint64_t value, weight, samples, sum;
+		double scale = l->p->events[e].scale;
+		/* Neither the values nor what they were before may become more. */
+		uint64_t most = (uint64_t)(0x1p62 * PMF_MIN(scale, 1)), value, weight, samples, sum;
 
-		if (!take_value(l, l->values[c->weights], c->factor, &c->value_sum, &value))
+		if (!take_value(l, l->values[c->weights], c->factor, most, &c->value_sum, &value))
 			return pmf_pprof_malformed(err, "its values add up to more than 2^62");
 		samples = c->samples == SIZE_MAX ? value > 0 : l->values[c->samples];
-		if (!take_value(l, samples, 1, &c->samples_sum, &samples))
+		if (!take_value(l, samples, 1, UINT64_C(1) << 62, &c->samples_sum, &samples))
 			return pmf_pprof_malformed(err, "its samples add up to more than 2^62");
 		/* Values bring the sum of them to that of the weights (profile_save.c). */
-		sum = pmf_profile_unscaled(c->value_sum, l->p->events[e].scale);
+		sum = pmf_profile_unscaled(c->value_sum, scale);
 		weight = sum - c->weight_sum;
 		c->weight_sum = sum;
 		if (samples)

@@ -37,13 +37,13 @@ static bool is_called(const struct pmf_pprof_loader *l, size_t type, const char 
 	return strncmp(this, name, len) == 0 && strcmp(this + len, suffix) == 0;
 }
 
-/* The type that is called as the samples of @type: ours, or perf_data_converter's; or SIZE_MAX. Its name
- * is the longer of the two, so this goes round in no circle. */
-static size_t samples_by_name(const struct pmf_pprof_loader *l, size_t type)
+/* The first type that is called as the samples of @type (as ours are, or perf_data_converter's) and is no
+ * other's yet: labels may be equal. Its name is the longer of the two, so this goes round in no circle. */
+static size_t samples_by_name(const struct pmf_pprof_loader *l, size_t type, const bool *taken)
 {
 	for (size_t i = 0; i < l->nr_types; i++)
-		if (is_called(l, i, name_of(l, type), "", PMF_PPROF_SAMPLES) ||
-			is_called(l, i, name_of(l, type), "_event", "_sample"))
+		if (!taken[i] && (is_called(l, i, name_of(l, type), "", PMF_PPROF_SAMPLES) ||
+					 is_called(l, i, name_of(l, type), "_event", "_sample")))
 			return i;
 	return SIZE_MAX;
 }
@@ -90,7 +90,7 @@ static void pair_types(const struct pmf_pprof_loader *l, size_t *samples, bool *
 	size_t all = SIZE_MAX;
 
 	for (size_t i = 0; i < l->nr_types; i++) {
-		samples[i] = samples_by_name(l, i);
+		samples[i] = counts[i] ? SIZE_MAX : samples_by_name(l, i, counts);
 		if (samples[i] != SIZE_MAX)
 			counts[samples[i]] = true;
 	}
@@ -161,6 +161,7 @@ void pmf_pprof_end_events(struct pmf_pprof_loader *l)
 		count_from_samples(ev, c);
 		if (!l->ours) {
 			ev->lost_known = false;
+			ev->only_samples = true;
 			ev->period = period_of(l, c);
 		}
 		if (c->samples == SIZE_MAX)

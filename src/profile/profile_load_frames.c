@@ -65,7 +65,7 @@ static int push_frame(struct pmf_pprof_loader *l, const struct pmf_frame *like,
 {
 	struct pmf_profile *p = l->p;
 	struct pmf_frame f = *like;
-	uint32_t place = pmf_pprof_place(&l->function_ids, line->function_id);
+	uint32_t place = pmf_pprof_place(&l->function_ids, line->function_id), system_name;
 
 	if (place == UINT32_MAX)
 		return pmf_pprof_malformed(err, "a location's function is missing");
@@ -74,9 +74,11 @@ static int push_frame(struct pmf_pprof_loader *l, const struct pmf_frame *like,
 	f.name = l->functions[place].name;
 	f.file = l->functions[place].file;
 	f.line = line->line > UINT32_MAX ? 0 : (uint32_t)line->line;
-	if (!l->ours || !read_system_name(p, &f,
-				pmf_strtab_get(&p->strings, l->functions[place].system_name)))
+	system_name = l->functions[place].system_name;
+	if (!l->ours || !read_system_name(p, &f, pmf_strtab_get(&p->strings, system_name))) {
 		guess_kind(p, &f, inlined);
+		f.name = f.name ? f.name : system_name;
+	}
 	PMF_PUSH(p->frames, p->nr_frames, p->cap_frames) = f;
 	return 0;
 }

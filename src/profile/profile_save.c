@@ -408,7 +408,8 @@ static int check_range(const struct pmf_profile *p, struct pmf_err *err)
 
 		for (size_t i = 0; i < p->nr_nodes; i++)
 			sum += (double)p->weights[e][i];
-		if (!PMF_PROFILE_SCALE_OK(p->events[e].scale) || sum * p->events[e].scale >= 0x1p62)
+		if (!PMF_PROFILE_SCALE_OK(p->events[e].scale) ||
+			sum * PMF_MAX(p->events[e].scale, 1) >= 0x1p62)
 			return pmf_err_set(err, PMF_ELIMIT,
 				"the profile cannot be saved: '%s' counts further than the format "
 				"(pprof) can",

@@ -195,22 +195,31 @@ static void add_header(struct pmf_buf *out, const struct pmf_tree *t)
 	pmf_buf_addch(out, '\n');
 }
 
-/* "KEY=(ID) NAME", and once that was *named, the id alone. */
-static void add_name(
-	struct pmf_buf *out, const char *key, uint32_t id, const char *name, bool *named)
+/* The numbers that names have in the file, in the order in which it says them, from 1: those of strings
+ * depend on how the profile came to be. 0: not yet said. */
+struct numbers {
+	uint32_t *of;
+	uint32_t n;
+};
+
+/* "KEY=(NUMBER) NAME", and once that was said, the number alone. */
+static void add_name(struct pmf_buf *out, const char *key, struct numbers *numbers, uint32_t id,
+	const char *name)
 {
-	pmf_buf_printf(out, "%s=(%" PRIu32 ")", key, id);
-	if (!*named) {
+	bool said = numbers->of[id];
+
+	if (!said)
+		numbers->of[id] = ++numbers->n;
+	pmf_buf_printf(out, "%s=(%" PRIu32 ")", key, numbers->of[id]);
+	if (!said) {
 		pmf_buf_addch(out, ' ');
 		pmf_text_add(out, name, strlen(name), PMF_TEXT_PLAIN);
 	}
-	*named = true;
 	pmf_buf_addch(out, '\n');
 }
 
-/* Which names the file has given its ids. */
 struct named {
-	bool *fns, *files, *objects;
+	struct numbers fns, files, objects;
 };
 
 static void add_function(
@@ -221,13 +230,10 @@ static void add_function(
 	const char *file = pmf_strtab_get(strs, en->file);
 	uint32_t module = g->t->funcs[en->func].module;
 
-	/* "???" is the readers' unknown file; ids begin with 1. */
-	add_name(out, callee ? "cob" : "ob", module + 1, pmf_strtab_get(strs, module),
-		&named->objects[module]);
-	add_name(out, callee ? "cfi" : "fl", en->file + 1, *file ? file : "???",
-		&named->files[en->file]);
-	add_name(out, callee ? "cfn" : "fn", id + 1, pmf_render_func_name(g->t, en->func),
-		&named->fns[id]);
+	/* "???" is the readers' unknown file. */
+	add_name(out, callee ? "cob" : "ob", &named->objects, module, pmf_strtab_get(strs, module));
+	add_name(out, callee ? "cfi" : "fl", &named->files, en->file, *file ? file : "???");
+	add_name(out, callee ? "cfn" : "fn", &named->fns, id, pmf_render_func_name(g->t, en->func));
 }
 
 /* Lines are not known of functions: all their cost stands at line 0. */
@@ -244,9 +250,9 @@ static void add_cost(struct pmf_buf *out, const double *costs, size_t n)
 static void add_functions(struct pmf_buf *out, const struct graph *g, FILE *f)
 {
 	size_t nr_strings = g->t->profile->strings.n;
-	struct named named = {pmf_calloc(g->nr_entries, sizeof *named.fns),
-		pmf_calloc(nr_strings, sizeof *named.files),
-		pmf_calloc(nr_strings, sizeof *named.objects)};
+	struct named named = {.fns.of = pmf_calloc(g->nr_entries, sizeof(uint32_t)),
+		.files.of = pmf_calloc(nr_strings, sizeof(uint32_t)),
+		.objects.of = pmf_calloc(nr_strings, sizeof(uint32_t))};
 
 	for (uint32_t id = 0; id < g->nr_entries; id++) {
 		const struct entry *en = &g->entries[id];
@@ -264,9 +270,9 @@ static void add_functions(struct pmf_buf *out, const struct graph *g, FILE *f)
 		}
 		pmf_render_flush(out, f, PMF_RENDER_CHUNK);
 	}
-	free(named.fns);
-	free(named.files);
-	free(named.objects);
+	free(named.fns.of);
+	free(named.files.of);
+	free(named.objects.of);
 }
 
 static int render(FILE *f, const struct pmf_tree *t, size_t event,
