@@ -45,7 +45,7 @@ void pd_text(struct build *b, const char *text)
 	char padded[64] = "";
 
 	assert(strlen(text) < sizeof padded);
-	memcpy(padded, text, strlen(text));
+	snprintf(padded, sizeof padded, "%s", text);
 	build_u32(b, sizeof padded);
 	build_bytes(b, padded, sizeof padded);
 }

@@ -341,7 +341,7 @@ static void test_names_come_from_the_recording(void **state)
 	}
 }
 
-/* perf before 3.10 told the names of tracepoints so. */
+/* Old versions of perf told the names of tracepoints so. */
 static void test_names_of_event_types(void **state)
 {
 	struct pd_make m = {.pipe = true};
