@@ -62,7 +62,7 @@ folded_sums()
 	jq -e 'any(.events[0].ledger[]; startswith("rate 997 Hz"))' out/deep.json
 
 	# The manual's example, for the last program of a path in it.
-	sed -n '/^\.SH JSON/,/^\.EE/p' "$srcdir/man/pmuflame.1" | sed '1,/^\.EX/d;$d' |
+	sed -n '/^\.SH JSON/,/^\.EE/p' "${srcdir:?}/man/pmuflame.1" | sed '1,/^\.EX/d;$d' |
 		sed "s/\\\\(aq/'/g;s/\\\\e/\\\\/g;s/\\\\-/-/g;s,backtest\.json,out/deep.json," >example
 	sh ./example >widest
 	[ "$(wc -l <widest)" -eq 10 ]

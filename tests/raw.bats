@@ -48,6 +48,9 @@ same_totals()
 	jq '.events[0] | .weight as $all | .functions[] | select(.name == "wl_burn") |
 		100 * .self / $all' s.json >ours
 	within "$(paste theirs ours | awk '{ print $1 - $2 }')" -0.01 0.01
+	# Drawn from the recording it is stack by stack what was drawn live.
+	"$PMUFLAME" render --format folded -o again/ r.data
+	grep -v '\[unsampled\] ' out/deep.cpu-clock.folded | diff -u - again/r.cpu-clock.folded
 	within "$(perf script -i r.data -F ip,sym | grep -c 'descend<23>$')" \
 		"$(number '.events[0].samples * 0.9')" "$(number '.events[0].samples')"
 }

@@ -15,11 +15,12 @@
 static const char help[] =
 	"usage: pmuflame render [options] FILE...\n\n"
 	"Draw a profile that was saved: NAME.pb.gz of an earlier run, what other programs write as\n"
-	"pprof, or a recording of perf's (perf.data), whose programs and libraries are looked up here\n"
-	"by build id. Several are added up. '-' is standard input, and may be a pipe. Prints the paths\n"
-	"that were written.\n\n"
+	"pprof or as folded stacks, or a recording of perf's (perf.data), whose programs and libraries\n"
+	"are looked up here by build id. Several are added up. '-' is standard input, and may be a\n"
+	"pipe. Prints the paths that were written.\n\n"
 	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
-	"      --format LIST           svg, folded, pprof (default svg)\n" PMF_TREE_ARGS_HELP
+	"      --format LIST           svg, html, folded, pprof, speedscope, callgrind, json\n"
+	"                              (default svg)\n" PMF_TREE_ARGS_HELP
 		PMF_TREE_ARGS_THREADS_HELP
 	"      --title TEXT            instead of the profile's own name\n"
 	"      --symfs DIR             the recorded machine's files are below DIR\n"

@@ -89,7 +89,9 @@ static void describe(struct recording *r, struct pmf_profile *p)
 	if (p->cpus)
 		pmf_buf_printf(&b, ", %d CPU%s", p->cpus, p->cpus == 1 ? "" : "s");
 	if (info->perf_version && info->perf_version[0])
-		pmf_buf_printf(&b, ", recorded by perf %s", info->perf_version);
+		pmf_buf_printf(&b, ", recorded by %s%s",
+			strncmp(info->perf_version, "pmuflame", 8) == 0 ? "" : "perf ",
+			info->perf_version);
 	p->host_note = pmf_buf_detach(&b);
 	p->duration_ns = info->last_ns - info->first_ns;
 	if (info->has_clock)

@@ -179,12 +179,15 @@ static void add_header(struct pmf_buf *out, const struct pmf_tree *t)
 	}
 	pmf_buf_addstr(out, "positions: line\n");
 	for (size_t e = 0; e < p->nr_events; e++) {
-		const struct pmf_profile_event *ev = &p->events[e];
+		const char *label = p->events[e].label ? p->events[e].label : "";
+		const char *unit = p->events[e].unit ? p->events[e].unit : "events";
 
 		names[e] = event_name(p, e, names);
 		pmf_buf_printf(out, "event: %s : ", names[e]);
-		pmf_text_add(out, ev->label, strlen(ev->label), PMF_TEXT_PLAIN);
-		pmf_buf_printf(out, " (%s)\n", ev->unit);
+		pmf_text_add(out, label, strlen(label), PMF_TEXT_PLAIN);
+		pmf_buf_addstr(out, " (");
+		pmf_text_add(out, unit, strlen(unit), PMF_TEXT_PLAIN);
+		pmf_buf_addstr(out, ")\n");
 	}
 	pmf_buf_addstr(out, "events:");
 	for (size_t e = 0; e < p->nr_events; e++) {
