@@ -299,6 +299,33 @@ static void functions_are_compared_by_name(void **state)
 	pmf_diff_release(&d);
 }
 
+/* Half of the base was counted without samples: whether "moved" grew by half or shrank by a quarter, nobody
+ * knows. */
+static void what_was_not_sampled_may_be_anybodys(void **state)
+{
+	struct pmf_diff_opts opts = {.per = PMF_PER_RUN};
+	struct pmf_profile base, now;
+	struct pmf_err err = PMF_ERR_INIT;
+	struct pmf_diff d;
+
+	(void)state;
+	fill(&base, false);
+	fill(&now, true);
+	base.events[1].counted *= 2;
+	base.events[1].unsampled = base.events[1].weight;
+	pmf_profile_add(&base, 1,
+		pmf_profile_node(
+			&base, 0, pmf_profile_frame_named(&base, PMF_FRAME_SPECIAL, "[unsampled]")),
+		base.events[1].unsampled, 0);
+	assert_int_equal(pmf_diff_build(&d, &base, &now, &opts, &err), 0);
+	assert_false(change_of(&d, 0, "moved", false).real);
+	assert_true(change_of(&d, 0, "is", false).real);
+	assert_false(change_of(&d, 0, "[unsampled]", false).tested);
+	pmf_diff_release(&d);
+	pmf_profile_release(&base);
+	pmf_profile_release(&now);
+}
+
 static void costs_are_divided_by_what_was_asked(void **state)
 {
 	static const struct {
@@ -356,6 +383,7 @@ int main(void)
 		cmocka_unit_test(equal_runs_are_seldom_called_different),
 		cmocka_unit_test(true_changes_are_found_with_enough_samples),
 		cmocka_unit_test(functions_are_compared_by_name),
+		cmocka_unit_test(what_was_not_sampled_may_be_anybodys),
 		cmocka_unit_test(costs_are_divided_by_what_was_asked),
 		cmocka_unit_test(frames_take_part_in_one_comparison),
 	};
