@@ -54,7 +54,12 @@ struct pmf_collect_opts {
 	enum pmf_unwind_by unwind_by; /* one that pmf_unwinder_can */
 	uint32_t stack_bytes;
 	bool inherit;
-	size_t readers;            /* threads that read the rings; 0: as many as the CPUs need */
+	size_t readers; /* threads that read the rings; 0: as many as the CPUs need */
+	/* Also write the records as a perf.data file there, with raw_argv as its command line; NULL:
+	 * don't. */
+	const char *raw_path;
+	char *const *raw_argv;
+	uint64_t delay_ns;         /* count only what happens later than that; 0: everything */
 	uint64_t duration_ns;      /* then SIGTERM, five seconds later SIGKILL; 0: no limit */
 	pmf_progress_cb *progress; /* about five times a second; may be NULL */
 	void *ctx;
@@ -65,6 +70,7 @@ struct pmf_collect_result {
 	int exec_errno;     /* not 0: the command did not start, and there is no profile */
 	size_t readers;     /* threads that read the rings */
 	bool duration_over; /* the command was ended by duration_ns */
+	struct pmf_err raw; /* why raw_path could not be written after all; PMF_OK if it was */
 	uint64_t end_ns;    /* CLOCK_MONOTONIC when the command was seen to have exited */
 };
 

@@ -22,12 +22,10 @@ struct pmf_perf_data_event {
 	char *name;                  /* as perf prints it, "cpu_core/cycles/u"; never NULL */
 	char *unit;                  /* of its counts, NULL where the recording names none */
 	struct perf_event_attr attr; /* what the file had less than this is 0 */
-	uint64_t *ids;
-	size_t nr_ids;
-	bool sideband;         /* a dummy, there to carry records of processes */
-	uint64_t samples;      /* delivered so far */
-	uint64_t weight;       /* the sum of their weights */
-	uint64_t lost_samples; /* LOST_SAMPLES that name it */
+	bool sideband;               /* a dummy, there to carry records of processes */
+	uint64_t samples;            /* delivered so far */
+	uint64_t weight;             /* the sum of their weights */
+	uint64_t lost_samples;       /* LOST_SAMPLES that name it */
 };
 
 struct pmf_perf_data_build_id {
@@ -67,7 +65,9 @@ struct pmf_perf_data_damage {
 	uint64_t malformed;    /* records that do not fit their sizes */
 	uint64_t unknown;      /* samples with the id of no event */
 	uint64_t out_of_order; /* delivered after a later one */
-	/* The reading ended before the data's end, and why; status PMF_OK if it did not. */
+	/* The reading ended before the data's end, and why: a record of an impossible size, a read
+	 * that failed, compressed records that are broken or, PMF_EUNSUP, that this build has no
+	 * libzstd for. Status PMF_OK if it did not. */
 	struct pmf_err stopped;
 };
 
@@ -85,8 +85,8 @@ bool pmf_perf_data_is(const void *head, size_t len);
 /* Start to read what @fd gives: a file from its beginning (whatever its offset is), or a stream, of
  * which @head (@len bytes, may be 0) was read already. @fd is borrowed until the free, @name is for
  * sentences. Reads up to the first record that is no header, so that info->events is complete.
- * PMF_EFORMAT for what is no perf.data file, a big-endian one or one without any event; PMF_EIO;
- * PMF_EUNSUP for compressed records in a build without libzstd. */
+ * PMF_EFORMAT for what is no perf.data file or describes no event; PMF_EUNSUP for a big-endian one or
+ * a folder; PMF_EIO. */
 int pmf_perf_data_open(struct pmf_perf_data **out, int fd, const char *name, const void *head,
 	size_t len, struct pmf_err *err);
 void pmf_perf_data_free(struct pmf_perf_data *pd);

@@ -28,6 +28,8 @@ enum pmf_frame_kind {
 	PMF_FRAME_THREAD,  /* a thread, by its name; below its process */
 };
 enum { PMF_FRAME_KINDS = PMF_FRAME_THREAD + 1 };
+/* How a kind is called in files: "kernel", "native" and so on. */
+const char *pmf_frame_kind_name(enum pmf_frame_kind kind);
 
 /* Functions, as opposed to what groups and explains them. */
 bool pmf_frame_is_code(enum pmf_frame_kind kind);
@@ -168,6 +170,9 @@ void pmf_profile_add(
  * for each of @from's; free(3) it. */
 uint32_t *pmf_profile_absorb(
 	struct pmf_profile *p, const struct pmf_profile *from, const uint32_t *images);
+/* Multiply the weights of event @event by @scale (2^-60 to 2^20), in such a way that their sum is right
+ * to the last unit, and with them weight, unsampled and weight_sq. */
+void pmf_profile_scale_weights(struct pmf_profile *p, size_t event, double scale);
 /* @samples of event @event were joined: @node and its callers are an earlier stack's. */
 void pmf_profile_add_joined(struct pmf_profile *p, size_t event, uint32_t node, uint64_t samples);
 
@@ -197,6 +202,11 @@ int pmf_profile_save(const struct pmf_profile *p, FILE *f, struct pmf_err *err);
  * events. @p is initialised here, and released on failure: PMF_EFORMAT, PMF_ELIMIT (it would take
  * gigabytes), PMF_EUNSUP (a later version's). */
 int pmf_profile_load(struct pmf_profile *p, const void *data, size_t len, struct pmf_err *err);
+/* Read folded stacks, "outer;inner COUNT" on each line, fractions allowed, of one event called
+ * "count"; _[k], _[i] and _[j] behind a name say what it is. As pmf_profile_load otherwise; the sentence
+ * has the number of a line that is none. */
+int pmf_profile_load_folded(
+	struct pmf_profile *p, const void *data, size_t len, struct pmf_err *err);
 /* Add all of @from to @p, events with the same label being one. Counts, samples, times and losses add
  * up, notes are joined; what cannot be added (rates, precision) stays where both agree, else a note
  * says so. Where an event was multiplexed differently, both are scaled before they are added: @from
@@ -258,8 +268,7 @@ void pmf_tree_release(struct pmf_tree *t);
 /* Make @out of @t from the other end: on the root stand the functions where samples were taken, on
  * those their callers. A node with less than @least of @event has no callers made, for there may be
  * many more than in @t. What was joined is not known of it. Release it as any tree. */
-void pmf_tree_reverse(
-	struct pmf_tree *out, const struct pmf_tree *t, size_t event, double least);
+void pmf_tree_reverse(struct pmf_tree *out, const struct pmf_tree *t, size_t event, double least);
 
 double pmf_tree_total(const struct pmf_tree *t, size_t event, uint32_t node);
 double pmf_tree_self(const struct pmf_tree *t, size_t event, uint32_t node);

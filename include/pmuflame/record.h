@@ -23,7 +23,7 @@ struct pmf_layout {
 	 * long those fields are. */
 	uint64_t branch_sample_type; /* attr.branch_sample_type */
 	uint64_t regs_intr;          /* attr.sample_regs_intr */
-	bool signals;    /* its overflows were signalled to an agent in the process, too */
+	bool signals; /* its overflows were signalled to an agent in the process, too */
 };
 #define PMF_NO_EVENT UINT32_MAX
 
@@ -75,6 +75,9 @@ struct pmf_record {
 	uint32_t event;  /* of the layout; PMF_NO_EVENT for sideband */
 	uint32_t reader; /* which of struct pmf_readers delivers it; 0 where there is but one */
 	bool signals;    /* of the layout */
+	/* All of the record, its header included. */
+	const uint8_t *bytes;
+	size_t size;
 	union {
 		struct pmf_sample sample;
 		struct {

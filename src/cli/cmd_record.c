@@ -3,6 +3,7 @@
 
 #include "cli.h"
 #include "output.h"
+#include "picture_args.h"
 #include "target_name.h"
 #include "tree_args.h"
 
@@ -37,6 +38,7 @@ struct record_args {
 	struct pmf_tree_opts tree;
 	char *name; /* of the target, as people see it */
 	const char *summary_path;
+	const char *title; /* for the outputs; NULL: the name */
 	bool no_command;
 	bool quiet;
 	char **command; /* NULL-terminated rest of argv */
@@ -56,6 +58,7 @@ static const char help[] =
 	"                              (default: cycles; 'pmuflame list' shows names)\n"
 	"  -F, --freq HZ               samples a second (default 997)\n"
 	"  -c, --count PERIOD          one sample every PERIOD events\n"
+	"      --delay S               count only what happens after S seconds\n"
 	"      --duration S            end the command after S seconds\n"
 	"      --call-graph MODE       auto, dwarf, fp or none (default auto)\n"
 	"      --unwinder WHO          auto, cfi, libunwind or fp: who walks dumped stacks\n"
@@ -72,8 +75,10 @@ static const char help[] =
 	"      --format LIST           svg, html, folded, speedscope, callgrind, json (default:\n"
 	"                              svg, and html for two or more events); the profile,\n"
 	"                              NAME.pb.gz, is always written\n" PMF_TREE_ARGS_HELP
-		PMF_TREE_ARGS_THREADS_HELP
+		PMF_TREE_ARGS_THREADS_HELP PMF_PICTURE_ARGS_HELP
+	"      --title TEXT            instead of the command's name\n"
 	"      --summary FILE          the numbers of the run as JSON\n"
+	"      --raw FILE              the recording too, for perf report and perf script\n"
 	"      --no-command            leave the command's arguments out of all files\n"
 	"  -q, --quiet   -v, --verbose   -h, --help   -V, --version\n\n"
 	"commands:\n";
@@ -86,7 +91,8 @@ static void print_help(FILE *f)
 }
 
 enum {
-	OPT_DURATION = 256,
+	OPT_DELAY = 256,
+	OPT_DURATION,
 	OPT_CALL_GRAPH,
 	OPT_UNWINDER,
 	OPT_STACK_BYTES,
@@ -98,6 +104,8 @@ enum {
 	OPT_STRICT,
 	OPT_FORMAT,
 	OPT_SUMMARY,
+	OPT_RAW,
+	OPT_TITLE,
 	OPT_NO_COMMAND,
 };
 
@@ -105,6 +113,7 @@ static const struct option long_options[] = {
 	{"event", required_argument, NULL, 'e'},
 	{"freq", required_argument, NULL, 'F'},
 	{"count", required_argument, NULL, 'c'},
+	{"delay", required_argument, NULL, OPT_DELAY},
 	{"duration", required_argument, NULL, OPT_DURATION},
 	{"call-graph", required_argument, NULL, OPT_CALL_GRAPH},
 	{"unwinder", required_argument, NULL, OPT_UNWINDER},
@@ -119,7 +128,10 @@ static const struct option long_options[] = {
 	{"format", required_argument, NULL, OPT_FORMAT},
 	PMF_TREE_ARGS_FILTER,
 	PMF_TREE_ARGS_THREADS,
+	PMF_PICTURE_ARGS,
 	{"summary", required_argument, NULL, OPT_SUMMARY},
+	{"raw", required_argument, NULL, OPT_RAW},
+	{"title", required_argument, NULL, OPT_TITLE},
 	{"no-command", no_argument, NULL, OPT_NO_COMMAND},
 	{"quiet", no_argument, NULL, 'q'},
 	{"verbose", no_argument, NULL, 'v'},
@@ -250,6 +262,8 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 	case 'v':
 		pmf_log_set_level(PMF_LOG_INFO);
 		return 0;
+	case OPT_DELAY:
+		return pmf_parse_seconds(optarg, &a->collect.delay_ns, "--delay", err);
 	case OPT_DURATION:
 		if (pmf_parse_seconds(optarg, &a->collect.duration_ns, "--duration", err))
 			return PMF_EUSAGE;
@@ -280,9 +294,18 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 	case OPT_SUMMARY:
 		a->summary_path = optarg;
 		return 0;
+	case OPT_TITLE:
+		a->title = optarg;
+		return 0;
+	case OPT_RAW:
+		a->collect.raw_path = optarg;
+		return 0;
 	case OPT_NO_COMMAND:
 		a->no_command = true;
 		return 0;
+	case PMF_OPT_MIN_WIDTH:
+	case PMF_OPT_REVERSE:
+		return pmf_picture_arg(&a->output.picture, opt, optarg, err);
 	default:
 		return pmf_tree_arg(&a->tree, opt, optarg, err);
 	}
@@ -326,6 +349,9 @@ static int parse_args(struct record_args *a, int argc, char **argv, struct pmf_e
 	ret = check_unwinder(&a->collect, err);
 	if (ret)
 		return ret;
+	if (a->collect.duration_ns && a->collect.delay_ns >= a->collect.duration_ns)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--duration, which counts from the start too, must be longer than --delay");
 	if (!a->command[0])
 		return pmf_err_set(err, PMF_EUSAGE,
 			"no command to profile: 'pmuflame [options] COMMAND [ARG...]'");
@@ -409,6 +435,10 @@ static int finish(struct record_args *a, struct pmf_profile *p,
 
 	pmf_tree_build(&tree, p, &a->tree);
 	ret = pmf_output_write(&tree, &a->output, &written, err);
+	if (a->collect.raw_path && res->raw.status == PMF_OK)
+		PMF_PUSH(written.paths, written.n, written.cap) = pmf_strdup(a->collect.raw_path);
+	else if (ret == 0 && res->raw.status != PMF_OK)
+		ret = pmf_err_set(err, res->raw.status, "%s", res->raw.text);
 	if (a->summary_path)
 		ret2 = pmf_output_summary_json(
 			&tree, &written, a->summary_path, exit_status(res), res, ret ? NULL : err);
@@ -449,6 +479,8 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	}
 	warn_about_plan(list);
 	a->collect.argv = a->command;
+	if (!a->no_command)
+		a->collect.raw_argv = a->command;
 	if (!a->quiet && isatty(STDERR_FILENO))
 		a->collect.progress = show_progress;
 	a->collect.ctx = &progress_shown;
@@ -464,7 +496,7 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	if (res.exec_errno) {
 		status = exec_failed(a->command[0], res.exec_errno);
 	} else {
-		profile.title = pmf_strdup(a->name);
+		profile.title = pmf_strdup(a->title ? a->title : a->name);
 		if (!a->no_command)
 			profile.command = pmf_output_quote_command(a->command);
 		status = exit_status(&res);

@@ -21,14 +21,17 @@ static bool sniff_pprof(const struct pmf_input *in)
 	       (in->head_len >= 4 && h[0] == 0x0a && h[1] < 0x80 && (h[2] == 0x08 || h[2] == 0x10));
 }
 
-static int load_pprof(struct pmf_profile *p, const struct pmf_input *in, struct pmf_err *err)
+/* What is read as a whole. */
+static int load_bytes(struct pmf_profile *p, const struct pmf_input *in,
+	int (*load)(struct pmf_profile *p, const void *data, size_t len, struct pmf_err *err),
+	struct pmf_err *err)
 {
-	enum { MAX_BYTES = 1 << 29 };
+	enum { MAX_BYTES = 1 << 28 };
 	struct pmf_buf bytes = PMF_BUF_INIT;
 	int ret = pmf_file_read_fd(in->fd, in->name, MAX_BYTES, &bytes, err);
 
 	if (ret == 0) {
-		ret = pmf_profile_load(p, pmf_buf_str(&bytes), bytes.len, err);
+		ret = load(p, pmf_buf_str(&bytes), bytes.len, err);
 		if (ret)
 			pmf_err_prefix(err, "'%s' cannot be read", in->name);
 	}
@@ -36,10 +39,39 @@ static int load_pprof(struct pmf_profile *p, const struct pmf_input *in, struct 
 	return ret;
 }
 
+static int load_pprof(struct pmf_profile *p, const struct pmf_input *in, struct pmf_err *err)
+{
+	return load_bytes(p, in, pmf_profile_load, err);
+}
+
+/* ---- Folded stacks ---- */
+
+/* Text whose first line has several frames, or ends with a count. */
+static bool sniff_folded(const struct pmf_input *in)
+{
+	const char *text = (const char *)in->head;
+	size_t end = 0;
+
+	while (end < in->head_len && text[end] != '\n')
+		if ((uint8_t)text[end++] < ' ' && text[end - 1] != '\t' && text[end - 1] != '\r')
+			return false;
+	if (memchr(text, ';', end))
+		return true;
+	while (end > 0 && text[end - 1] == '\r')
+		end--;
+	return end > 2 && text[end - 1] >= '0' && text[end - 1] <= '9' && memchr(text, ' ', end);
+}
+
+static int load_folded(struct pmf_profile *p, const struct pmf_input *in, struct pmf_err *err)
+{
+	return load_bytes(p, in, pmf_profile_load_folded, err);
+}
+
 /* In the order in which they are asked. */
 static const struct pmf_input_kind kinds[] = {
 	{"perf.data", true, pmf_input_is_perf_data, pmf_input_load_perf_data},
 	{"pprof", false, sniff_pprof, load_pprof},
+	{"folded stacks", false, sniff_folded, load_folded},
 };
 
 /* ---- Files ---- */

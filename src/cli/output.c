@@ -158,12 +158,11 @@ static int write_one(const struct pmf_tree *t, const struct pmf_output_opts *o,
 {
 	const char *event = t->profile->events[e].file_name;
 	char *path = file_path(o->prefix, event, r);
-	struct pmf_render_opts opts = {0};
 	struct pmf_outfile of;
 	int ret = pmf_outfile_open(&of, path, err);
 
 	if (ret == 0) {
-		ret = r->render(of.f, t, e, &opts, err);
+		ret = r->render(of.f, t, e, &o->picture, err);
 		if (ret) {
 			pmf_outfile_abort(&of);
 		} else {

@@ -21,6 +21,7 @@ struct pmf_output_opts {
 	bool is_run;
 	char *const *inputs; /* files that must not be overwritten; borrowed */
 	size_t nr_inputs;
+	struct pmf_render_opts picture;
 	/* Set by pmf_output_prepare. */
 	bool made_folder;
 	char *prefix;      /* "DIR/NAME" or PREFIX */

@@ -6,6 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool pmf_naming_symbol(
+	struct pmf_stacks *s, struct pmf_image *im, uint64_t rva, struct pmf_symbol *out)
+{
+	uint64_t start;
+
+	if (pmf_symbol_find(s->symbols, im, rva, out))
+		return true;
+	return im->kind == PMF_IMAGE_FILE && pmf_unwind_function_start(im, s->arch, rva, &start) &&
+	       start != rva && pmf_symbol_find(s->symbols, im, start, out) && out->start == start;
+}
+
 /* Without a name, the addresses of one function are still one frame where its bounds are known. */
 static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image *im)
 {
@@ -25,8 +36,7 @@ static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image 
 		/* Nor are any bounds: each address by itself would say less than the file's name. */
 		name = pmf_asprintf("[%s]", module);
 	} else {
-		if (s->arch)
-			pmf_unwind_function_start(im, s->arch, f->rva, &start);
+		pmf_unwind_function_start(im, s->arch, f->rva, &start);
 		name = pmf_asprintf("[%s+0x%" PRIx64 "]", module, start);
 	}
 	pmf_profile_name_frame(p, id, name, NULL, 0);
@@ -64,7 +74,7 @@ static void name_frame(struct pmf_stacks *s, uint32_t id)
 	if (f->name)
 		return;
 	im = f->image == UINT32_MAX ? NULL : pmf_image_by_id(&s->table, f->image);
-	if (!im || im->kind == PMF_IMAGE_ANON || !pmf_symbol_find(s->symbols, im, f->rva, &sym)) {
+	if (!im || im->kind == PMF_IMAGE_ANON || !pmf_naming_symbol(s, im, f->rva, &sym)) {
 		name_unresolved(s, id, im);
 		return;
 	}

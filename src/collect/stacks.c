@@ -471,11 +471,9 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 	return n;
 }
 
-/* Frame by frame the node @node of @n frames has them innermost first; mark where the joined ones
- * begin. */
-static void mark_joined(struct pmf_stacks *s, uint32_t event, uint32_t node, size_t n)
+void pmf_stacks_mark_joined(struct pmf_stacks *s, uint32_t event, uint32_t node, size_t inside)
 {
-	for (size_t i = s->nr_joined; i < n; i++)
+	for (size_t i = 0; i < inside; i++)
 		node = s->profile->nodes[node].parent;
 	pmf_profile_add_joined(s->profile, event, node, 1);
 }
@@ -484,7 +482,8 @@ static void mark_joined(struct pmf_stacks *s, uint32_t event, uint32_t node, siz
 static void draw(struct pmf_stacks *s, const struct pmf_record *rec, size_t n, uint32_t node,
 	uint64_t weight)
 {
-	struct pmf_py_sample smp = {.node = node,
+	struct pmf_py_sample smp = {.tid = rec->tid,
+		.node = node,
 		.event = rec->event,
 		.weight = weight,
 		.ids = s->ids,
@@ -503,7 +502,7 @@ static void draw(struct pmf_stacks *s, const struct pmf_record *rec, size_t n, u
 	node = pmf_last_stacks_node(&s->last_stacks, s->profile, rec->tid, node, s->ids, n);
 	pmf_profile_add(s->profile, rec->event, node, weight, 1);
 	if (s->nr_joined)
-		mark_joined(s, rec->event, node, n);
+		pmf_stacks_mark_joined(s, rec->event, node, n - s->nr_joined);
 }
 
 static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
@@ -532,6 +531,8 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 	if (n == 0) /* no call graph was asked for, or the kernel gave none */
 		n = leaf_frame(s, proc, rec);
 	weight = pmf_weights_of(&s->weights, rec);
+	if (s->raw)
+		pmf_perf_data_sample(s->raw, rec, weight);
 	draw(s, rec, n, pmf_threads_node(&s->threads, s->profile, rec, cost->comm, cost->node),
 		weight);
 	pe->samples++;
@@ -559,6 +560,8 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 		pmf_py_record(s->python, rec);
 	pmf_joins_record(&s->joins, rec);
 	pmf_threads_record(&s->threads, &s->table, rec);
+	if (s->raw && rec->type != PERF_RECORD_SAMPLE)
+		pmf_perf_data_record(s->raw, rec);
 	switch (rec->type) {
 	case PERF_RECORD_SAMPLE:
 		if (rec->event >= s->list->n)

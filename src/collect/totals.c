@@ -81,11 +81,11 @@ static void tame_periods(struct pmf_profile *p, size_t e, enum pmf_event_class c
 	if (cls == PMF_EVENT_HARDWARE || !pe->freq_hz ||
 		pe->weight <= pe->counted + pe->counted / 100)
 		return;
-	pe->scale = (double)pe->counted / (double)pe->weight;
 	pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 		"'%s': the kernel's periods added up to %s of the count; all were scaled down "
 		"alike",
 		pe->label, pmf_format_percent(a, (double)pe->weight, (double)pe->counted));
+	pmf_profile_scale_weights(p, e, PMF_MAX((double)pe->counted / (double)pe->weight, 0x1p-60));
 }
 
 /* The tasks that were not inherited by anybody, the command's first thread above all, tell nothing
@@ -324,9 +324,13 @@ int pmf_totals_end(
 		pe->scale = scale_of(&s->list->events[e], &t);
 		pe->lost = t.lost;
 		pe->lost_known = src->facts.lost_per_event;
-		note_counts(p, e, &s->list->events[e], &t);
+		if (!s->not_started)
+			note_counts(p, e, &s->list->events[e], &t);
 		share_remainder(s, e, main);
 	}
+	if (s->not_started)
+		pmf_profile_note(p, PMF_NOTE_WARN, -1,
+			"no samples: the command ended before --delay was over, so nothing was counted");
 	if (s->inherit)
 		note_survivors(s, main);
 	settle_all(s);

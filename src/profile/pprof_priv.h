@@ -3,8 +3,7 @@
 #ifndef PMF_PPROF_PRIV_H
 #define PMF_PPROF_PRIV_H
 
-#include "pmuflame/err.h"
-#include "pmuflame/profile.h"
+#include "profile_priv.h"
 
 /* Field numbers, by message. */
 enum {
@@ -42,10 +41,6 @@ enum { FUNCTION_ID = 1, FUNCTION_NAME = 2, FUNCTION_SYSTEM_NAME = 3, FUNCTION_FI
 
 /* ---- profile_pprof.c ---- */
 
-/* How a kind is called in files. */
-extern const char *const pmf_pprof_kinds[];
-extern const size_t pmf_pprof_nr_kinds;
-
 /* Frames that are labels of their samples, not locations, when they stand in this order at the
  * outer end of a stack. */
 struct pmf_pprof_label {
@@ -58,13 +53,6 @@ extern const size_t pmf_pprof_nr_labels;
 
 #define PMF_PPROF_SAMPLES ".samples" /* behind an event's label: its column of samples */
 #define PMF_PPROF_JOINED ".joined"   /* behind its file name: a label's key */
-
-/* A factor of multiplexing that weights can be multiplied by and divided by again. */
-bool pmf_pprof_scale_ok(double scale);
-/* @raw times @scale, rounded to the nearest, and the smallest number of which that is @value: where
- * @scale >= 1, the number that it was. Products must stay below 2^63. */
-uint64_t pmf_pprof_scaled(uint64_t raw, double scale);
-uint64_t pmf_pprof_unscaled(uint64_t value, double scale);
 
 /* ---- profile_comments.c ---- */
 

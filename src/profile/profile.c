@@ -86,6 +86,23 @@ static uint32_t push_node(struct pmf_profile *p, uint32_t parent, uint32_t frame
 	return id;
 }
 
+const char *pmf_frame_kind_name(enum pmf_frame_kind kind)
+{
+	static const char *const names[PMF_FRAME_KINDS] = {
+		[PMF_FRAME_ROOT] = "root",
+		[PMF_FRAME_PROCESS] = "process",
+		[PMF_FRAME_KERNEL] = "kernel",
+		[PMF_FRAME_NATIVE] = "native",
+		[PMF_FRAME_INLINED] = "inlined",
+		[PMF_FRAME_PYTHON] = "python",
+		[PMF_FRAME_JIT] = "jit",
+		[PMF_FRAME_SPECIAL] = "special",
+		[PMF_FRAME_THREAD] = "thread",
+	};
+
+	return names[kind];
+}
+
 void pmf_profile_init(struct pmf_profile *p, size_t nr_events)
 {
 	memset(p, 0, sizeof *p);

@@ -202,7 +202,7 @@ static bool parse_u64(const char *s, size_t len, uint64_t most, uint64_t *out)
 	for (size_t i = 0; i < len; i++) {
 		unsigned digit = (unsigned char)s[i] - '0';
 
-		if (digit > 9 || *out > (most - digit) / 10)
+		if (digit > 9 || digit > most || *out > (most - digit) / 10)
 			return false;
 		*out = *out * 10 + digit;
 	}

@@ -64,7 +64,7 @@ static void main_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 	else if (ev->only_samples)
 		pmf_buf_addstr(out, " · lost: not recorded per event");
 	else
-		pmf_buf_addstr(out, " · lost: not known per event before Linux 6.0");
+		pmf_buf_addstr(out, " · lost: not known (Linux 6.0 and later tell)");
 	pmf_buf_addch(out, '\n');
 }
 

@@ -304,7 +304,7 @@ static int add_values(struct pmf_pprof_loader *l, uint32_t node, struct pmf_err 
 		if (!take_value(l, samples, 1, &c->samples_sum, &samples))
 			return pmf_pprof_malformed(err, "its samples add up to more than 2^62");
 		/* Values bring the sum of them to that of the weights (profile_save.c). */
-		sum = pmf_pprof_unscaled(c->value_sum, l->p->events[e].scale);
+		sum = pmf_profile_unscaled(c->value_sum, l->p->events[e].scale);
 		weight = sum - c->weight_sum;
 		c->weight_sum = sum;
 		if (samples)
@@ -430,7 +430,7 @@ static int load(struct pmf_pprof_loader *l, const void *data, size_t len, struct
 	pmf_pprof_make_events(l);
 	ret = read_comments(l, err);
 	for (size_t e = 0; e < l->p->nr_events && ret == 0; e++)
-		if (!pmf_pprof_scale_ok(l->p->events[e].scale))
+		if (!PMF_PROFILE_SCALE_OK(l->p->events[e].scale))
 			ret = pmf_pprof_malformed(err, "an event's scale is none");
 	if (ret == 0)
 		ret = walk(l, 2, data, len, err);

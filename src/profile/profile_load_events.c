@@ -80,9 +80,6 @@ static void make_event(struct pmf_pprof_loader *l, size_t type, size_t samples)
 		len -= strlen("_event");
 	ev->label = pmf_strndup(name, len);
 	ev->unit = pmf_strdup(unit);
-	if (l->period_type.name == l->types[type].name &&
-		l->period_type.unit == l->types[type].unit)
-		ev->period = l->period > UINT64_MAX / factor ? 0 : l->period * factor;
 	l->columns[e] =
 		(struct pmf_pprof_column){.weights = type, .samples = samples, .factor = factor};
 }
@@ -130,6 +127,17 @@ void pmf_pprof_make_events(struct pmf_pprof_loader *l)
 	}
 }
 
+/* The file's period is that of one of its types. */
+static uint64_t period_of(const struct pmf_pprof_loader *l, const struct pmf_pprof_column *c)
+{
+	const struct pmf_pprof_type *t = &l->types[c->weights];
+
+	if (l->period_type.name != t->name || l->period_type.unit != t->unit ||
+		l->period > UINT64_MAX / c->factor)
+		return 0;
+	return l->period * c->factor;
+}
+
 static void count_from_samples(struct pmf_profile_event *ev, const struct pmf_pprof_column *c)
 {
 	ev->samples = c->samples_sum;
@@ -151,7 +159,10 @@ void pmf_pprof_end_events(struct pmf_pprof_loader *l)
 			continue;
 		changed = true;
 		count_from_samples(ev, c);
-		ev->lost_known &= l->ours;
+		if (!l->ours) {
+			ev->lost_known = false;
+			ev->period = period_of(l, c);
+		}
 		if (c->samples == SIZE_MAX)
 			pmf_profile_note(p, PMF_NOTE_INFO, (int)e,
 				"the profile does not say how many samples '%s' has: each of its "

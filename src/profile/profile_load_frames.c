@@ -25,11 +25,12 @@ static bool read_system_name(struct pmf_profile *p, struct pmf_frame *f, const c
 {
 	size_t len = strcspn(system_name, " ?");
 
-	for (size_t i = 0; i < pmf_pprof_nr_kinds; i++) {
-		if (strlen(pmf_pprof_kinds[i]) != len ||
-			memcmp(pmf_pprof_kinds[i], system_name, len) != 0)
+	for (int kind = 0; kind < PMF_FRAME_KINDS; kind++) {
+		const char *name = pmf_frame_kind_name((enum pmf_frame_kind)kind);
+
+		if (strlen(name) != len || memcmp(name, system_name, len) != 0)
 			continue;
-		f->kind = (enum pmf_frame_kind)i;
+		f->kind = (enum pmf_frame_kind)kind;
 		f->unresolved = system_name[len] == '?';
 		len += f->unresolved;
 		if (system_name[len] != ' ')

@@ -69,11 +69,11 @@ struct pmf_pprof_loader {
 
 /* Real profiles stay far below; a file of some kilobytes must not ask for more. */
 enum {
-	PMF_PPROF_MAX_BYTES = 1 << 29, /* uncompressed */
+	PMF_PPROF_MAX_BYTES = 1 << 28, /* uncompressed */
 	PMF_PPROF_MAX_ITEMS = 1 << 22, /* strings, mappings, functions, frames: of each */
 	PMF_PPROF_MAX_TYPES = 512,
 	PMF_PPROF_MAX_COMMENTS = 1 << 12, /* notes are compared with each other */
-	PMF_PPROF_MAX_CELLS = 1 << 25,    /* nodes × (events + 1) */
+	PMF_PPROF_MAX_CELLS = 1 << 24,    /* nodes × (events + 1) */
 };
 
 /* "It is no valid pprof file: @what", and "it has more @what than a profile needs". */

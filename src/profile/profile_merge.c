@@ -1,5 +1,4 @@
 /* Profiles of several runs as one. */
-#include "pprof_priv.h"
 #include "profile_priv.h"
 
 #include <stdlib.h>
@@ -167,24 +166,13 @@ static void take_event(struct pmf_profile *p, size_t e, const struct pmf_profile
 	ev->unsampled_name = copy_text(from->unsampled_name);
 }
 
-/* From now on the weights of event @e are scaled ones. */
+/* From now on the event's numbers are scaled ones. */
 static void apply_scale(struct pmf_profile *p, size_t e)
 {
 	struct pmf_profile_event *ev = &p->events[e];
-	double scale = ev->scale;
-	uint64_t sum = 0, value = 0;
 
-	for (size_t i = 0; i < p->nr_nodes; i++) {
-		uint64_t before = value;
-
-		sum += p->weights[e][i];
-		value = pmf_pprof_scaled(sum, scale);
-		p->weights[e][i] = value - before;
-	}
-	ev->counted = pmf_pprof_scaled(ev->counted, scale);
-	ev->weight = pmf_pprof_scaled(ev->weight, scale);
-	ev->unsampled = pmf_pprof_scaled(ev->unsampled, scale);
-	ev->weight_sq *= scale * scale;
+	pmf_profile_scale_weights(p, e, ev->scale);
+	ev->counted = pmf_profile_scaled(ev->counted, ev->scale);
 	ev->scale = 1;
 	/* What would explain the scale, and does no more. */
 	ev->enabled_ns = ev->running_ns = ev->task_ns = 0;

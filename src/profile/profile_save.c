@@ -137,7 +137,7 @@ static size_t function_of(struct saver *s, const struct pmf_frame *f)
 	uint32_t place;
 
 	pmf_buf_clear(&s->text);
-	pmf_buf_printf(&s->text, "%s%s %s", pmf_pprof_kinds[f->kind], f->unresolved ? "?" : "",
+	pmf_buf_printf(&s->text, "%s%s %s", pmf_frame_kind_name(f->kind), f->unresolved ? "?" : "",
 		pmf_strtab_get(&s->p->strings, f->module));
 	fn.system_name = string(s, pmf_buf_str(&s->text));
 	hash = pmf_hash_u64(pmf_hash_u64((uint64_t)fn.name << 32 | fn.system_name) ^ fn.file);
@@ -167,7 +167,7 @@ static void emit_location(struct saver *s, const struct pmf_frame *f, size_t id)
 	pmf_pb_put_int(&s->msg, LOCATION_ID, id);
 	pmf_pb_put_int(&s->msg, LOCATION_MAPPING_ID, mapping);
 	/* Without an image it is no address but what tells frames apart. */
-	if (f->image != UINT32_MAX)
+	if (mapping && f->image != UINT32_MAX)
 		pmf_pb_put_int(&s->msg, LOCATION_ADDRESS, f->rva);
 	for (uint32_t i = f->nr_inline + 1; i-- > 0;) {
 		const struct pmf_frame *at = i ? &s->p->frames[f->first_inline + i - 1] : f;
@@ -288,11 +288,11 @@ static void emit_samples(struct saver *s, uint64_t *sums)
 		pmf_buf_clear(&values);
 		for (size_t e = 0; e < p->nr_events; e++) {
 			double scale = p->events[e].scale;
-			uint64_t before = pmf_pprof_scaled(sums[e], scale);
+			uint64_t before = pmf_profile_scaled(sums[e], scale);
 
 			any |= p->weights[e][i] || p->samples[e][i];
 			sums[e] += p->weights[e][i];
-			pmf_pb_put_varint(&values, pmf_pprof_scaled(sums[e], scale) - before);
+			pmf_pb_put_varint(&values, pmf_profile_scaled(sums[e], scale) - before);
 			pmf_pb_put_varint(&values, p->samples[e][i]);
 		}
 		if (!any)
@@ -408,7 +408,7 @@ static int check_range(const struct pmf_profile *p, struct pmf_err *err)
 
 		for (size_t i = 0; i < p->nr_nodes; i++)
 			sum += (double)p->weights[e][i];
-		if (!pmf_pprof_scale_ok(p->events[e].scale) || sum * p->events[e].scale >= 0x1p62)
+		if (!PMF_PROFILE_SCALE_OK(p->events[e].scale) || sum * p->events[e].scale >= 0x1p62)
 			return pmf_err_set(err, PMF_ELIMIT,
 				"the profile cannot be saved: '%s' counts further than the format "
 				"(pprof) can",

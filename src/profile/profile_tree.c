@@ -11,7 +11,7 @@ struct builder {
 	struct pmf_index func_index, node_index;
 	uint32_t *func_of_frame;
 	uint32_t *tree_of_node; /* profile node → tree node of its innermost frame */
-	uint8_t *hits;          /* by profile node: what its stack matches; NULL: no filter */
+	uint8_t *hits; /* by profile node: what its stack matches, and whether it is needed */
 };
 
 enum { HIT_FOCUS = 1, HIT_IGNORE = 2, NEEDED = 4 };
@@ -86,19 +86,29 @@ static uint8_t hits_of_func(const struct pmf_tree *t, const struct pmf_func *fn)
 
 static bool is_shown(const struct builder *b, size_t node)
 {
-	if (!b->hits)
-		return true;
 	return (!b->t->opts.focus || (b->hits[node] & HIT_FOCUS)) && !(b->hits[node] & HIT_IGNORE);
 }
 
-/* Which stacks the filter shows, and which nodes those need. Every function is matched once. */
+/* Nodes with something in them or below. The others, and frames of nothing but them, are left out:
+ * whether a profile has such is chance, and one that was saved has not. */
+static void need(struct builder *b, const struct pmf_profile *p, bool filtered)
+{
+	for (size_t i = p->nr_nodes; i-- > 1;) {
+		for (size_t e = 0; e < p->nr_events; e++)
+			if ((!filtered || is_shown(b, i)) && (p->weights[e][i] || p->samples[e][i]))
+				b->hits[i] |= NEEDED;
+		b->hits[p->nodes[i].parent] |= b->hits[i] & NEEDED;
+	}
+}
+
+/* Which stacks the filter shows. Every function is matched once. */
 static void filter(struct builder *b, const struct pmf_profile *p)
 {
 	uint8_t *of_func = pmf_calloc(b->t->nr_funcs, sizeof *of_func);
 
 	for (size_t i = 0; i < b->t->nr_funcs; i++)
 		of_func[i] = hits_of_func(b->t, &b->t->funcs[i]);
-	b->hits = pmf_calloc(p->nr_nodes, sizeof *b->hits);
+	b->hits[0] = 0;
 	for (size_t i = 1; i < p->nr_nodes; i++) {
 		const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
 
@@ -107,13 +117,28 @@ static void filter(struct builder *b, const struct pmf_profile *p)
 		for (uint32_t k = 0; k < f->nr_inline; k++)
 			b->hits[i] |= of_func[b->func_of_frame[f->first_inline + k]];
 	}
-	for (size_t i = p->nr_nodes; i-- > 1;) {
-		for (size_t e = 0; e < p->nr_events; e++)
-			if (is_shown(b, i) && (p->weights[e][i] || p->samples[e][i]))
-				b->hits[i] |= NEEDED;
-		b->hits[p->nodes[i].parent] |= b->hits[i] & NEEDED;
-	}
 	free(of_func);
+}
+
+/* The functions of all nodes that are needed without a filter. */
+static void intern_funcs(struct builder *b, const struct pmf_profile *p)
+{
+	bool *used = pmf_calloc(p->nr_frames, sizeof *used);
+
+	used[p->nodes[0].frame] = true;
+	for (size_t i = 1; i < p->nr_nodes; i++) {
+		const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
+
+		if (!(b->hits[i] & NEEDED))
+			continue;
+		used[p->nodes[i].frame] = true;
+		for (uint32_t k = 0; k < f->nr_inline; k++)
+			used[f->first_inline + k] = true;
+	}
+	for (size_t i = 0; i < p->nr_frames; i++)
+		if (used[i])
+			b->func_of_frame[i] = intern_func(b, &p->frames[i]);
+	free(used);
 }
 
 /* Merge the profile's stacks by function. A profile node becomes the out-of-line function with its
@@ -122,10 +147,12 @@ static void merge_stacks(struct builder *b, const struct pmf_profile *p)
 {
 	struct pmf_tree *t = b->t;
 
-	for (size_t i = 0; i < p->nr_frames; i++)
-		b->func_of_frame[i] = intern_func(b, &p->frames[i]);
-	if (pmf_tree_is_filtered(t))
+	need(b, p, false);
+	intern_funcs(b, p);
+	if (pmf_tree_is_filtered(t)) {
 		filter(b, p);
+		need(b, p, true);
+	}
 	PMF_PUSH(t->nodes, t->nr_nodes, t->cap_nodes) = (struct pmf_tree_node){
 		b->func_of_frame[p->nodes[0].frame], UINT32_MAX, UINT32_MAX, UINT32_MAX, 0};
 	for (size_t i = 1; i < p->nr_nodes; i++) {
@@ -133,8 +160,7 @@ static void merge_stacks(struct builder *b, const struct pmf_profile *p)
 		uint32_t at = b->tree_of_node[p->nodes[i].parent];
 
 		b->tree_of_node[i] = at;
-		if ((f->kind == PMF_FRAME_THREAD && !t->opts.threads) ||
-			(b->hits && !(b->hits[i] & NEEDED)))
+		if ((f->kind == PMF_FRAME_THREAD && !t->opts.threads) || !(b->hits[i] & NEEDED))
 			continue;
 		at = child(b, at, b->func_of_frame[p->nodes[i].frame]);
 		for (uint32_t k = 0; k < f->nr_inline; k++)
@@ -308,7 +334,8 @@ void pmf_tree_build(
 {
 	struct builder b = {.t = t,
 		.func_of_frame = pmf_calloc(p->nr_frames, sizeof *b.func_of_frame),
-		.tree_of_node = pmf_calloc(p->nr_nodes, sizeof *b.tree_of_node)};
+		.tree_of_node = pmf_calloc(p->nr_nodes, sizeof *b.tree_of_node),
+		.hits = pmf_calloc(p->nr_nodes, sizeof *b.hits)};
 	uint32_t *place;
 
 	memset(t, 0, sizeof *t);

@@ -181,7 +181,9 @@ int pmf_pd_input_spool(struct pmf_perf_data *pd, struct pmf_err *err)
 		in->at = in->chunk->len;
 	} while (ok && pmf_pd_input_more(pd));
 	ok = ok && fflush(f) == 0;
-	if (!ok)
+	if (pd->damage.stopped.status)
+		ret = pmf_err_set(err, PMF_EIO, "%s", pd->damage.stopped.text);
+	else if (!ok)
 		ret = pmf_err_errno(err, PMF_EIO, errno,
 			"cannot copy '%s' to a temporary file, which its format needs: give it as "
 			"a file",

@@ -63,7 +63,6 @@ void pmf_pd_add_event(struct pmf_perf_data *pd, const struct perf_event_attr *at
 {
 	struct pmf_perf_data_info *info = &pd->info;
 	uint32_t number = (uint32_t)info->nr_events;
-	struct pmf_perf_data_event *e;
 	bool sideband = attr->type == PERF_TYPE_SOFTWARE && attr->config == PERF_COUNT_SW_DUMMY;
 
 	if (number == EVENTS_MAX || pd->nr_ids + nr_ids > IDS_MAX) {
@@ -72,16 +71,15 @@ void pmf_pd_add_event(struct pmf_perf_data *pd, const struct perf_event_attr *at
 	}
 	if (number == 0)
 		place_ids(pd, attr);
-	e = &PMF_PUSH(info->events, info->nr_events, pd->cap_events);
-	*e = (struct pmf_perf_data_event){.attr = *attr, .sideband = sideband, .nr_ids = nr_ids};
-	e->ids = pmf_calloc(nr_ids, sizeof *e->ids);
-	if (nr_ids)
-		memcpy(e->ids, ids, nr_ids * sizeof *e->ids);
+	PMF_PUSH(info->events, info->nr_events, pd->cap_events) =
+		(struct pmf_perf_data_event){.attr = *attr, .sideband = sideband};
 	for (size_t i = 0; i < nr_ids; i++) {
-		if (pmf_pd_event_by_id(pd, e->ids[i]) != PMF_NO_EVENT)
-			continue;
-		pmf_index_add(&pd->by_id, pmf_hash_u64(e->ids[i]), (uint32_t)pd->nr_ids);
-		PMF_PUSH(pd->ids, pd->nr_ids, pd->cap_ids) = (struct pmf_pd_id){e->ids[i], number};
+		uint64_t id;
+
+		memcpy(&id, ids + i * sizeof id, sizeof id);
+		if (pmf_pd_event_by_id(pd, id) == PMF_NO_EVENT)
+			pmf_index_add(&pd->by_id, pmf_hash_u64(id), (uint32_t)pd->nr_ids);
+		PMF_PUSH(pd->ids, pd->nr_ids, pd->cap_ids) = (struct pmf_pd_id){id, number};
 	}
 	PMF_PUSH(pd->layouts, pd->nr_layouts, pd->cap_layouts) =
 		(struct pmf_layout){.event = sideband ? PMF_NO_EVENT : number,
@@ -125,18 +123,18 @@ static bool id_at(const uint8_t *data, size_t len, size_t off, uint64_t *id)
 bool pmf_pd_shape(const struct pmf_perf_data *pd, const uint8_t *data, size_t len,
 	struct pmf_record_shape *shape)
 {
-	const struct perf_event_header *h = (const struct perf_event_header *)data;
-	uint32_t type, event = PMF_NO_EVENT;
+	struct perf_event_header h;
+	uint32_t event;
 	uint64_t id = 0;
 	bool sample;
 
-	memcpy(&type, &h->type, sizeof type);
-	sample = type == PERF_RECORD_SAMPLE;
+	memcpy(&h, data, sizeof h);
+	sample = h.type == PERF_RECORD_SAMPLE;
 	shape->layout = &pd->no_event;
 	if (pd->info.nr_events == 1) {
-		if (sample || type == PERF_RECORD_READ || type == PERF_RECORD_LOST_SAMPLES)
+		if (sample || h.type == PERF_RECORD_READ || h.type == PERF_RECORD_LOST_SAMPLES)
 			shape->layout = &pd->layouts[0];
-	} else if (len >= sizeof *h + sizeof id &&
+	} else if (len >= sizeof h + sizeof id &&
 		   (sample ? pd->id_off && id_at(data, len, pd->id_off, &id)
 			   : pd->trailers && pd->id_back &&
 					   id_at(data, len, len - pd->id_back, &id))) {
@@ -155,7 +153,6 @@ void pmf_pd_events_release(struct pmf_perf_data *pd)
 	for (size_t i = 0; i < pd->info.nr_events; i++) {
 		free(pd->info.events[i].name);
 		free(pd->info.events[i].unit);
-		free(pd->info.events[i].ids);
 	}
 	for (size_t i = 0; i < pd->nr_desc; i++)
 		free(pd->desc_names[i]);

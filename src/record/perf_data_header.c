@@ -125,7 +125,7 @@ static void read_build_id(struct pmf_perf_data *pd, uint16_t misc, struct cursor
 	path = take(c, path_bytes, "path");
 	if (misc & BUILD_ID_SIZED && id)
 		b.len = id[BUILD_ID_MAX];
-	if (c->missing || b.len == 0 || b.len > BUILD_ID_MAX) {
+	if (!id || !path || b.len == 0 || b.len > BUILD_ID_MAX) {
 		pd->damage.malformed++;
 		return;
 	}
@@ -408,6 +408,10 @@ int pmf_pd_read_header(struct pmf_perf_data *pd, struct pmf_err *err)
 
 	while (in->chunk->len < PIPE_HEADER_BYTES && pmf_pd_input_more(pd))
 		;
+	if (pd->damage.stopped.status)
+		return pmf_err_set(err, PMF_EIO, "%s", pd->damage.stopped.text);
+	if (in->chunk->len == 0)
+		return refuse_file(pd, err, "it is empty");
 	if (!pmf_perf_data_is(in->chunk->data, in->chunk->len))
 		return refuse_file(pd, err, "it does not begin with PERFILE2");
 	c = (struct cursor){in->chunk->data + 8, in->chunk->len - 8, NULL};

@@ -56,7 +56,7 @@ struct pmf_pd_count {
 
 struct pmf_pd_id {
 	uint64_t id;
-	uint32_t event; /* the first that has the id */
+	uint32_t event;
 };
 
 struct pmf_pd_type {
@@ -121,7 +121,8 @@ int pmf_pd_input_open(struct pmf_perf_data *pd, const void *head, size_t len, st
 int pmf_pd_input_spool(struct pmf_perf_data *pd, struct pmf_err *err);
 /* Read on: false at the end, also where reading fails (damage.stopped). */
 bool pmf_pd_input_more(struct pmf_perf_data *pd);
-/* At least @min free bytes behind the last chunk's; what is behind @s->at may have moved. */
+/* At least @min bytes to fill behind those of @s->chunk, which may be a new one: the bytes from
+ * @s->at on are then copied to its beginning. */
 uint8_t *pmf_pd_room(struct pmf_perf_data *pd, struct pmf_pd_stream *s, size_t min, size_t *room);
 struct pmf_pd_chunk *pmf_pd_chunk_at(const struct pmf_perf_data *pd, uint64_t pos);
 /* A record of @chunk left the queue. */
@@ -132,12 +133,11 @@ void pmf_pd_bytes_release(struct pmf_perf_data *pd);
 
 /* perf_data_zstd.c. The records inside, walked over; damage.stopped where that fails. */
 void pmf_pd_unpack(struct pmf_perf_data *pd, const uint8_t *data, size_t len);
-bool pmf_pd_can_unpack(void);
 void pmf_pd_unpack_release(struct pmf_perf_data *pd);
 
 /* perf_data_header.c: what comes before the records. */
 int pmf_pd_read_header(struct pmf_perf_data *pd, struct pmf_err *err);
-/* A record of perf's that belongs to the header, from its type on. */
+/* A record of perf's own, of @len bytes: what it says about the recording, if anything. */
 void pmf_pd_header_record(
 	struct pmf_perf_data *pd, uint32_t type, uint16_t misc, const uint8_t *data, size_t len);
 void pmf_pd_header_release(struct pmf_perf_data *pd);

@@ -10,11 +10,6 @@
 /* perf compresses at most one ring at a time, of which 64 KiB become a record. */
 enum { UNPACKED_MAX = 256 << 20 };
 
-bool pmf_pd_can_unpack(void)
-{
-	return true;
-}
-
 void pmf_pd_unpack(struct pmf_perf_data *pd, const uint8_t *data, size_t len)
 {
 	ZSTD_inBuffer in = {data, len, 0};
@@ -49,11 +44,6 @@ void pmf_pd_unpack_release(struct pmf_perf_data *pd)
 }
 
 #else
-
-bool pmf_pd_can_unpack(void)
-{
-	return false;
-}
 
 void pmf_pd_unpack(struct pmf_perf_data *pd, const uint8_t *data, size_t len)
 {

@@ -364,6 +364,8 @@ int pmf_record_parse_shaped(const struct pmf_record_shape *shape, const void *da
 	memset(out, 0, sizeof *out);
 	if (!l && (h.type == PERF_RECORD_SAMPLE || h.type == PERF_RECORD_READ))
 		return pmf_err_set(err, PMF_EFORMAT, "a record names an event that is not open");
+	out->bytes = data;
+	out->size = len;
 	out->type = h.type;
 	out->misc = h.misc;
 	out->event = l ? l->event : PMF_NO_EVENT;

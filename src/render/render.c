@@ -26,23 +26,6 @@ const struct pmf_renderer *pmf_renderer_by_name(const char *name, size_t len)
 	return NULL;
 }
 
-const char *pmf_frame_kind_name(enum pmf_frame_kind kind)
-{
-	static const char *const names[PMF_FRAME_KINDS] = {
-		[PMF_FRAME_ROOT] = "root",
-		[PMF_FRAME_PROCESS] = "process",
-		[PMF_FRAME_KERNEL] = "kernel",
-		[PMF_FRAME_NATIVE] = "native",
-		[PMF_FRAME_INLINED] = "inlined",
-		[PMF_FRAME_PYTHON] = "python",
-		[PMF_FRAME_JIT] = "jit",
-		[PMF_FRAME_SPECIAL] = "special",
-		[PMF_FRAME_THREAD] = "thread",
-	};
-
-	return names[kind];
-}
-
 const char *pmf_render_func_name(const struct pmf_tree *t, uint32_t func)
 {
 	const char *name = pmf_strtab_get(&t->profile->strings, t->funcs[func].name);

@@ -54,6 +54,7 @@ int pmf_render_diff_svg(FILE *f, const struct pmf_diff *d, size_t event, bool be
 
 	for (size_t i = 0; i < d->tree.nr_nodes; i++)
 		paints[i] = (uint8_t)paint_of(&changes[i]);
+	own.reverse = false; /* paints belong to the nodes of this tree */
 	add_ledger(&sd.ledger, d, event, before);
 	if (!own.title)
 		own.title = name = pmf_asprintf("%s%s%s, %s", title ? title : "", title ? ": " : "",

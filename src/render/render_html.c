@@ -162,7 +162,7 @@ static int add_threads_data(
 static int render(FILE *f, const struct pmf_tree *t, size_t event,
 	const struct pmf_render_opts *opts, struct pmf_err *err)
 {
-	const char *title = opts && opts->title ? opts->title : t->profile->title;
+	const char *title = opts->title ? opts->title : t->profile->title;
 	struct pmf_buf out = PMF_BUF_INIT;
 	int ret;
 

@@ -41,9 +41,6 @@ size_t pmf_text_columns(const char *s);
  * nothing when not even three columns are there. svg.js has the same rules. */
 void pmf_text_shorten(struct pmf_buf *out, const char *name, size_t columns);
 
-/* "native", "kernel" and so on, in machines' outputs. */
-const char *pmf_frame_kind_name(enum pmf_frame_kind kind);
-
 /* The name to show for a function: its own, or "[unknown]". */
 const char *pmf_render_func_name(const struct pmf_tree *t, uint32_t func);
 

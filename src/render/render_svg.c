@@ -22,7 +22,11 @@ enum { PAD = 10, ROW = 18, HEAD = 78, STATUS = 30, FOOT_LINE = 16, EMPTY_HEIGHT 
 #define LABEL_EM 7.3 /* 12 px and a little */
 #define FOOT_EM 6.7  /* 11 px */
 #define LEGEND_EM 7.0
-#define PRUNE_PX 0.1
+/* At least; and what is left out unasked, so that a file opens at once: a frame is a number per event
+ * and a few more, and so many make less than 2 MB. What can be seen is never left out. */
+#define MIN_PX 0.1
+#define MIN_PX_UNASKED 1.0
+enum { MAX_NUMBERS = 50000 };
 
 static const struct {
 	enum pmf_frame_kind kind;
@@ -68,12 +72,15 @@ static double chart_height(const struct svg *s)
 
 /* Choose what is drawn and lay it out: callees from the left of their caller, what is left of it at
  * the right being its own weight and what was too narrow. */
-static void lay_out(struct svg *s)
+static void lay_out_from(struct svg *s, double min_px)
 {
 	const struct pmf_tree *t = s->t;
 	double scale = s->total > 0 ? chart_width(s) / s->total : 0;
 	uint32_t *place = pmf_calloc(t->nr_nodes, sizeof *place);
 
+	s->min_px = min_px;
+	s->n = s->pruned = s->depth = 0;
+	s->pruned_weight = 0;
 	for (uint32_t i = 0; i < t->nr_nodes && s->total > 0; i++) {
 		struct svg_frame f = {.node = i, .parent = UINT32_MAX, .x = PAD};
 		double weight = pmf_tree_total(t, s->event, i);
@@ -84,7 +91,7 @@ static void lay_out(struct svg *s)
 		f.width = weight * scale;
 		if (i > 0)
 			f.parent = place[t->nodes[i].parent];
-		if ((i > 0 && f.parent == UINT32_MAX) || f.width < PRUNE_PX) {
+		if ((i > 0 && f.parent == UINT32_MAX) || f.width < min_px) {
 			s->pruned++;
 			if (f.parent != UINT32_MAX)
 				s->pruned_weight += weight;
@@ -100,6 +107,14 @@ static void lay_out(struct svg *s)
 		PMF_PUSH(s->frames, s->n, s->cap) = f;
 	}
 	free(place);
+}
+
+static void lay_out(struct svg *s, double min_px)
+{
+	lay_out_from(s, min_px > 0 ? min_px : MIN_PX);
+	while (min_px <= 0 && s->min_px < MIN_PX_UNASKED &&
+		s->n * (s->t->profile->nr_events + 1) > MAX_NUMBERS)
+		lay_out_from(s, fmin(s->min_px * M_SQRT2, MIN_PX_UNASKED));
 }
 
 unsigned pmf_svg_colour(const struct svg *s, size_t i)
@@ -385,19 +400,24 @@ static void make_ledger(struct svg *s)
 		pmf_buf_addstr(&s->ledger, pmf_buf_str(&s->diff->ledger));
 	else
 		pmf_tree_ledger(s->t, s->event, &s->ledger);
+	if (s->reversed)
+		pmf_buf_addstr(&s->ledger,
+			"picture: reversed: the functions where samples were taken stand on the "
+			"root, their callers on them\n");
 	if (s->pruned)
 		pmf_buf_printf(&s->ledger,
-			"picture: %s frames narrower than %.1f px are left out; they hold %s, "
-			"which their callers show\n",
-			pmf_format_count(n, s->pruned), PRUNE_PX,
-			pmf_format_percent(share, s->pruned_weight, s->total));
+			"picture: %s frames narrower than %.2g px are left out; they hold %s, "
+			"which the frames below them show%s\n",
+			pmf_format_count(n, s->pruned), s->min_px,
+			pmf_format_percent(share, s->pruned_weight, s->total),
+			s->reversed ? "" : " (--min-width draws more)");
 }
 
 static char *make_title(const struct svg *s, const struct pmf_render_opts *opts)
 {
 	const char *title = s->t->profile->title;
 
-	if (opts && opts->title)
+	if (opts->title)
 		return pmf_strdup(opts->title);
 	return pmf_asprintf(
 		"%s%s%s", title ? title : "", title ? ": " : "", s->ev->label ? s->ev->label : "");
@@ -425,34 +445,51 @@ static void draw(struct pmf_buf *out, const struct svg *s)
 	pmf_buf_addstr(out, "})();\n]]></script>\n</svg>\n");
 }
 
-int pmf_svg_render(FILE *f, const struct pmf_tree *t, size_t event,
-	const struct pmf_render_opts *opts, const struct svg_diff *diff, struct pmf_err *err)
+static void draw_tree(struct pmf_buf *out, const struct pmf_tree *t, size_t event,
+	const struct pmf_render_opts *opts, const struct svg_diff *diff)
 {
 	struct svg s = {.t = t,
 		.event = event,
 		.diff = diff,
 		.ev = &t->profile->events[event],
-		.width = opts && opts->width_px > 0 ? opts->width_px : DEFAULT_WIDTH,
-		.total = pmf_tree_total(t, event, 0)};
-	struct pmf_buf out = PMF_BUF_INIT;
+		.width = opts->width_px > 0 ? opts->width_px : DEFAULT_WIDTH,
+		.total = pmf_tree_total(t, event, 0),
+		.reversed = opts->reverse};
 
-	if (s.width < 300 || s.width > 100000)
-		return pmf_err_set(err, PMF_EUSAGE,
-			"a flame graph %.0f px wide cannot be drawn: choose 300 to 100000",
-			s.width);
 	s.title = make_title(&s, opts);
-	lay_out(&s);
+	lay_out(&s, opts->min_width_px);
 	choose_colours(&s);
 	make_ledger(&s);
-	draw(&out, &s);
-	fwrite(out.data, 1, out.len, f);
-	pmf_buf_release(&out);
+	draw(out, &s);
 	pmf_buf_release(&s.ledger);
 	free(s.title);
 	free(s.frames);
 	free(s.colour_of_func);
 	free(s.colours);
 	free(s.class_of_colour);
+}
+
+int pmf_svg_render(FILE *f, const struct pmf_tree *t, size_t event,
+	const struct pmf_render_opts *opts, const struct svg_diff *diff, struct pmf_err *err)
+{
+	double width = opts->width_px > 0 ? opts->width_px : DEFAULT_WIDTH;
+	struct pmf_buf out = PMF_BUF_INIT;
+
+	if (width < 300 || width > 100000)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"a flame graph %.0f px wide cannot be drawn: choose 300 to 100000", width);
+	if (opts->reverse) {
+		struct pmf_tree reversed;
+
+		pmf_tree_reverse(&reversed, t, event,
+			pmf_tree_total(t, event, 0) * fmax(opts->min_width_px, MIN_PX) / width);
+		draw_tree(&out, &reversed, event, opts, diff);
+		pmf_tree_release(&reversed);
+	} else {
+		draw_tree(&out, t, event, opts, diff);
+	}
+	fwrite(out.data, 1, out.len, f);
+	pmf_buf_release(&out);
 	return 0;
 }
 

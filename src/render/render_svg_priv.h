@@ -34,6 +34,8 @@ struct svg {
 	size_t n, cap;
 	uint32_t depth;       /* of the deepest drawn frame */
 	double total;         /* weight of everything */
+	double min_px;        /* narrower frames are left out */
+	bool reversed;
 	size_t pruned;        /* nodes left out */
 	double pruned_weight; /* what the topmost of them hold */
 	unsigned *colour_of_func;

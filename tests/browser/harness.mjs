@@ -50,8 +50,8 @@ const tests = [];
 export const test = (name, url, run, { hash = "", ...options } = {}) =>
 	tests.push({ name, url, run, hash, options });
 
-// The page of one test, and what must not happen in it.
-async function open({ url, hash, options }) {
+// A page, and what must not happen in it; script runs before those of the page.
+export async function open({ url, hash, options, script }) {
 	const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options });
 	const page = await context.newPage();
 	const trouble = [];
@@ -59,9 +59,13 @@ async function open({ url, hash, options }) {
 	page.on("pageerror", (e) => trouble.push("error: " + e.message));
 	page.on("dialog", (d) => { trouble.push("dialog: " + d.message()); d.dismiss(); });
 	page.on("request", (r) => r.url().split("#")[0] === url || trouble.push("request: " + r.url()));
+	if (script)
+		await page.addInitScript(script);
 	await page.goto(url + hash);
 	return { context, page, trouble };
 }
+
+export const closeBrowser = () => browser.close();
 
 export async function runAll() {
 	console.log("1.." + tests.length);
@@ -79,5 +83,5 @@ export async function runAll() {
 			console.log(failure.replace(/^/gm, "# "));
 		await context.close();
 	}
-	await browser.close();
+	await closeBrowser();
 }

@@ -362,14 +362,16 @@ test("everything that can be used has a name", "counters", async (page) => {
 });
 
 test("names and stacks are copied", "counters", async (page) => {
-	const copied = () => page.evaluate(() => navigator.clipboard.readText());
+	const copied = async (what) => {
+		await page.waitForFunction((said) => document.getElementById("status").textContent === said, "copied the " + what);
+		return page.evaluate(() => navigator.clipboard.readText());
+	};
 	await key(page, "c");
-	assert.equal(await text(page, "#status"), "copied the name");
-	assert.equal(await copied(), "calculate_atr");
+	assert.equal(await copied("name"), "calculate_atr");
 	await clickOn(page, "backtest", "main", "parse_csv", "strtod");
 	await page.mouse.move(5, 5);
 	await key(page, "C");
-	assert.equal(await copied(), "backtest;main;parse_csv;strtod");
+	assert.equal(await copied("stack"), "backtest;main;parse_csv;strtod");
 }, { permissions: ["clipboard-read", "clipboard-write"] });
 
 test("dark mode has a dark page, light text and readable labels", "counters", async (page) => {
@@ -435,7 +437,6 @@ for (const kind of ["hostile", "hostile-64k"])
 			await button.click();
 		for (const view of ["l", "g", "s", "i", "f"])
 			await key(page, view);
-		await page.selectOption("#threads select", "split");
 		const box = await chartBox(page);
 		for (let depth = 0; depth < 6; depth++)
 			for (const share of [0.05, 0.3, 0.5, 0.7, 0.95])
@@ -450,7 +451,7 @@ for (const kind of ["hostile", "hostile-64k"])
 		assert.equal(await page.locator("script").count(), 2);
 		assert.equal(await page.locator("#app img, #app u").count(), 0);
 		assert.ok(await page.evaluate(() => document.scrollingElement.scrollWidth <= innerWidth));
-	});
+	}, { hash: "#threads=split" });
 
 test("the policy lets only the page's own script and style run", "hostile", async (page) => {
 	const source = pages.hostile.text();

@@ -214,6 +214,14 @@ test("the picture follows the window, labels fit", "normal", async (page) => {
 	assert.ok(await widthOf(page, "main") > 370);
 });
 
+test("the line below the title keeps clear of the search box", "normal", async (page) => {
+	for (const width of [1100, 900, 700]) {
+		await resize(page, width);
+		const [subtitle, box] = await Promise.all([page.locator(".su").first().boundingBox(), input(page).boundingBox()]);
+		assert.ok(box.y + box.height <= subtitle.y || subtitle.y + subtitle.height <= box.y);
+	}
+});
+
 test("labels stay inside their frames", "normal", async (page) => {
 	await resize(page, 900);
 	const boxes = await page.evaluate(() => [...document.querySelectorAll("#pmf-labels text")].map((t) => {

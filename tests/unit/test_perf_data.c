@@ -17,7 +17,7 @@
 enum { FEAT_BUILD_ID = 2, FEAT_HOSTNAME, FEAT_OSRELEASE, FEAT_VERSION, FEAT_ARCH, FEAT_NRCPUS };
 enum { FEAT_CPUDESC = 8, FEAT_CMDLINE = 11, FEAT_EVENT_DESC = 12, FEAT_STAT = 19 };
 enum { FEAT_SAMPLE_TIME = 21, FEAT_DIR_FORMAT = 24, FEAT_CLOCK_DATA = 29 };
-enum { EVENT_UPDATE = 78, UPDATE_UNIT = 0, UPDATE_SCALE = 1, UPDATE_NAME = 2 };
+enum { EVENT_TYPE = 65, EVENT_UPDATE = 78, UPDATE_UNIT = 0, UPDATE_SCALE = 1, UPDATE_NAME = 2 };
 
 static void read_made(struct pd_result *r, struct pd_make *m)
 {
@@ -56,8 +56,6 @@ static void test_attributes_of_any_size(void **state)
 		assert_int_equal(r.info->events[0].attr.config, 1);
 		assert_int_equal(
 			r.info->events[0].attr.sample_stack_user, sizes[i / 2] > 88 ? 77 : 0);
-		assert_int_equal(r.info->events[0].nr_ids, 1);
-		assert_int_equal(r.info->events[0].ids[0], 5);
 		assert_int_equal(r.info->pipe, i % 2);
 		pd_result_release(&r);
 		pd_release(&m);
@@ -92,6 +90,35 @@ static void test_attribute_sizes_are_checked(void **state)
 		pd_result_release(&r);
 		pd_release(&m);
 	}
+}
+
+/* A file whose attributes all claim the whole of it as their ids must not be taken at its word. */
+static void test_ids_that_overlap_have_a_limit(void **state)
+{
+	enum { ENTRY = 64 + 16, ENTRIES = 3000 };
+	struct pd_make m = {.attr_bytes = 64};
+	const uint64_t everything[2] = {0, UINT64_MAX}, bytes = ENTRY * ENTRIES;
+	struct pd_result r = {0};
+	uint64_t at, end;
+	char entry[ENTRY];
+
+	(void)state;
+	pd_sample(&m, pd_event(&m, 0, PD_TYPE, 0), 10, 1);
+	pd_finish(&m);
+	memcpy(&at, m.file.data + 24, sizeof at);
+	memcpy(entry, m.file.data + at, sizeof entry);
+	memcpy(entry + 64, everything, sizeof everything);
+	end = m.file.len;
+	memcpy(m.file.data + 24, &end, sizeof end);
+	memcpy(m.file.data + 32, &bytes, sizeof bytes);
+	for (size_t i = 0; i < ENTRIES; i++)
+		pmf_buf_add(&m.file, entry, sizeof entry);
+	pd_read(&r, m.file.data, m.file.len);
+	assert_int_equal(r.ret, 0);
+	assert_in_range(r.info->nr_events, 1, (1 << 20) / (bytes / 8));
+	assert_int_equal(r.info->nr_events + r.damage->malformed, ENTRIES);
+	pd_result_release(&r);
+	pd_release(&m);
 }
 
 static void assert_refused(const void *bytes, size_t len, int status, const char *why)
@@ -130,7 +157,7 @@ static void test_what_is_no_recording_is_refused(void **state)
 	assert_true(pmf_perf_data_is(m.file.data, m.file.len));
 	assert_false(pmf_perf_data_is(m.file.data, 7));
 	assert_false(pmf_perf_data_is("\x1f\x8bgzipped", 9));
-	assert_refused("", 0, PMF_EFORMAT, "does not begin");
+	assert_refused("", 0, PMF_EFORMAT, "it is empty");
 	assert_refused("PERFILE", 7, PMF_EFORMAT, "does not begin");
 	assert_refused("a;b 12\na;c 3\n", 13, PMF_EFORMAT, "does not begin");
 	assert_refused(m.file.data, 12, PMF_EFORMAT, "ends inside its header");
@@ -150,6 +177,10 @@ static void test_what_is_no_recording_is_refused(void **state)
 	fd = open("/", O_RDONLY);
 	assert_int_equal(pmf_perf_data_open(&pd, fd, "/", NULL, 0, &err), PMF_EUNSUP);
 	assert_non_null(strstr(err.text, "--threads"));
+	close(fd);
+	fd = open("/dev/null", O_WRONLY);
+	assert_int_equal(pmf_perf_data_open(&pd, fd, "null", "PERF", 4, &err), PMF_EIO);
+	assert_non_null(strstr(err.text, "cannot read 'null'"));
 	close(fd);
 }
 
@@ -308,6 +339,29 @@ static void test_names_come_from_the_recording(void **state)
 		pd_result_release(&r);
 		pd_release(&m);
 	}
+}
+
+/* perf before 3.10 told the names of tracepoints so. */
+static void test_names_of_event_types(void **state)
+{
+	struct pd_make m = {.pipe = true};
+	struct pd_event *e = pd_event(&m, 317, PD_TYPE, 0);
+	struct pd_result r = {0};
+	static struct build b;
+	char name[64] = "sched:sched_switch";
+
+	(void)state;
+	e->attr.type = PERF_TYPE_TRACEPOINT;
+	build_start(&b, EVENT_TYPE, 0);
+	build_u64(&b, 317);
+	build_bytes(&b, name, sizeof name);
+	pd_record(&m, &b);
+	pd_sample(&m, e, 10, 1);
+	read_made(&r, &m);
+	assert_read(&r, 1, 1);
+	assert_string_equal(r.info->events[0].name, "sched:sched_switch");
+	pd_result_release(&r);
+	pd_release(&m);
 }
 
 static char *name_of(const struct perf_event_attr *attr)
@@ -579,12 +633,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_attributes_of_any_size),
 		cmocka_unit_test(test_attribute_sizes_are_checked),
+		cmocka_unit_test(test_ids_that_overlap_have_a_limit),
 		cmocka_unit_test(test_what_is_no_recording_is_refused),
 		cmocka_unit_test(test_ids_stand_where_the_first_event_says),
 		cmocka_unit_test(test_a_single_event_without_ids),
 		cmocka_unit_test(test_dummies_are_sideband),
 		cmocka_unit_test(test_v1_without_trailers),
 		cmocka_unit_test(test_names_come_from_the_recording),
+		cmocka_unit_test(test_names_of_event_types),
 		cmocka_unit_test(test_names_are_made_as_perf_makes_them),
 		cmocka_unit_test(test_features),
 		cmocka_unit_test(test_an_architecture_without_a_row),

@@ -149,7 +149,7 @@ function makeBar() {
 	}
 	colour.addEventListener("change", () => setRatio(colour.value));
 	for (const [key, kind] of [["processes", KIND.PROCESS], ["threads", KIND.THREAD]]) {
-		part(key).hidden = model.firstOfKind[kind] < 0;
+		part(key).hidden = model.countOfKind[kind] < 2;
 		part(key).querySelector("select").addEventListener("change", (e) => setMerge(key, e.target.value));
 	}
 	part("search").addEventListener("input", (e) => setSearch(e.target.value));
@@ -341,6 +341,9 @@ function start(data) {
 			out[out.length - 1].line = value;
 		return out;
 	}, []);
+	model.countOfKind = KIND_NAMES.map(() => 0);
+	for (let f = 0; f < model.funcCount; f++)
+		model.countOfKind[kindOf(f)]++;
 	model.firstOfKind = KIND_NAMES.map((_, kind) => {
 		for (let f = 0; f < model.funcCount; f++)
 			if (kindOf(f) === kind)

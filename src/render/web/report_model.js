@@ -7,7 +7,9 @@ const KIND_NAMES = ["", "process", "kernel", "native", "inlined", "Python", "JIT
 const FUNC_FIELDS = 6;
 
 async function unpack(base64) {
-	const packed = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+	const text = atob(base64), packed = new Uint8Array(text.length);
+	for (let i = 0; i < text.length; i++)
+		packed[i] = text.charCodeAt(i);
 	const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
 	return JSON.parse(await new Response(stream).text());
 }
@@ -264,32 +266,39 @@ function calleesOf(tree, func) {
 	return builder.finish();
 }
 
-// By event and function: self, total and samples (inclusive and own), recursion counted once; user is
-// self, but that of kernel code is its nearest caller's outside, for events that only happen there.
-function functionCosts(tree) {
-	const columns = () => model.events.map(() => new Float64Array(model.funcCount));
-	const costs = {self: columns(), total: columns(), samples: columns(), samplesSelf: columns(),
-		user: columns()};
-	const open = new Int32Array(model.funcCount), path = [], payers = [];
+// Of each node the function that pays for it on the user's side, its own or that of kernel code's nearest
+// caller outside; and whether it is below no other node of its function.
+function payersOf(tree) {
+	const payer = new Int32Array(tree.n), outer = new Uint8Array(tree.n);
+	const open = new Int32Array(model.funcCount), path = [], users = [];
 	for (let i = 0; i < tree.n; i++) {
 		const func = tree.func[i], d = tree.depth[i];
 		while (path.length > d)
 			open[path.pop()]--;
-		const caller = d ? payers[d - 1] : -1;
-		payers[d] = kindOf(func) === KIND.KERNEL ? caller : isCode(func) ? func : -1;
-		const first = open[func]++ === 0;
+		users[d] = kindOf(func) !== KIND.KERNEL ? (isCode(func) ? func : -1) : d ? users[d - 1] : -1;
+		payer[i] = users[d] < 0 ? func : users[d];
+		outer[i] = open[func]++ === 0 ? 1 : 0;
 		path.push(func);
-		for (let e = 0; e < model.events.length; e++) {
-			costs.self[e][func] += tree.self[e][i];
-			costs.samplesSelf[e][func] += tree.samplesSelf[e][i];
-			costs.user[e][payers[d] < 0 ? func : payers[d]] += tree.self[e][i];
-			if (first) {
-				costs.total[e][func] += tree.total[e][i];
-				costs.samples[e][func] += tree.samples[e][i];
-			}
-		}
 	}
-	return costs;
+	return {payer, outer};
+}
+
+// By event and function: self, total and samples (inclusive and own), recursion counted once; user is self
+// as its payers have it, of events that only happen in the kernel.
+function functionCosts(tree) {
+	const {payer, outer} = payersOf(tree), {func, n} = tree;
+	const sum = (columns, to, all) => columns.map((column, e) => {
+		if (to === payer && !model.events[e].inKernel)
+			return null;
+		const out = new Float64Array(model.funcCount);
+		for (let i = 0; i < n; i++)
+			if (all || outer[i])
+				out[to[i]] += column[i];
+		return out;
+	});
+	return {self: sum(tree.self, func, true), total: sum(tree.total, func, false),
+		samples: sum(tree.samples, func, false), samplesSelf: sum(tree.samplesSelf, func, true),
+		user: sum(tree.self, payer, true)};
 }
 
 // The function with the most of an event, or -1.

@@ -249,7 +249,7 @@ function layOutHead() {
 	title.textContent = cut(data.title, Math.max(Math.floor(titleRoom), 8));
 	subtitle.textContent = cut(data.ledger[0], Math.floor(chartWidth() / 6.6));
 	set(toolbar.parentNode,
-		{x: view.width - PAD - barWidth, y: narrow ? 54 : 8, width: barWidth, height: 30});
+		{x: view.width - PAD - barWidth, y: narrow ? 54 : 4, width: barWidth, height: 30});
 	toolbar.classList.toggle("left", narrow);
 	view.headHeight = layOutLegend(57 + (narrow ? TOOLBAR : 0));
 	headPage.setAttribute("height", view.headHeight - 4);
