@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (pmf_profile_load(&p, data, size, NULL))
 		return 0;
-	pmf_tree_build(&t, &p);
+	pmf_tree_build(&t, &p, NULL);
 	pmf_tree_release(&t);
 	for (size_t e = 0; e < p.nr_events; e++)
 		pmf_profile_ledger(&p, e, &ledger);

@@ -58,7 +58,7 @@ static char *draw(const struct pmf_profile *p, size_t *len)
 	FILE *f = open_memstream(&text, len);
 
 	assert_non_null(f);
-	pmf_tree_build(&t, p);
+	pmf_tree_build(&t, p, NULL);
 	for (size_t e = 0; e < p->nr_events; e++)
 		for (size_t i = 0; i < PMF_ARRAY_SIZE(formats); i++)
 			assert_int_equal(
