@@ -45,7 +45,7 @@ static void large_counts_are_normal(void **state)
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(shares); i++) {
 		double p = shares[i], sd = sqrt(2 * p * (1 - p) / n);
 
-		for (double z = 1; z <= 4; z++) {
+		for (int z = 1; z <= 4; z++) {
 			double want = erfc(z / sqrt(2));
 			double k = (p - z * sd / 2) * n;
 
