@@ -107,3 +107,8 @@ ask()
 	ask 'pmuflame record pmf-target --s'
 	[ -z "$output" ]
 }
+
+@test "top and diff: their options, and what they count by" {
+	ask 'pmuflame top --s' 'pmuflame diff --no' 'pmuflame top --by m' 'pmuflame diff --by t'
+	[ "$output" = $'--sort\n--no-svg\nmodule\ntotal\ntime' ]
+}

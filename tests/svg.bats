@@ -23,6 +23,15 @@ check() {
 	absent '<script>alert' "$BATS_TEST_TMPDIR/hostile.svg"
 }
 
+@test "svg: comparisons are well-formed" {
+	for picture in diff before; do
+		"${builddir:?}/tests/tools/svg_sample" changed "$picture" > "$BATS_TEST_TMPDIR/$picture.svg"
+		"$builddir/tests/tools/svg_sample" hostile "$picture" > "$BATS_TEST_TMPDIR/$picture-hostile.svg"
+	done
+	command -v xmllint > /dev/null || skip "xmllint is not installed"
+	xmllint --noout --nonet --huge "$BATS_TEST_TMPDIR"/*.svg
+}
+
 @test "svg: an empty profile is well-formed and says why it is empty" {
 	check empty
 	grep -q 'the program ended before its first period was over' "$BATS_TEST_TMPDIR/empty.svg"

@@ -38,7 +38,7 @@ struct pmf_diff {
 /* What became of a function's or a frame's cost. Costs are in the new run's events. */
 struct pmf_diff_change {
 	double base, now;
-	double error; /* ± of now - base at 95 %, of this one by itself */
+	double error; /* ± of now - base at 95 %, of this one by itself; 0 without samples */
 	double p;     /* probability that chance makes at least such a difference */
 	bool tested;  /* there are enough samples for an answer */
 	bool real;    /* the samples support it, among all that were tested together */

@@ -81,7 +81,7 @@ _pmuflame()
 		--inherit --python --python-lines --interpreter --readers --format --strict
 		--focus --ignore --threads --min-width --reverse --title --summary --raw
 		--no-command -q -v --help --version'
-	local render_options='-o --format --title --symfs --call-graph --help'
+	local render_options='-o --format --focus --ignore --threads --title --symfs --call-graph --help'
 	_pmuflame_join_words
 	COMPREPLY=()
 
@@ -106,6 +106,25 @@ _pmuflame()
 			case $cur in
 			--*=*) ;;
 			-*) mapfile -t COMPREPLY < <(compgen -W "$render_options" -- "$cur") ;;
+			*) _pmuflame_complete_value "${words[0]}" "$prev" || _filedir ;;
+			esac
+			return
+		fi
+		;;
+	top | diff)
+		if [ "$cword" -gt 1 ]; then
+			local by='function line module thread process'
+			local options='--event --by --sort --rows --ratio --focus --ignore --csv --json --help'
+			if [ "${words[1]}" = diff ]; then
+				by='run total time work='
+				options='--by --event --rows -o --no-svg --focus --ignore --json --help'
+			fi
+			case $prev,$cur in
+			*,--*=*) ;;
+			*,-*) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur") ;;
+			--by,*) mapfile -t COMPREPLY < <(compgen -W "$by" -- "$cur") ;;
+			--sort,*) mapfile -t COMPREPLY < <(compgen -W 'self total' -- "$cur") ;;
+			--rows,* | -n,* | --ratio,*) ;;
 			*) _pmuflame_complete_value "${words[0]}" "$prev" || _filedir ;;
 			esac
 			return
@@ -146,7 +165,7 @@ _pmuflame()
 	else
 		_command_offset "${starts[i]}"
 		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
-			< <(compgen -W 'record list doctor render view' -- "$cur")
+			< <(compgen -W 'record list doctor render top diff view' -- "$cur")
 	fi
 }
 

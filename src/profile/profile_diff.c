@@ -106,16 +106,17 @@ void pmf_diff_judge(struct pmf_diff_change *changes, size_t n, double level)
 
 /* ---- Of a diff ---- */
 
-/* One run of one event: what its samples weigh together, and what they are worth. */
+/* One run of one event: what its samples weigh together, and are worth, and what was counted. */
 struct side {
-	double sampled, effective;
+	double sampled, effective, counted;
 };
 
 static struct side side_of(const struct pmf_diff *d, size_t event)
 {
 	const struct pmf_profile_event *ev = &d->joined.events[event];
 
-	return (struct side){(double)ev->weight * ev->scale, pmf_profile_effective_samples(ev)};
+	return (struct side){(double)ev->weight * ev->scale, pmf_profile_effective_samples(ev),
+		(double)PMF_MAX(ev->counted, ev->weight) * ev->scale};
 }
 
 static double share_of(const struct side *s, double cost)
@@ -128,6 +129,22 @@ static double variance_of(const struct side *s, double share)
 	return s->effective > 0 ? s->sampled * s->sampled * share * (1 - share) / s->effective : 0;
 }
 
+/* Which part of what was counted and not sampled belongs to a function is not known: none, or its share
+ * of it. The claim that it costs the same must fail either way, or for all that lies between. */
+static double p_value(const struct side *before, const struct side *after, double share1,
+	double share2, double scale)
+{
+	double sampled = before->sampled * scale / after->sampled;
+	double counted = before->counted * scale / after->counted;
+	double k1 = share1 * before->effective, k2 = share2 * after->effective;
+
+	if (share2 >= share1 * PMF_MIN(sampled, counted) &&
+		share2 <= share1 * PMF_MAX(sampled, counted))
+		return 1;
+	return PMF_MAX(pmf_diff_p_value(k1, before->effective, k2, after->effective, sampled),
+		pmf_diff_p_value(k1, before->effective, k2, after->effective, counted));
+}
+
 /* What @base (of the base's own events) and @now are to each other. */
 static struct pmf_diff_change compare(
 	const struct pmf_diff *d, size_t event, double base, double now, bool sampled)
@@ -135,15 +152,16 @@ static struct pmf_diff_change compare(
 	struct side before = side_of(d, d->nr_events + event), after = side_of(d, event);
 	double scale = d->scale[event];
 	double share1 = share_of(&before, base), share2 = share_of(&after, now);
-	double k1 = share1 * before.effective, k2 = share2 * after.effective;
+	double k = share1 * before.effective + share2 * after.effective;
 	struct pmf_diff_change c = {.base = base * scale, .now = now, .p = 1};
 
+	if (!sampled)
+		return c;
 	c.error = 1.96 *
 		  sqrt(scale * scale * variance_of(&before, share1) + variance_of(&after, share2));
-	c.tested = sampled && k1 + k2 >= PMF_DIFF_LEAST && after.sampled > 0;
+	c.tested = k >= PMF_DIFF_LEAST && before.sampled > 0 && after.sampled > 0;
 	if (c.tested)
-		c.p = pmf_diff_p_value(k1, before.effective, k2, after.effective,
-			before.sampled * scale / after.sampled);
+		c.p = p_value(&before, &after, share1, share2, scale);
 	return c;
 }
 

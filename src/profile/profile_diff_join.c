@@ -71,18 +71,23 @@ static void take_event(
 {
 	*to = *from;
 	to->spec = copy(from->spec);
-	to->label = before ? pmf_asprintf("%s (before)", from->label) : copy(from->label);
+	to->label = pmf_asprintf("%s%s", from->label ? from->label : "", before ? " (before)" : "");
 	to->unit = copy(from->unit);
 	to->file_name = copy(from->file_name);
 	to->fallback_reason = copy(from->fallback_reason);
 	to->unsampled_name = copy(from->unsampled_name);
 }
 
+static const char *label_of(const struct pmf_profile *p, size_t e)
+{
+	return e < p->nr_events && p->events[e].label ? p->events[e].label : "";
+}
+
 /* The event of @p that is called @label, or -1. */
 static int same_event(const struct pmf_profile *p, const char *label)
 {
 	for (size_t e = 0; e < p->nr_events; e++)
-		if (p->events[e].label && label && strcmp(p->events[e].label, label) == 0)
+		if (strcmp(label_of(p, e), label) == 0)
 			return (int)e;
 	return -1;
 }
@@ -91,9 +96,9 @@ static void note_alone(struct pmf_profile *joined, const struct pmf_profile *p,
 	const struct pmf_profile *other, const char *which)
 {
 	for (size_t e = 0; e < p->nr_events; e++)
-		if (same_event(other, p->events[e].label) < 0)
+		if (same_event(other, label_of(p, e)) < 0)
 			pmf_profile_note(joined, PMF_NOTE_WARN, -1,
-				"'%s' is not compared: only the %s run has it", p->events[e].label,
+				"'%s' is not compared: only the %s run has it", label_of(p, e),
 				which);
 }
 
@@ -112,7 +117,7 @@ static int join(struct pmf_diff *d, const struct pmf_profile *base, const struct
 	size_t *of_base = pmf_calloc(now->nr_events, sizeof *of_base), n = 0;
 
 	for (size_t e = 0; e < now->nr_events; e++) {
-		int same = same_event(base, now->events[e].label);
+		int same = same_event(base, label_of(now, e));
 
 		if (same < 0)
 			continue;
@@ -132,8 +137,7 @@ static int join(struct pmf_diff *d, const struct pmf_profile *base, const struct
 	if (n == 0)
 		return pmf_err_set(err, PMF_ENOTFOUND,
 			"the two profiles have no event in common: one has '%s', the other '%s'",
-			base->nr_events ? base->events[0].label : "none",
-			now->nr_events ? now->events[0].label : "none");
+			label_of(base, 0), label_of(now, 0));
 	note_alone(&d->joined, base, now, "base");
 	note_alone(&d->joined, now, base, "new");
 	take_notes(&d->joined, base, "before");

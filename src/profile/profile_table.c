@@ -18,7 +18,7 @@ void pmf_table_needs(enum pmf_table_by by, struct pmf_tree_opts *opts)
 /* A Python function's label without the line: "name (file.py:12)" → "name (file.py)". */
 static const char *without_line(struct pmf_table *t, const char *name)
 {
-	size_t len = strlen(name), end = len;
+	size_t len = strlen(name), end;
 	char *cut;
 
 	if (len < 3 || name[len - 1] != ')')

@@ -112,7 +112,7 @@ static void rows_release(struct rows *r)
 
 /* ---- Text ---- */
 
-/* Right-aligned in @columns, whatever its bytes; in brackets where it is not @real. */
+/* Right-aligned in @columns, whatever its bytes; in brackets unless it is @real. */
 static void add_cell(struct pmf_buf *out, const char *text, bool real, size_t columns)
 {
 	size_t used = pmf_text_columns(text) + (real ? 0 : 2);
@@ -120,6 +120,17 @@ static void add_cell(struct pmf_buf *out, const char *text, bool real, size_t co
 	for (; used < columns; used++)
 		pmf_buf_addch(out, ' ');
 	pmf_buf_printf(out, real ? "%s " : "(%s) ", text);
+}
+
+static void add_change(
+	struct pmf_buf *out, const struct pmf_profile_event *ev, const struct pmf_diff_change *c)
+{
+	char text[PMF_UNITS_MAX];
+
+	if (c->now == c->base)
+		add_cell(out, "-", true, 10);
+	else
+		add_cell(out, pmf_diff_format(ev, c->now - c->base, text), c->real, 10);
 }
 
 static void text_row(FILE *f, const struct pmf_diff *d, const struct pmf_table_row *row,
@@ -132,10 +143,10 @@ static void text_row(FILE *f, const struct pmf_diff *d, const struct pmf_table_r
 
 	add_cell(&out, format_cost(ev, self->base, text), true, 8);
 	add_cell(&out, format_cost(ev, self->now, text), true, 8);
-	add_cell(&out, pmf_diff_format(ev, self->now - self->base, text), self->real, 10);
-	add_cell(&out, format_cost(ev, self->error, text), true, 8);
+	add_change(&out, ev, self);
+	add_cell(&out, self->error > 0 ? format_cost(ev, self->error, text) : "-", true, 8);
 	add_cell(&out, pmf_diff_format_relative(self->base, self->now, text), true, 8);
-	add_cell(&out, pmf_diff_format(ev, total->now - total->base, text), total->real, 10);
+	add_change(&out, ev, total);
 	pmf_table_add_name(&out, row, by, MODULE_COLUMNS, columns);
 	pmf_buf_addch(&out, '\n');
 	fputs(pmf_buf_str(&out), f);
@@ -161,7 +172,7 @@ static void text_event(FILE *f, const struct pmf_diff *d, const struct pmf_table
 		text_row(f, d, &t->rows[r.order[i]], t->by, event, &r.self[r.order[i]],
 			&r.total[r.order[i]], v->columns);
 	fprintf(f, "%zu of %zu changed%s\n", r.nr_real, r.n,
-		r.nr_real < r.n ? "; (in brackets) what chance explains" : "");
+		r.nr_real < r.n ? "; (in brackets) what the samples do not support" : "");
 	pmf_buf_release(&head);
 	rows_release(&r);
 }

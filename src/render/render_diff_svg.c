@@ -30,8 +30,8 @@ static void add_ledger(struct pmf_buf *out, const struct pmf_diff *d, size_t eve
 
 	pmf_diff_add_head(out, d, event);
 	pmf_buf_printf(out,
-		"picture: widths are those of the run %s; orange grew, blue shrank, grey is what chance "
-		"explains: %d %% that anything is coloured in runs that are alike (Holm)\n",
+		"picture: widths are those of the run %s; orange grew, blue shrank, grey is what the "
+		"samples do not support: %d %% chance that anything is coloured in runs that are alike (Holm)\n",
 		before ? "before" : "now", PMF_DIFF_LEVEL_PERCENT);
 	pmf_tree_ledger(&d->tree, event, out);
 	pmf_tree_shown(&d->tree, d->nr_events + event, &base);

@@ -48,7 +48,7 @@ static const struct {
 	{PMF_PAINT_SHRANK + 2, "-25%"},
 	{PMF_PAINT_SHRANK + 1, "-10%"},
 	{PMF_PAINT_SHRANK, "shrank"},
-	{PMF_PAINT_CHANCE, "chance explains it"},
+	{PMF_PAINT_CHANCE, "not supported by the samples"},
 	{PMF_PAINT_GREW, "grew"},
 	{PMF_PAINT_GREW + 1, "+10%"},
 	{PMF_PAINT_GREW + 2, "+25%"},

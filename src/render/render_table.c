@@ -50,6 +50,12 @@ static bool row_ratio(const struct pmf_table *t, const struct pmf_table_view *v,
 	return a > 0 && b > 0;
 }
 
+/* What was counted and not sampled has no error of sampling. */
+static bool has_error(const struct pmf_table *t, size_t event, size_t row)
+{
+	return pmf_table_samples_self(t, event, row) > 0 || pmf_table_self(t, event, row) <= 0;
+}
+
 /* ---- Text ---- */
 
 static void text_head(
@@ -131,14 +137,17 @@ static void text_row(FILE *f, const struct pmf_table *t, const struct pmf_table_
 	double all = pmf_tree_total(t->tree, event, 0), self = pmf_table_self(t, event, row);
 	double effective = pmf_tree_effective_samples(t->tree, event);
 	bool clock = ev->unit && strcmp(ev->unit, "ns") == 0, few;
+	char error[PMF_UNITS_MAX] = "-";
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX], d[PMF_UNITS_MAX];
 	struct pmf_buf out = PMF_BUF_INIT;
 	double value;
 
+	if (has_error(t, event, row))
+		snprintf(error, sizeof error, "%.2f",
+			100 * pmf_share_error(all > 0 ? self / all : 0, effective));
 	clock ? pmf_profile_format(ev, self, c) : pmf_format_si(c, self);
 	/* A µ takes two bytes and one column, and so does the heading's ±. */
-	pmf_buf_printf(&out, "%8s %6.2f %8s %*s %9s", pmf_format_percent(a, self, all),
-		100 * pmf_share_error(all > 0 ? self / all : 0, effective),
+	pmf_buf_printf(&out, "%8s %6s %8s %*s %9s", pmf_format_percent(a, self, all), error,
 		pmf_format_percent(b, pmf_table_total(t, event, row), all),
 		strstr(c, "µ") ? 11 : 10, c,
 		pmf_format_count(d, pmf_table_samples_self(t, event, row)));
@@ -248,7 +257,8 @@ static void add_row(struct pmf_buf *out, bool json, const struct pmf_table *t,
 	add_number(out, json, "line", r->line, r->line > 0);
 	add_number(out, json, "self", self, true);
 	add_number(out, json, "self_share", self_share, true);
-	add_number(out, json, "self_error", pmf_share_error(self_share, effective), true);
+	add_number(out, json, "self_error", pmf_share_error(self_share, effective),
+		has_error(t, e, row));
 	add_number(out, json, "total", total, true);
 	add_number(out, json, "total_share", total_share, true);
 	add_number(out, json, "total_error", pmf_share_error(total_share, effective), true);

@@ -31,7 +31,8 @@ if (!browserPath)
 
 // Writes the made-up profile of this kind in a format; returns its text and URL.
 export function sample(kind, format, event = 0) {
-	const file = path.join(buildDir, "tests", "browser", "sample-" + kind + "." + format);
+	const suffix = ["diff", "before"].includes(format) ? format + ".svg" : format;
+	const file = path.join(buildDir, "tests", "browser", "sample-" + kind + "." + suffix);
 	mkdirSync(path.dirname(file), { recursive: true });
 	writeFileSync(file, execFileSync(path.join(buildDir, "tests", "tools", "svg_sample"),
 		[kind, format, String(event)], { maxBuffer: 1 << 28 }));

@@ -5,6 +5,8 @@ import { runAll, sample, test as testPage } from "./harness.mjs";
 const sampleUrls = {};
 for (const kind of ["normal", "hostile", "empty", "tall", "deep", "big"])
 	sampleUrls[kind] = sample(kind, "svg").url;
+for (const format of ["diff", "before"])
+	sampleUrls[format] = sample("changed", format).url;
 const test = (name, kind, run, options) => testPage(name, sampleUrls[kind], run, options);
 
 const labels = (page) => page.locator("#pmf-labels text").allTextContents();
@@ -329,5 +331,49 @@ test("without scripts the picture is whole", "normal", async (page) => {
 	assert.ok(box.width > 1100);
 	assert.equal(await page.locator(".bar").count(), 0);
 }, { javaScriptEnabled: false });
+
+// The colour that is drawn where a label stands, by the legend's text.
+async function change(page, text) {
+	const [x, y] = await pointAt(page, text);
+	return page.evaluate(([px, py]) => {
+		const under = [...document.querySelectorAll("#pmf-frames path")].find((path) =>
+			path.isPointInFill(new DOMPoint(px, py)));
+		const swatch = [...document.querySelectorAll("#pmf-legend rect")].find((rect) =>
+			getComputedStyle(rect).fill === getComputedStyle(under).fill);
+		return swatch.nextElementSibling.textContent;
+	}, [x, y]);
+}
+
+test("a comparison's colours are changes", "diff", async (page) => {
+	assert.equal(await change(page, /mark_to_market/), "+25%");
+	assert.equal(await change(page, /^save_/), "+100% or new");
+	assert.equal(await change(page, /ema_update/), "not supported by the samples");
+	assert.ok((await labels(page)).every((t) => !t.startsWith("DOUBLE")));
+});
+
+test("what is gone stands in the picture of before", "before", async (page) => {
+	assert.equal(await change(page, /^DOUBLE/), "-50% or gone");
+	assert.ok((await labels(page)).every((t) => !t.startsWith("save_")));
+});
+
+test("tooltips of a comparison say what changed, and whether it is supported", "diff", async (page) => {
+	await page.mouse.move(...await pointAt(page, /^save_/));
+	const tip = page.locator(".tip");
+	await tip.getByText("new").waitFor();
+	assert.match(await tip.textContent(), /change\+702 msnew \u00b1/);
+	assert.doesNotMatch(await tip.textContent(), /do not support/);
+	await page.mouse.move(...await pointAt(page, /ema_update/));
+	await tip.getByText("do not support").waitFor();
+	assert.match(await tip.textContent(), /cpu-clock \(before\)/);
+});
+
+test("a comparison zooms and searches as any picture", "diff", async (page) => {
+	await click(page, "load_csv");
+	assert.ok(await widthOf(page, "load_csv") > 1170);
+	assert.equal(await change(page, /load_csv/), "not supported by the samples");
+	await page.keyboard.press("Escape");
+	await input(page).fill("save_state");
+	await page.waitForFunction(() => document.querySelector(".bar output").textContent.includes("1 of"));
+});
 
 await runAll();

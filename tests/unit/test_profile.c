@@ -508,7 +508,7 @@ static void the_ledger_names_scaling_and_unknown_loss(void **state)
 	pmf_profile_ledger(&p, 0, &out);
 	assert_string_equal(pmf_buf_str(&out),
 		"cache-misses: 2,000,000 events counted (scaled) · samples 100 stand for "
-		"100.00% of the count · lost: not known per event before Linux 6.0\n"
+		"100.00% of the count · lost: not known (Linux 6.0 and later tell)\n"
 		"rate: 1 sample per 10,000 events · precise_ip 2 · user and kernel\n"
 		"sampled weight 2,000,000 · [unsampled] 0 (0.00%) · multiplexed: ran 50.00% of the "
 		"time, scaled by 2.000 · throttled 0\n"

@@ -374,12 +374,13 @@ function tipRow(table, cells) {
 function addChange(table, i) {
 	const diff = data.diff, now = data.events[diff.now].total[i];
 	const before = data.events[diff.before].total[i] * diff.scale, change = now - before;
-	const relative = before > 0 && now > 0 ? (100 * change / before).toFixed(1) + "%" :
-		now > 0 ? "new" : "gone";
-	tipRow(table, ["change", (change < 0 ? "-" : "+") + formatWeight(event, Math.abs(change)),
+	const sign = change < 0 ? "-" : "+";
+	const relative = before > 0 && now > 0 ?
+		sign + (100 * Math.abs(change) / before).toFixed(1) + "%" : now > 0 ? "new" : "gone";
+	tipRow(table, ["change", sign + formatWeight(event, Math.abs(change)),
 		relative + " \u00b1 " + formatWeight(event, diff.error[i])]);
 	if (!diff.real[i])
-		make(tip, "i", {}, "chance explains this change: more samples may tell");
+		make(tip, "i", {}, "the samples do not support this change");
 }
 
 function fillTip(i) {
