@@ -39,19 +39,19 @@ static int check_page(const char *path, struct pmf_err *err)
 	static const char *const starts[] = {"<!DOCTYPE html", "<?xml", "<svg"};
 	char head[16] = "";
 	FILE *f = fopen(path, "re");
-	size_t len;
 
 	if (!f)
 		return pmf_err_set(err, PMF_EIO, "cannot open '%s': %s", path, strerror(errno));
-	len = fread(head, 1, sizeof head - 1, f);
+	if (fread(head, 1, sizeof head - 1, f) == 0)
+		head[0] = '\0'; /* a folder, say: no page in any case */
 	fclose(f);
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(starts); i++)
 		if (strncmp(head, starts[i], strlen(starts[i])) == 0)
 			return 0;
 	return pmf_err_set(err, PMF_EFORMAT,
-		"'%s' is %s: a report is what 'pmuflame -e cycles,instructions,cache-misses "
-		"COMMAND' or '--format html' writes",
-		path, len ? "no HTML or SVG file" : "empty or no file");
+		"'%s' is no HTML or SVG file: 'pmuflame render --format html FILE' makes a report "
+		"of a profile",
+		path);
 }
 
 /* Why no browser can be started from here, or NULL. */

@@ -130,6 +130,16 @@ test("a first look names the hot function, its shares, and that it is memory-bou
 	assert.match(await text(page, "#details .verdict"), /Too few samples/);
 });
 
+test("what is in no function is stated where it is much", "counters", async (page) => {
+	assert.equal(await page.locator("#glance .warning").count(), 0);
+	await page.evaluate(() => {
+		const func = model.funcs.findIndex((kind, k) => k % FUNC_FIELDS === 1 && kind === KIND.SPECIAL) / FUNC_FIELDS | 0;
+		model.costs.self[0][func] = model.base.total[0][0] / 10;
+		refresh();
+	});
+	assert.match(await text(page, "#glance .warning"), /10\.00% of cycles has no function/);
+});
+
 test("every frame has its share and its width, to the pixel, for every counter", "counters", async (page) => {
 	for (const [e, tree] of trees.entries()) {
 		await key(page, String(e + 1));
