@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <pwd.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -69,7 +67,7 @@ static const char *obstacle(void)
 
 static void print_what_to_do(const char *path, const char *why)
 {
-	const struct passwd *user = getpwuid(geteuid());
+	const char *user = is_set("USER") ? getenv("USER") : "USER";
 	struct pmf_buf shown = PMF_BUF_INIT;
 	char host[256] = "HOST", *from, *word;
 
@@ -78,7 +76,7 @@ static void print_what_to_do(const char *path, const char *why)
 	pmf_buf_addclean(&shown, path, '?');
 	printf("%s\n\nNo browser was started: %s. The file needs nothing else: ",
 		pmf_buf_str(&shown), why);
-	from = pmf_asprintf("%s@%s:%s", user ? user->pw_name : "USER", host, pmf_buf_str(&shown));
+	from = pmf_asprintf("%s@%s:%s", user, host, pmf_buf_str(&shown));
 	word = pmf_output_quote_command((char *[]){from, NULL});
 	if (is_set("SSH_CONNECTION") || is_set("SSH_TTY"))
 		printf("on your own machine,\n  scp %s .\nand open the copy in a browser.\n", word);

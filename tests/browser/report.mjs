@@ -444,6 +444,11 @@ test("on paper it is light and whole", "deep", async (page) => {
 	await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
 	assert.ok((await page.evaluate(() => getComputedStyle(document.body).color.match(/\d+/g).map(Number)))[0] < 80);
 	assert.ok(!await page.locator("#bar").isVisible());
+	const box = await chartBox(page);
+	assert.ok(box.height <= 15000 && box.height > 5000 && box.width < 700);
+	await page.waitForFunction(() => document.querySelector("#chart").scrollTop > 0);
+	await page.evaluate(() => dispatchEvent(new Event("afterprint")));
+	assert.ok(await page.locator("#bar").isVisible());
 });
 
 test("the ledger has the run and every counter", "counters", async (page) => {

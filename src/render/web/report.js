@@ -363,10 +363,12 @@ function start(data) {
 		refresh();
 	});
 	darkMode.addEventListener("change", () => refresh());
+	// Paper is laid out by a class: what is drawn by script must know its size before the browser prints.
 	for (const [name, printing] of [["beforeprint", true], ["afterprint", false]])
 		window.addEventListener(name, () => {
 			document.documentElement.classList.toggle("printing", printing);
 			refresh();
+			Object.values(app.charts).forEach((chart) => chart.scrollToRoot());
 		});
 	refresh();
 }
