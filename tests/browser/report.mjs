@@ -303,6 +303,15 @@ test("lines of a function, where they are known", "counters", async (page) => {
 	assert.deepEqual(rows, [["7", percent(400 * 1000003, total), percent(400 * 1000003, total)],
 		["8", percent(350 * 1000003, total), percent(350 * 1000003, total)]]);
 	assert.equal(await text(page, "#view-lines .place"), "/srv/strategy/load.py");
+	// Lines of one function: calls in one, its own work in another as well.
+	await key(page, "t");
+	await page.locator(".functions button", { hasText: "parse_csv" }).click();
+	await key(page, "l");
+	const costs31 = [600, 600 + 1900 + 240], costs40 = [200, 200];
+	assert.deepEqual(await page.locator("#view-lines tbody tr").evaluateAll((trs) =>
+		trs.map((tr) => [...tr.children].slice(0, 3).map((td) => td.textContent))),
+	[["31", costs31], ["40", costs40]].map(([line, values]) => [line, ...values.map((n) => percent(n * 1000003, total))]));
+	assert.equal(await text(page, "#view-lines .place"), "/src/parse.c");
 	await page.locator("#glance button").click();
 	assert.match(await text(page, "#view-lines"), /No source lines are known/);
 });

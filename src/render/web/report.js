@@ -1,6 +1,6 @@
 // The page: its controls, its keys, and what each view is given to draw.
 
-const app = {matches: null, charts: {}, table: null, announced: ""};
+const app = {matches: null, charts: {}, table: null};
 const matchesOf = (pattern) => {
 	const source = pattern.replace(/^@/, "");
 	if (!source)
