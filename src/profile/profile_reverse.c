@@ -185,8 +185,7 @@ void pmf_tree_reverse(struct pmf_tree *out, const struct pmf_tree *t, size_t eve
 	out->whole = pmf_calloc(t->profile->nr_events, sizeof *out->whole);
 	memcpy(out->whole, t->whole, t->profile->nr_events * sizeof *out->whole);
 	take_stacks(&r);
-	PMF_PUSH(r.todo, r.nr_todo, r.cap_todo) =
-		(struct range){0, r.nr_stacks, UINT32_MAX, 0};
+	PMF_PUSH(r.todo, r.nr_todo, r.cap_todo) = (struct range){0, r.nr_stacks, UINT32_MAX, 0};
 	while (r.nr_todo) {
 		struct range g = r.todo[--r.nr_todo];
 

@@ -32,9 +32,9 @@ struct svg {
 	double width;
 	struct svg_frame *frames;
 	size_t n, cap;
-	uint32_t depth;       /* of the deepest drawn frame */
-	double total;         /* weight of everything */
-	double min_px;        /* narrower frames are left out */
+	uint32_t depth; /* of the deepest drawn frame */
+	double total;   /* weight of everything */
+	double min_px;  /* narrower frames are left out */
 	bool reversed;
 	size_t pruned;        /* nodes left out */
 	double pruned_weight; /* what the topmost of them hold */
