@@ -9,6 +9,7 @@ setup()
 	unset BROWSER DISPLAY WAYLAND_DISPLAY SSH_CONNECTION SSH_TTY WSL_DISTRO_NAME SUDO_USER
 	"${builddir:?}/tests/tools/svg_sample" counters html > "back test.html"
 	mkdir bin
+	# shellcheck disable=SC2016 # for the shell of these
 	for name in xdg-open firefox broken; do
 		printf '#!/bin/sh\nprintf "%%s\\n" "%s:$1" >> "%s/opened"\n' "$name" "$PWD" > "bin/$name"
 		chmod +x "bin/$name"
@@ -30,10 +31,10 @@ firefox:$PWD/back test.html" ]
 }
 
 @test "view: over ssh it says how to fetch the file" {
-	SSH_CONNECTION='192.0.2.1 1 192.0.2.2 22' DISPLAY=:0 run -0 "$PMUFLAME" view "back test.html"
+	USER=quant SSH_CONNECTION='192.0.2.1 1 192.0.2.2 22' DISPLAY=:0 run -0 "$PMUFLAME" view "back test.html"
 	[ ! -e opened ]
 	[ "${lines[0]}" = "$PWD/back test.html" ]
-	[[ "$output" == *"scp '$(id -un)@$(uname -n):$PWD/back test.html' ."* ]]
+	[[ "$output" == *"scp 'quant@$(uname -n):$PWD/back test.html' ."* ]]
 }
 
 @test "view: without a display it says so" {

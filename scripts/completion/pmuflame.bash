@@ -81,7 +81,8 @@ _pmuflame()
 		--inherit --python --python-lines --interpreter --readers --format --strict
 		--focus --ignore --threads --min-width --reverse --title --summary --raw
 		--no-command -q -v --help --version'
-	local render_options='-o --format --focus --ignore --threads --title --symfs --call-graph --help'
+	local render_options='-o --format --title --focus --ignore --threads --min-width
+		--reverse --symfs --call-graph --help'
 	_pmuflame_join_words
 	COMPREPLY=()
 

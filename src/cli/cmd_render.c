@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "input.h"
 #include "output.h"
+#include "picture_args.h"
 #include "target_name.h"
 #include "tree_args.h"
 
@@ -19,9 +20,9 @@ static const char help[] =
 	"are looked up here by build id. Several are added up. '-' is standard input, and may be a\n"
 	"pipe. Prints the paths that were written.\n\n"
 	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
-	"      --format LIST           svg, html, folded, pprof, speedscope, callgrind, json\n"
-	"                              (default svg)\n" PMF_TREE_ARGS_HELP
-		PMF_TREE_ARGS_THREADS_HELP
+	"      --format LIST           svg, html, folded, speedscope, callgrind, json, pprof\n"
+	"                              (default: svg, and html for two or more events)\n" PMF_TREE_ARGS_HELP
+		PMF_TREE_ARGS_THREADS_HELP PMF_PICTURE_ARGS_HELP
 	"      --title TEXT            instead of the profile's own name\n"
 	"      --symfs DIR             the recorded machine's files are below DIR\n"
 	"      --call-graph MODE       callers: auto, dwarf, fp (what the kernel walked) or none\n"
@@ -37,6 +38,7 @@ static const struct option long_options[] = {
 	{"title", required_argument, NULL, OPT_TITLE},
 	{"symfs", required_argument, NULL, OPT_SYMFS},
 	{"call-graph", required_argument, NULL, OPT_CALL_GRAPH},
+	PMF_PICTURE_ARGS,
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -75,6 +77,10 @@ static int parse_args(struct render_args *a, int argc, char **argv, struct pmf_e
 			break;
 		case OPT_CALL_GRAPH:
 			ret = pmf_cli_call_graph(optarg, &a->input.call_graph, err);
+			break;
+		case PMF_OPT_MIN_WIDTH:
+		case PMF_OPT_REVERSE:
+			ret = pmf_picture_arg(&a->output.picture, opt, optarg, err);
 			break;
 		case ':':
 		case '?':

@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <pwd.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -39,19 +37,19 @@ static int check_page(const char *path, struct pmf_err *err)
 	static const char *const starts[] = {"<!DOCTYPE html", "<?xml", "<svg"};
 	char head[16] = "";
 	FILE *f = fopen(path, "re");
-	size_t len;
 
 	if (!f)
 		return pmf_err_set(err, PMF_EIO, "cannot open '%s': %s", path, strerror(errno));
-	len = fread(head, 1, sizeof head - 1, f);
+	if (fread(head, 1, sizeof head - 1, f) == 0)
+		head[0] = '\0'; /* a folder, say: no page in any case */
 	fclose(f);
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(starts); i++)
 		if (strncmp(head, starts[i], strlen(starts[i])) == 0)
 			return 0;
 	return pmf_err_set(err, PMF_EFORMAT,
-		"'%s' is %s: a report is what 'pmuflame -e cycles,instructions,cache-misses "
-		"COMMAND' or '--format html' writes",
-		path, len ? "no HTML or SVG file" : "empty or no file");
+		"'%s' is no HTML or SVG file: 'pmuflame render --format html FILE' makes a report "
+		"of a profile",
+		path);
 }
 
 /* Why no browser can be started from here, or NULL. */
@@ -69,7 +67,7 @@ static const char *obstacle(void)
 
 static void print_what_to_do(const char *path, const char *why)
 {
-	const struct passwd *user = getpwuid(geteuid());
+	const char *user = is_set("USER") ? getenv("USER") : "USER";
 	struct pmf_buf shown = PMF_BUF_INIT;
 	char host[256] = "HOST", *from, *word;
 
@@ -78,7 +76,7 @@ static void print_what_to_do(const char *path, const char *why)
 	pmf_buf_addclean(&shown, path, '?');
 	printf("%s\n\nNo browser was started: %s. The file needs nothing else: ",
 		pmf_buf_str(&shown), why);
-	from = pmf_asprintf("%s@%s:%s", user ? user->pw_name : "USER", host, pmf_buf_str(&shown));
+	from = pmf_asprintf("%s@%s:%s", user, host, pmf_buf_str(&shown));
 	word = pmf_output_quote_command((char *[]){from, NULL});
 	if (is_set("SSH_CONNECTION") || is_set("SSH_TTY"))
 		printf("on your own machine,\n  scp %s .\nand open the copy in a browser.\n", word);

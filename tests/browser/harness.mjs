@@ -36,7 +36,7 @@ export function sample(kind, format, event = 0) {
 	mkdirSync(path.dirname(file), { recursive: true });
 	writeFileSync(file, execFileSync(path.join(buildDir, "tests", "tools", "svg_sample"),
 		[kind, format, String(event)], { maxBuffer: 1 << 28 }));
-	return { url: pathToFileURL(path.resolve(file)).href, size: readFileSync(file).length,
+	return { file, url: pathToFileURL(path.resolve(file)).href, size: readFileSync(file).length,
 		text: () => readFileSync(file, "utf8") };
 }
 

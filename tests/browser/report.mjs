@@ -1,5 +1,6 @@
 // What people do with a report, done in a real browser. Prints TAP.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { runAll, sample, test as testPage } from "./harness.mjs";
 
@@ -130,6 +131,16 @@ test("a first look names the hot function, its shares, and that it is memory-bou
 	assert.match(await text(page, "#details .verdict"), /Too few samples/);
 });
 
+test("what is in no function is stated where it is much", "counters", async (page) => {
+	assert.equal(await page.locator("#glance .warning").count(), 0);
+	await page.evaluate(() => {
+		const func = model.funcs.findIndex((kind, k) => k % FUNC_FIELDS === 1 && kind === KIND.SPECIAL) / FUNC_FIELDS | 0;
+		model.costs.self[0][func] = model.base.total[0][0] / 10;
+		refresh();
+	});
+	assert.match(await text(page, "#glance .warning"), /10\.00% of cycles has no function/);
+});
+
 test("every frame has its share and its width, to the pixel, for every counter", "counters", async (page) => {
 	for (const [e, tree] of trees.entries()) {
 		await key(page, String(e + 1));
@@ -184,6 +195,26 @@ test("the table has the shares of every function, and sorts by any column", "cou
 	await page.locator(".functions th button", { hasText: "function" }).click();
 	const byName = await column(1);
 	assert.deepEqual(byName, byName.slice().sort());
+});
+
+test("shares are those of top --json, for every function and counter", "counters", async (page) => {
+	const top = JSON.parse(execFileSync(process.env.PMUFLAME, ["top", "--json", sample("counters", "pprof").file]));
+	const shown = await page.evaluate(() => {
+		const out = {};
+		for (let f = 0; f < model.funcCount; f++)
+			out[nameOf(f)] = model.events.map((_, e) => ["self", "total"].map((key) =>
+				model.costs[key][e][f] / model.base.total[e][0]));
+		return out;
+	});
+	let compared = 0;
+	for (const event of top.events)
+		// Lines of a Python function are one row of top's, and frames of their own here.
+		for (const row of event.rows.filter((r) => r.kind !== "python")) {
+			const [self, total] = shown[row.name][COUNTERS.indexOf(event.event)];
+			assert.ok(Math.abs(self - row.self_share) < 1e-12 && Math.abs(total - row.total_share) < 1e-12, row.name);
+			compared++;
+		}
+	assert.ok(compared >= 4 * 9);
 });
 
 test("zoom, search and selection stay when the counter changes", "counters", async (page) => {
@@ -272,6 +303,15 @@ test("lines of a function, where they are known", "counters", async (page) => {
 	assert.deepEqual(rows, [["7", percent(400 * 1000003, total), percent(400 * 1000003, total)],
 		["8", percent(350 * 1000003, total), percent(350 * 1000003, total)]]);
 	assert.equal(await text(page, "#view-lines .place"), "/srv/strategy/load.py");
+	// Lines of one function: calls in one, its own work in another as well.
+	await key(page, "t");
+	await page.locator(".functions button", { hasText: "parse_csv" }).click();
+	await key(page, "l");
+	const costs31 = [600, 600 + 1900 + 240], costs40 = [200, 200];
+	assert.deepEqual(await page.locator("#view-lines tbody tr").evaluateAll((trs) =>
+		trs.map((tr) => [...tr.children].slice(0, 3).map((td) => td.textContent))),
+	[["31", costs31], ["40", costs40]].map(([line, values]) => [line, ...values.map((n) => percent(n * 1000003, total))]));
+	assert.equal(await text(page, "#view-lines .place"), "/src/parse.c");
 	await page.locator("#glance button").click();
 	assert.match(await text(page, "#view-lines"), /No source lines are known/);
 });
@@ -413,6 +453,11 @@ test("on paper it is light and whole", "deep", async (page) => {
 	await page.evaluate(() => dispatchEvent(new Event("beforeprint")));
 	assert.ok((await page.evaluate(() => getComputedStyle(document.body).color.match(/\d+/g).map(Number)))[0] < 80);
 	assert.ok(!await page.locator("#bar").isVisible());
+	const box = await chartBox(page);
+	assert.ok(box.height <= 15000 && box.height > 5000 && box.width < 700);
+	await page.waitForFunction(() => document.querySelector("#chart").scrollTop > 0);
+	await page.evaluate(() => dispatchEvent(new Event("afterprint")));
+	assert.ok(await page.locator("#bar").isVisible());
 });
 
 test("the ledger has the run and every counter", "counters", async (page) => {
@@ -424,34 +469,44 @@ test("the ledger has the run and every counter", "counters", async (page) => {
 	assert.ok(ledger.includes("multiplex") || ledger.includes("1.25"));
 });
 
-for (const kind of ["hostile", "hostile-64k"])
-	test("hostile names stay text: " + kind, kind, async (page) => {
-		await key(page, "t");
-		const names = await page.locator(".functions tbody tr > :first-child").allTextContents();
-		for (const name of ["<script>alert(1)</script>&\"'", "</script><script>alert(2)</script>", "__proto__", "constructor",
-			"turned <U+202E>around<U+2028> zero<U+200B>width", "semi;colon and\u240anewline"])
-			assert.ok(names.includes(name), name);
-		const longest = Math.max(...names.map((n) => n.length));
-		assert.equal(longest, kind === "hostile" ? 2997 : 65532);
-		for (const button of await page.locator(".functions .name button").all())
-			await button.click();
-		for (const view of ["l", "g", "s", "i", "f"])
-			await key(page, view);
-		const box = await chartBox(page);
-		for (let depth = 0; depth < 6; depth++)
-			for (const share of [0.05, 0.3, 0.5, 0.7, 0.95])
-				await hover(page, depth, share);
-		await page.mouse.click(box.x + 20, box.y + box.height - 2.5 * ROW);
-		await key(page, "/");
-		await page.keyboard.type("<script>");
-		assert.match(await text(page, "#found"), /^[1-9]\d* of \d+ frames/);
-		assert.ok((await page.title()).startsWith("戦略 ü</title><script>alert(6)</script>&\"'\u241b"));
-		assert.ok((await text(page, "#run")).startsWith("<script>alert(7)</script><U+202E>\u2407 · <img src=x"));
-		assert.match(await tab(page, 0).textContent(), /^<b>cpu-clock<\/b><U\+202E>/);
-		assert.equal(await page.locator("script").count(), 2);
-		assert.equal(await page.locator("#app img, #app u").count(), 0);
+test("hostile names stay text", "hostile", async (page) => {
+	await key(page, "t");
+	const names = await page.locator(".functions tbody tr > :first-child").allTextContents();
+	for (const name of ["<script>alert(1)</script>&\"'", "</script><script>alert(2)</script>", "__proto__", "constructor",
+		"turned <U+202E>around<U+2028> zero<U+200B>width", "semi;colon and\u240anewline"]) {
+		assert.ok(names.includes(name), name);
+		await page.locator(".functions .name button").nth(names.indexOf(name)).click();
+		assert.equal(await selected(page), name);
+	}
+	for (const view of ["l", "g", "s", "i", "f"])
+		await key(page, view);
+	const box = await chartBox(page);
+	for (let depth = 0; depth < 6; depth++)
+		for (const share of [0.05, 0.3, 0.5, 0.7, 0.95])
+			await hover(page, depth, share);
+	await page.mouse.click(box.x + 20, box.y + box.height - 2.5 * ROW);
+	await key(page, "/");
+	await page.keyboard.type("<script>");
+	assert.match(await text(page, "#found"), /^[1-9]\d* of \d+ frames/);
+	assert.ok((await page.title()).startsWith("戦略 ü</title><script>alert(6)</script>&\"'\u241b"));
+	assert.ok((await text(page, "#run")).startsWith("<script>alert(7)</script><U+202E>\u2407 · <img src=x"));
+	assert.match(await tab(page, 0).textContent(), /^<b>cpu-clock<\/b><U\+202E>/);
+	assert.equal(await page.locator("script").count(), 2);
+	assert.equal(await page.locator("#app img, #app u").count(), 0);
+	assert.ok(await page.evaluate(() => document.scrollingElement.scrollWidth <= innerWidth));
+}, { hash: "#threads=split" });
+
+test("a name of 64 KB has its place", "hostile-64k", async (page) => {
+	await key(page, "t");
+	const names = await page.locator(".functions tbody tr > :first-child").allTextContents();
+	const longest = names.findIndex((name) => name.length === 65532);
+	await page.locator(".functions .name button").nth(longest).click();
+	assert.equal((await selected(page)).length, 65532);
+	for (const view of ["s", "l", "f"]) {
+		await key(page, view);
 		assert.ok(await page.evaluate(() => document.scrollingElement.scrollWidth <= innerWidth));
-	}, { hash: "#threads=split" });
+	}
+});
 
 test("the policy lets only the page's own script and style run", "hostile", async (page) => {
 	const source = pages.hostile.text();
@@ -488,10 +543,10 @@ test("a deep stack starts at its root and can be climbed", "deep", async (page) 
 
 test("105,000 functions and four counters take less than 4 MB", "wide", async (page) => {
 	assert.ok(pages.wide.size < 4e6, String(pages.wide.size));
-	assert.equal(await page.evaluate("model.base.n"), 105003);
+	assert.ok(await page.evaluate("model.base.n") >= 105000);
 	await key(page, "/");
 	await page.keyboard.type("handle_77");
-	assert.match(await text(page, "#found"), /^1,1\d\d of 105,003 frames/);
+	assert.match(await text(page, "#found"), /^1,1\d\d of 105,0\d\d frames/);
 });
 
 test("a file that was cut off says so", "normal", async (page) => {

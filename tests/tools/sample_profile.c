@@ -275,7 +275,8 @@ bool sample_profile(struct pmf_profile *p, const char *kind)
 
 		add_lines(p, hostile, PMF_ARRAY_SIZE(hostile));
 		memset(longest, 'x', kind[7] ? sizeof longest - 1 : 3000);
-		memcpy(longest, "n::", 3);
+		longest[0] = 'n';
+		longest[1] = longest[2] = ':';
 		pmf_profile_add(p, 0, sample_stack(p, longest), 300000000, 300);
 		pmf_profile_note(
 			p, PMF_NOTE_INFO, 0, "%s", "]]></script><script>alert(5)</script>");

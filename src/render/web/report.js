@@ -1,6 +1,6 @@
 // The page: its controls, its keys, and what each view is given to draw.
 
-const app = {matches: null, charts: {}, table: null, announced: ""};
+const app = {matches: null, charts: {}, table: null};
 const matchesOf = (pattern) => {
 	const source = pattern.replace(/^@/, "");
 	if (!source)
@@ -363,10 +363,12 @@ function start(data) {
 		refresh();
 	});
 	darkMode.addEventListener("change", () => refresh());
+	// Paper is laid out by a class: what is drawn by script must know its size before the browser prints.
 	for (const [name, printing] of [["beforeprint", true], ["afterprint", false]])
 		window.addEventListener(name, () => {
 			document.documentElement.classList.toggle("printing", printing);
 			refresh();
+			Object.values(app.charts).forEach((chart) => chart.scrollToRoot());
 		});
 	refresh();
 }

@@ -22,6 +22,15 @@ function addVerdict(el, func) {
 	el.append(found.text);
 }
 
+// What was counted, but is in no function: "[unsampled]" and the like.
+function unattributed(event) {
+	let sum = 0;
+	for (let f = 0; f < model.funcCount; f++)
+		if (kindOf(f) === KIND.SPECIAL)
+			sum += model.costs.self[event][f];
+	return sum;
+}
+
 // Which function has the most, and what the counters say about it.
 function fillGlance(glance, event, select) {
 	const func = hottest(event), label = model.events[event].label;
@@ -36,6 +45,10 @@ function fillGlance(glance, event, select) {
 	glance.append(": " + shareText(event, cost[func]) + shareError(event, cost[func]) + " in its own code, " +
 		shareText(event, model.costs.total[event][func]) + " with what it calls. ");
 	addVerdict(glance, func);
+	const rest = unattributed(event);
+	if (rest > 0.05 * model.base.total[event][0])
+		make(glance, "span", "warning", " " + shareText(event, rest) + " of " + label +
+			" has no function: the hatched frames say why, the ledger what to change.");
 }
 
 function fillTip(tip, chart, i) {
