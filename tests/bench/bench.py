@@ -376,7 +376,7 @@ def folded_samples(path):
 
 
 def record_python(tool, rate_hz, script, folder):
-    """Run @script under @tool; (folded file, samples, CPU seconds of both together)."""
+    """Run @script under @tool; (folded file, samples)."""
     if tool[0] == PMUFLAME:
         argv = [*tool, "-q", "-e", "cpu-clock", "-F", str(rate_hz), "--format", "folded"]
         argv += ["--summary", f"{folder}/summary.json", "-o", f"{folder}/out/", "--"]
@@ -384,16 +384,16 @@ def record_python(tool, rate_hz, script, folder):
     else:
         folded = f"{folder}/py-spy.folded"
         argv = [*tool, "-r", str(rate_hz), "-s", "-f", "raw", "-o", folded, "--"]
-    _, usage = run([*argv, PYTHON, *script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run([*argv, PYTHON, *script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     if tool[0] == PMUFLAME:
         with open(f"{folder}/summary.json", encoding="utf-8") as f:
-            return folded, json.load(f)["events"][0]["samples"], cpu(usage)
-    return folded, folded_samples(folded), cpu(usage)
+            return folded, json.load(f)["events"][0]["samples"]
+    return folded, folded_samples(folded)
 
 
 def share_error(tool, rate_hz, seconds, folder):
     """The largest difference between a function's share and what it measured itself, in points."""
-    folded, _, _ = record_python(tool, rate_hz, [PYSHARES, f"{folder}/shares", seconds], folder)
+    folded, _ = record_python(tool, rate_hz, [PYSHARES, f"{folder}/shares", seconds], folder)
     compare = os.path.join(HERE, "../compare_pyshares.py")
     argv = [PYTHON, compare, "100", f"{folder}/shares", folded, PYSHARES]
     said = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False).stdout
@@ -402,20 +402,20 @@ def share_error(tool, rate_hz, seconds, folder):
 
 
 def pandas_run(tool, rate_hz, work, folder):
-    """(samples of those wanted in %, the program's wall and CPU seconds, the tool's µs a sample)"""
+    """(samples of those wanted in %, the program's wall and CPU seconds)"""
     script = [f"{HERE}/bench_pandas.py", work, f"{folder}/stamp"]
-    samples, both = 0, 0
+    samples = 0
     if tool:
-        _, samples, both = record_python(tool, rate_hz, script, folder)
+        _, samples = record_python(tool, rate_hz, script, folder)
     else:
         run([PYTHON, *script], stdout=subprocess.DEVNULL)
     with open(f"{folder}/stamp", encoding="ascii") as f:
         wall, seconds = map(float, f.read().split())
     if not tool:
-        return 0, wall, seconds, 0
+        return 0, wall, seconds
     # py-spy's clock is the wall's.
     wanted = rate_hz * (seconds if tool[0] == PMUFLAME else wall)
-    return 100 * samples / wanted, wall, seconds, 1e6 * (both - seconds) / max(samples, 1)
+    return 100 * samples / wanted, wall, seconds
 
 
 def pyspy(quick, rounds, py_spy):
@@ -429,28 +429,27 @@ def pyspy(quick, rounds, py_spy):
     }
     work, seconds = ("4", "0.5") if quick else ("40", "4")
     lines = [
-        "| rate, Hz | | slowdown, wall | … CPU | samples of those wanted, % | recorder's CPU per sample, µs | "
+        "| rate, Hz | | slowdown, wall | … CPU | samples of those wanted, % | "
         "largest error of a share, points |",
-        "|---:|---|---:|---:|---:|---:|---:|",
+        "|---:|---|---:|---:|---:|---:|",
     ]
     for rate_hz in (1000, 10000):
         results = {name: [] for name in tools}
         for _ in range(rounds):
             with tempfile.TemporaryDirectory() as folder:
-                _, bare_wall, bare_cpu, _ = pandas_run(None, rate_hz, work, folder)
+                _, bare_wall, bare_cpu = pandas_run(None, rate_hz, work, folder)
             for name, tool in tools.items():
                 with tempfile.TemporaryDirectory() as folder:
-                    held, wall, used, each = pandas_run(tool, rate_hz, work, folder)
+                    held, wall, used = pandas_run(tool, rate_hz, work, folder)
                     error = 0
                     if "--python" not in tool:
                         error = share_error(tool, rate_hz, seconds, folder)
-                    results[name].append((wall / bare_wall, used / bare_cpu, held, each, error))
+                    results[name].append((wall / bare_wall, used / bare_cpu, held, error))
         for name, rows in results.items():
-            medians = (statistics.median(column) for column in zip(*rows))
-            slow, used, held, each, error = medians
+            slow, used, held, error = (statistics.median(column) for column in zip(*rows))
             shown = f"{error:.2f}" if error else "–"
             lines.append(
-                f"| {rate_hz:,} | {name} | {slow:.2f} | {used:.3f} | {held:.1f} | {each:.1f} | {shown} |"
+                f"| {rate_hz:,} | {name} | {slow:.2f} | {used:.3f} | {held:.1f} | {shown} |"
             )
     said = subprocess.run([py_spy, "--version"], stdout=subprocess.PIPE, text=True, check=True)
     head = f"`bench_pandas.py {work}` and `pyshares.py` for {seconds} s of CPU time, {said.stdout.strip()}"
