@@ -113,6 +113,8 @@ for i in range(500):
 	run ! grep -q 'pyshares.py:' out/*.folded
 	run -125 "$PMUFLAME" --python yes --call-graph fp -e cpu-clock -- "$PYTHON" -c ''
 	[[ $output == *call-graph* ]]
+	profile -q --readers 2 -e cpu-clock -- "$PYTHON" "$WORKLOADS/pyshares.py" result 0.5
+	number '.notes[].text' | grep -q 'no Python frames: .*--readers'
 }
 
 @test "-X perf: trampolines are unwound, and named by their map, with and without the agent" {

@@ -280,8 +280,8 @@ static int prepare_python(struct run *r, struct pmf_err *err)
 		pmf_err_set(&why, PMF_EUNSUP,
 			"Python frames need events that signal to their thread (Linux 5.13)");
 	else if (o->readers > 1)
-		pmf_err_set(&why, PMF_EUNSUP,
-			"Python frames are matched in one thread (--readers, --python)");
+		pmf_err_set(&why, PMF_EUSAGE,
+			"Python frames are matched in one thread, and --readers asks for more");
 	else if (!may)
 		pmf_err_set(&why, PMF_EUNSUP,
 			"the agent for Python cannot be preloaded into '%s': only into 64-bit "
@@ -299,6 +299,24 @@ static int prepare_python(struct run *r, struct pmf_err *err)
 	return 0;
 }
 
+/* What agents write is matched in one thread (docs/adr/0004), and one writes --raw. */
+static size_t choose_readers(struct run *r)
+{
+	struct pmf_profile *p = r->stacks.profile;
+	size_t wanted = r->opts->readers ? r->opts->readers : readers_for(p->cpus);
+
+	if (r->opts->raw_path)
+		return 1;
+	if (!r->stacks.python)
+		return wanted;
+	if (wanted > 1)
+		pmf_profile_note(p, PMF_NOTE_INFO, -1,
+			"one thread reads the rings of all %d CPUs, for Python frames; '--python "
+			"no' has %zu",
+			p->cpus, wanted);
+	return 1;
+}
+
 static int open_source(struct run *r, const struct pmf_event_list *list, struct pmf_err *err)
 {
 	struct pmf_perf_opts po = {.pid = r->launch.pid,
@@ -308,10 +326,7 @@ static int open_source(struct run *r, const struct pmf_event_list *list, struct 
 		.stack_bytes = r->opts->stack_bytes,
 		.callchain_kernel = r->opts->call_graph != PMF_UNWIND_NONE,
 		.callchain_user = r->opts->call_graph == PMF_UNWIND_FP,
-		/* What agents write is matched in one thread (docs/adr/0004), and one writes. */
-		.readers = r->stacks.python || r->opts->raw_path ? 1
-			   : r->opts->readers                    ? r->opts->readers
-					      : readers_for(r->stacks.profile->cpus),
+		.readers = choose_readers(r),
 		.attachable = r->stacks.python != NULL,
 		.data_maps = r->opts->raw_path != NULL,
 		.delayed = r->opts->delay_ns > 0,

@@ -1,17 +1,20 @@
 #!/usr/bin/python3
 """Measure pmuflame beside perf on the same programs, in the same minutes.
 
-Usage: bench.py [--quick] [--rounds N] [--docs FILE] [--flamegraph DIR] [WORKLOAD|SECTION]...
+Usage: bench.py [--quick] [--rounds N] [--docs FILE] [--flamegraph DIR] [--py-spy PATH]
+                [WORKLOAD|SECTION]...
 
 Workloads: cpp, cpp-64k (65,528-byte dumps), python, threads, clang, recursion, events (four at
 once); sections: unwind (ns a frame, nothing else), rings (draining and unwinding many rings), forks
-(what events cost a fork), recording (drawing what perf recorded), and only when named soak (ten million
-samples) and report (needs node, Chromium and tests/browser's packages). Without names: all but these two.
+(what events cost a fork), recording (drawing what perf recorded), and only when named: soak (ten million
+samples), report (needs node, Chromium and tests/browser's packages), pyspy (Python frames beside
+py-spy's) and pysoak (a million of the agent's handlers). Without names: all but these four.
   --rounds N   runs of each (5); what is printed are medians
   --quick      one round, shorter programs: does it work at all?
   --docs FILE  put each table into FILE, between <!-- NAME --> and <!-- end -->
   --flamegraph DIR  where stackcollapse-perf.pl and flamegraph.pl are, for recording: the whole
                pipeline then stands beside, too
+  --py-spy PATH  where py-spy is, if not on PATH ('pip install py-spy' in a venv gets it)
 
 In every round the program runs bare, under pmuflame, under perf record without stacks (what the
 interrupts alone cost it), and under perf record --call-graph dwarf, whose recording perf script then
@@ -40,9 +43,10 @@ FOUR = "cpu-clock,page-faults,context-switches,task-clock"
 
 
 class Workload:
-    def __init__(self, title, command, events="cpu-clock", stack_bytes=None):
+    def __init__(self, title, command, events="cpu-clock", stack_bytes=None, python=False):
         self.title, self.command, self.events = title, command, events
         self.stack_bytes = stack_bytes
+        self.python = python  # also without Python frames
         self.clocks = events.count("-clock")
 
 
@@ -57,7 +61,7 @@ def workloads(quick):
         "cpp-64k": Workload(
             "the same with dumps of 65,528 bytes", [WORK, "cpp", rounds(400000)], stack_bytes=65528
         ),
-        "python": Workload("python3 and pandas", [*pandas, rounds(80)]),
+        "python": Workload("python3 and pandas", [*pandas, rounds(80)], python=True),
         "threads": Workload("64 threads", [WORK, "threads", rounds(800000)]),
         "clang": Workload("clang at work", clang),
         "recursion": Workload("recursion, 5,000 frames", [WORK, "recursion", rounds(1600)]),
@@ -92,8 +96,8 @@ def run_bare(w, folder):
     return stamp(f"{folder}/stamp")[0]
 
 
-def run_pmuflame(w, folder):
-    argv = [PMUFLAME, "-q", "-e", w.events, "-F", str(RATE_HZ), "-o", f"{folder}/out/"]
+def run_pmuflame(w, folder, *options):
+    argv = [PMUFLAME, *options, "-q", "-e", w.events, "-F", str(RATE_HZ), "-o", f"{folder}/out/"]
     argv += ["--summary", f"{folder}/summary.json"]
     if w.stack_bytes:
         argv += ["--stack-bytes", str(w.stack_bytes)]
@@ -197,47 +201,56 @@ METRICS = [
 ]
 
 
-def table(runs):
-    """Medians of both tools and of their ratios, round by round."""
-    lines = ["| | pmuflame | perf | perf / pmuflame |", "|---|---:|---:|---:|"]
+def table(names, runs):
+    """Medians of all tools, and of the last one's ratio to the first, round by round."""
+    ratio_name = f"{names[-1]} / {names[0]}"
+    lines = ["| | " + " | ".join([*names, ratio_name]) + " |", "|---|" + "---:|" * (len(names) + 1)]
 
-    def row(name, own, other, digits):
-        pairs = [(a, b) for a, b in zip(own, other) if a > 0]
-        ratio = f"{statistics.median(b / a for a, b in pairs):.3g}" if len(pairs) == len(own) else ""
-        numbers = [f"{statistics.median(x):,.{digits}f}" for x in (own, other)]
-        lines.append(f"| {name} | {numbers[0]} | {numbers[1]} | {ratio} |")
+    def row(name, columns, digits):
+        pairs = [(a, b) for a, b in zip(columns[0], columns[-1]) if a > 0]
+        whole = len(pairs) == len(columns[0])
+        ratio = f"{statistics.median(b / a for a, b in pairs):.3g}" if whole else ""
+        numbers = [f"{statistics.median(x):,.{digits}f}" for x in columns]
+        lines.append("| " + " | ".join([name, *numbers, ratio]) + " |")
 
+    tools = list(zip(*runs))
     for name, value, digits in METRICS:
-        row(name, [value(a) for a, _ in runs], [value(b) for _, b in runs], digits)
+        row(name, [[value(r) for r in tool] for tool in tools], digits)
         if name.startswith("CPU per sample"):
             # Unwinding alone is not what pmuflame's number is: all it does stands against it.
+            own = [[value(r) for r in tool] for tool in tools[:-1]]
             for script, key in (("--no-inline", "script_cpu"), ("as it comes", "inlines_cpu")):
-                row(
-                    f"… against perf script alone, {script}, µs",
-                    [value(a) for a, _ in runs],
-                    [b[key] / b["samples"] * 1e6 for _, b in runs],
-                    digits,
-                )
-    floor = statistics.median(a["floor"] / a["bare"] for a, _ in runs)
-    lines.append(f"| … by the interrupts alone, without stacks |  | {floor:.2f} |  |")
+                theirs = [r[key] / r["samples"] * 1e6 for r in tools[-1]]
+                row(f"… against perf script alone, {script}, µs", [*own, theirs], digits)
+    floor = statistics.median(r["floor"] / r["bare"] for r in tools[-1])
+    lines.append(
+        "| … by the interrupts alone, without stacks |"
+        + "  |" * (len(names) - 1)
+        + f" {floor:.2f} |  |"
+    )
     return "\n".join(lines)
 
 
 def measure(w, rounds):
-    runs = []
+    runs, names = [], ["pmuflame", "perf"]
+    if w.python:
+        names.insert(1, "`--python no`")
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/tmp")) as folder:
             bare = run_bare(w, folder)
             floor = run_without_stacks(w, folder)
-            own, other = run_pmuflame(w, folder), run_perf(w, folder)
-        for r in own, other:
+            results = [run_pmuflame(w, folder)]
+            if w.python:
+                results.append(run_pmuflame(w, folder, "--python", "no"))
+            results.append(run_perf(w, folder))
+        for r in results:
             r["bare"], r["floor"] = bare, floor
             wanted = r["target_cpu"] * RATE_HZ * w.clocks
             r["missing"] = max(100 * (1 - r["samples"] / wanted), 0)
-        runs.append((own, other))
+        runs.append(results)
     command = " ".join(os.path.basename(a) if i == 0 else a for i, a in enumerate(w.command))
     command = command.replace(HERE, "tests/bench")
-    return f"`{command}`, {w.events} at {RATE_HZ:,} Hz\n\n{table(runs)}"
+    return f"`{command}`, {w.events} at {RATE_HZ:,} Hz\n\n{table(names, runs)}"
 
 
 def program(name, *args):
@@ -263,13 +276,14 @@ def unwind(quick):
     return head + "|---|---|---:|---:|---:|---:|---:|\n" + "\n".join(lines)
 
 
-def rings(quick, folder):
+def rings(quick):
     """Real samples of the C++ program, copied into many rings."""
     dump = os.path.join(BUILD, "tests/tools/ringdump")
-    recording = f"{folder}/cpp.ring"
-    argv = [dump, "-o", recording, "-s", "8192", "-f", "4999", "-n", "1000000"]
-    run([*argv, "--", os.path.abspath(WORK), "cpp", "1500"], stdout=subprocess.DEVNULL)
-    return program("bench_rings", recording, "1024" if quick else "8192")
+    with tempfile.TemporaryDirectory() as folder:
+        recording = f"{folder}/cpp.ring"
+        argv = [dump, "-o", recording, "-s", "8192", "-f", "4999", "-n", "1000000"]
+        run([*argv, "--", os.path.abspath(WORK), "cpp", "1500"], stdout=subprocess.DEVNULL)
+        return program("bench_rings", recording, "1024" if quick else "8192")
 
 
 def forks(quick):
@@ -352,6 +366,125 @@ def recording(quick, rounds, scripts):
     return f"{samples:,} samples with 8 KiB of stack each, {size:,.0f} MiB\n\n" + "\n".join(lines)
 
 
+PYTHON = "/usr/bin/python3"
+PYSHARES = os.path.join(HERE, "../workloads/pyshares.py")
+
+
+def folded_samples(path):
+    with open(path, encoding="utf-8") as f:
+        return sum(int(line.rsplit(" ", 1)[1]) for line in f)
+
+
+def record_python(tool, rate_hz, script, folder):
+    """Run @script under @tool; (folded file, samples)."""
+    if tool[0] == PMUFLAME:
+        argv = [*tool, "-q", "-e", "cpu-clock", "-F", str(rate_hz), "--format", "folded"]
+        argv += ["--summary", f"{folder}/summary.json", "-o", f"{folder}/out/", "--"]
+        folded = f"{folder}/out/{os.path.basename(script[0])[:-3]}.cpu-clock.folded"
+    else:
+        folded = f"{folder}/py-spy.folded"
+        argv = [*tool, "-r", str(rate_hz), "-s", "-f", "raw", "-o", folded, "--"]
+    run([*argv, PYTHON, *script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if tool[0] == PMUFLAME:
+        with open(f"{folder}/summary.json", encoding="utf-8") as f:
+            return folded, json.load(f)["events"][0]["samples"]
+    return folded, folded_samples(folded)
+
+
+def share_error(tool, rate_hz, seconds, folder):
+    """The largest difference between a function's share and what it measured itself, in points."""
+    folded, _ = record_python(tool, rate_hz, [PYSHARES, f"{folder}/shares", seconds], folder)
+    compare = os.path.join(HERE, "../compare_pyshares.py")
+    argv = [PYTHON, compare, "100", f"{folder}/shares", folded, PYSHARES]
+    said = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False).stdout
+    pairs = re.findall(r"([0-9.]+) % measured, +([0-9.]+) % seen", said)
+    return max(abs(float(a) - float(b)) for a, b in pairs)
+
+
+def pandas_run(tool, rate_hz, work, folder):
+    """(samples of those wanted in %, the program's wall and CPU seconds)"""
+    script = [f"{HERE}/bench_pandas.py", work, f"{folder}/stamp"]
+    samples = 0
+    if tool:
+        _, samples = record_python(tool, rate_hz, script, folder)
+    else:
+        run([PYTHON, *script], stdout=subprocess.DEVNULL)
+    with open(f"{folder}/stamp", encoding="ascii") as f:
+        wall, seconds = map(float, f.read().split())
+    if not tool:
+        return 0, wall, seconds
+    # py-spy's clock is the wall's.
+    wanted = rate_hz * (seconds if tool[0] == PMUFLAME else wall)
+    return 100 * samples / wanted, wall, seconds
+
+
+def pyspy(quick, rounds, py_spy):
+    """Python frames beside py-spy, which looks from outside at a clock's pace."""
+    tools = {
+        "pmuflame": [PMUFLAME],
+        "pmuflame --python no": [PMUFLAME, "--python", "no"],
+        "py-spy": [py_spy, "record"],
+        "py-spy --native": [py_spy, "record", "--native"],
+        "py-spy --nonblocking": [py_spy, "record", "--nonblocking"],
+    }
+    work, seconds = ("4", "0.5") if quick else ("40", "4")
+    lines = [
+        "| rate, Hz | | slowdown, wall | … CPU | samples of those wanted, % | "
+        "largest error of a share, points |",
+        "|---:|---|---:|---:|---:|---:|",
+    ]
+    for rate_hz in (1000, 10000):
+        results = {name: [] for name in tools}
+        for _ in range(rounds):
+            with tempfile.TemporaryDirectory() as folder:
+                _, bare_wall, bare_cpu = pandas_run(None, rate_hz, work, folder)
+            for name, tool in tools.items():
+                with tempfile.TemporaryDirectory() as folder:
+                    held, wall, used = pandas_run(tool, rate_hz, work, folder)
+                    error = 0
+                    if "--python" not in tool:
+                        error = share_error(tool, rate_hz, seconds, folder)
+                    results[name].append((wall / bare_wall, used / bare_cpu, held, error))
+        for name, rows in results.items():
+            slow, used, held, error = (statistics.median(column) for column in zip(*rows))
+            shown = f"{error:.2f}" if error else "–"
+            lines.append(
+                f"| {rate_hz:,} | {name} | {slow:.2f} | {used:.3f} | {held:.1f} | {shown} |"
+            )
+    said = subprocess.run([py_spy, "--version"], stdout=subprocess.PIPE, text=True, check=True)
+    head = f"`bench_pandas.py {work}` and `pyshares.py` for {seconds} s of CPU time, {said.stdout.strip()}"
+    return head + "\n\n" + "\n".join(lines)
+
+
+def pysoak(quick):
+    """A million of the agent's handlers, in two interpreters at once: do they change a result?"""
+    wanted, work = (10000, "4") if quick else (1000000, "200")
+    one = [PYTHON, f"{HERE}/bench_pandas.py", work]
+    expected = 2 * subprocess.run(one, stdout=subprocess.PIPE, check=True).stdout
+    both = " ".join(one)
+    handlers = runs = lost = 0
+    start = time.monotonic()
+    while handlers < wanted:
+        with tempfile.TemporaryDirectory() as folder:
+            argv = [PMUFLAME, "-q", "-e", "cpu-clock", "-F", str(RATE_HZ), "--stack-bytes", "8192"]
+            argv += ["-o", f"{folder}/o/", "--summary", f"{folder}/summary.json", "--", "sh", "-c"]
+            argv += [f"{both} & {both} & wait $! && wait"]
+            said = subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout
+            if said != expected:
+                sys.exit(f"bench: the result changed: {said}")
+            with open(f"{folder}/summary.json", encoding="utf-8") as f:
+                done = json.load(f)
+        notes = " ".join(n["text"] for n in done["notes"])
+        handlers += int(re.search(r"([0-9,]+) samples with Python", notes)[1].replace(",", ""))
+        lost += done["events"][0]["lost"]
+        runs += 1
+    return (
+        f"{handlers:,} Python stacks at {RATE_HZ:,} Hz in {time.monotonic() - start:,.0f} s: "
+        f"{runs} times two interpreters at once with `bench_pandas.py {work}`; {lost:,} samples were "
+        "lost, none of the programs ended early or printed another result."
+    )
+
+
 def put(path, name, text):
     """Replace what stands between the marks of @name in the document."""
     with open(path, encoding="utf-8") as f:
@@ -369,36 +502,42 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--docs")
     parser.add_argument("--flamegraph")
+    parser.add_argument("--py-spy", default=shutil.which("py-spy"))
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     known = workloads(args.quick)
-    sections = ["unwind", "rings", "forks", "recording"]
-    names = args.names or [*known, *sections]
-    unknown = [n for n in names if n not in known and n not in (*sections, "soak", "report")]
+    rounds = 1 if args.quick else args.rounds
+    always = {
+        "unwind": ("the walk alone", lambda: unwind(args.quick)),
+        "rings": ("many rings", lambda: rings(args.quick)),
+        "forks": ("fork, exec and wait", lambda: forks(args.quick)),
+        "recording": (
+            "drawing what perf recorded",
+            lambda: recording(args.quick, rounds, args.flamegraph),
+        ),
+    }
+    sections = {
+        **always,
+        "soak": ("memory over a long run", lambda: soak(args.quick)),
+        "report": ("the report of 105,000 functions", lambda: report(args.rounds)),
+        "pyspy": ("beside py-spy", lambda: pyspy(args.quick, rounds, args.py_spy)),
+        "pysoak": ("a million handlers", lambda: pysoak(args.quick)),
+    }
+    names = args.names or [*known, *always]
+    unknown = [n for n in names if n not in known and n not in sections]
     if unknown:
         parser.error(f"unknown name '{unknown[0]}'")
+    if "pyspy" in names and not args.py_spy:
+        parser.error("py-spy is missing: 'pip install py-spy' in a venv, and --py-spy PATH")
     if not shutil.which("perf"):
         sys.exit("bench: perf is missing: apt-get install linux-perf")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for name in names:
         if name in known:
             title = known[name].title
-            text = measure(known[name], 1 if args.quick else args.rounds)
-        elif name == "unwind":
-            title, text = "the walk alone", unwind(args.quick)
-        elif name == "rings":
-            title = "many rings"
-            with tempfile.TemporaryDirectory() as folder:
-                text = rings(args.quick, folder)
-        elif name == "forks":
-            title, text = "fork, exec and wait", forks(args.quick)
-        elif name == "recording":
-            title = "drawing what perf recorded"
-            text = recording(args.quick, 1 if args.quick else args.rounds, args.flamegraph)
-        elif name == "report":
-            title, text = "the report of 105,000 functions", report(args.rounds)
+            text = measure(known[name], rounds)
         else:
-            title, text = "memory over a long run", soak(args.quick)
+            title, text = sections[name][0], sections[name][1]()
         print(f"## {name}: {title}\n\n{text}\n", flush=True)
         if args.docs:
             put(args.docs, name, text)
