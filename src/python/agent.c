@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,24 +213,48 @@ static bool look_for_python(void *where)
 	return true;
 }
 
+/* The file that the code at @address was loaded from, NULL if it is not known. Without the loader's
+ * lock, which a thread may hold while it waits for this one. */
+static const char *file_of(void *address)
+{
+	/* <dlfcn.h> from glibc 2.35 on. */
+	struct {
+		unsigned long long flags;
+		void *start, *end;
+		struct link_map *map;
+		void *others[8];
+	} object;
+	typedef int find_fn(void *, void *);
+	static find_fn *find;
+
+	if (!find)
+		find = (find_fn *)dlsym(RTLD_NEXT, "_dl_find_object");
+	return find && find(address, &object) == 0 ? object.map->l_name : NULL;
+}
+
+typedef int setclock_fn(pthread_condattr_t *, clockid_t);
+
+static setclock_fn *real_setclock(void)
+{
+	return PMF_AGENT_NEXT(setclock_fn, "pthread_condattr_setclock");
+}
+
 /* Interpreters that were loaded after the program had started come by here when they begin: the
  * clock of their locks is the first thing that they set. */
 PMF_AGENT_EXPORT int pthread_condattr_setclock(pthread_condattr_t *attr, clockid_t clock)
 {
-	typedef int setclock_fn(pthread_condattr_t *, clockid_t);
-	setclock_fn *real = PMF_AGENT_NEXT(setclock_fn, "pthread_condattr_setclock");
-	Dl_info info;
-	void *library;
+	setclock_fn *real = real_setclock();
+	const char *file = NULL;
+	void *library = NULL;
 
-	if (socket_name[0] && !has_python && dladdr(__builtin_return_address(0), &info) &&
-		info.dli_fname) {
-		/* It must not go away while a handler is in it. */
-		library = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
-		has_python = library && look_for_python(library);
-		if (has_python)
-			dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
-		if (library)
-			dlclose(library);
+	if (socket_name[0] && !has_python)
+		file = file_of(__builtin_return_address(0));
+	/* It must not go away while a handler is in it. */
+	if (file && strstr(file, "libpython"))
+		library = dlopen(file, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+	if (library) {
+		has_python = look_for_python(library);
+		dlclose(library);
 	}
 	/* Before glibc 2.34 it is in a library that may have been loaded later than this one. */
 	return real ? real(attr, clock) : EINVAL;
@@ -302,5 +327,8 @@ __attribute__((constructor)) static void start(void)
 	drop_preload(path);
 	drop_variable(PMF_AGENT_ENV);
 	has_python = look_for_python(RTLD_DEFAULT);
+	/* dlsym(3) takes that lock, too: now, for later. */
+	real_setclock();
+	file_of(environ);
 	errno = saved;
 }

@@ -209,6 +209,26 @@ multiplexes_a_family()
 }
 
 # Frames of Python between native ones, by the overflow of a hardware counter.
+shows_python_calls()
+{
+	local event
+	cat >calls.py <<-'E'
+		def leaf(n):
+		    total = 0
+		    for i in range(n):
+		        total += i & 7
+		    return total
+		def outer(n): return sorted(range(n), key=lambda x: leaf(20))
+		for _ in range(10): outer(3000)
+	E
+	profile -e cycles@2000003,instructions@2000003 -- python3 -I -S calls.py
+	number '.notes[].text' | grep -E 'Python 3\.13: 1 process.* (99|100)\..*% of whose native frames agree'
+	for event in cycles instructions; do
+		grep -v '\[unsampled\]' "out/calls.$event.folded" >sampled
+		within "$(folded_share sampled ';<module> \(calls.py:7\);outer \(calls.py:6\);.*;outer.<locals>.<lambda> \(calls.py:6\);leaf \(calls.py:[2345]\)')" 10 100
+	done
+}
+
 shows_python_lines()
 {
 	local file event
