@@ -35,6 +35,7 @@ libelf-dev      /usr/include/libelf.h
 liblzma-dev     /usr/include/lzma.h
 zlib1g-dev      /usr/include/zlib.h
 libinih-dev     /usr/include/ini.h
+libzstd-dev     /usr/include/zstd.h
 libjansson-dev  /usr/include/jansson.h
 libpcre2-dev    /usr/include/pcre2.h
 libiberty-dev   /usr/include/libiberty/demangle.h
@@ -68,6 +69,8 @@ python3         /usr/bin/python3
 python3-pandas  /usr/lib/python3/dist-packages/pandas/__init__.py
 python3-sqlalchemy /usr/lib/python3/dist-packages/sqlalchemy/__init__.py
 python3-venv    /usr/lib/python3*/ensurepip/__init__.py
+python3-pytest-xdist /usr/lib/python3/dist-packages/xdist/__init__.py
+gunicorn        gunicorn
 musl-tools      musl-gcc
 '
 # What scripts/bench needs beside the programs that make builds.

@@ -44,6 +44,8 @@ ask()
 	[ "$(sort <<<"$output")" = $'--stack-bytes\n--strict\n--summary' ]
 	ask 'pmuflame list --j'
 	[ "$output" = --json ]
+	ask 'pmuflame render --s' 'pmuflame render --call-graph d'
+	[ "$output" = $'--symfs\ndwarf' ]
 }
 
 @test "events come from pmuflame list, once a shell" {

@@ -1,10 +1,11 @@
 #!/usr/bin/env bats
 # Formats for other programs, read by those.
 
+bats_require_minimum_version 1.5.0
+load live.bash
+
 setup()
 {
-	# shellcheck source=tests/live.bash
-	. "${srcdir:?}/tests/live.bash"
 	live_setup || return
 	"$PMUFLAME" --summary s.json -o out/ --format folded,speedscope,callgrind,json \
 		-e cpu-clock,page-faults -- deep --seconds 0.3
@@ -41,6 +42,16 @@ folded_sums()
 				{ n++; if ($1 != want) exit 1 } END { exit n != 1 }'
 		done <costs
 	done
+}
+
+@test "folded: what was written is read again, and drawn with the rest" {
+	"$PMUFLAME" render --format folded,callgrind,speedscope,json,svg -o again/ out/deep.cpu-clock.folded
+	cmp out/deep.cpu-clock.folded again/deep.cpu-clock.count.folded
+	"$PMUFLAME" render --format folded -o again/ - <out/deep.page-faults.folded
+	cmp out/deep.page-faults.folded again/profile.count.folded
+	printf 'a;b 1\nfoo bar\n' >wrong.folded
+	run -125 "$PMUFLAME" render wrong.folded
+	[ "$output" = "pmuflame: 'wrong.folded' cannot be read: line 2: it does not end with a stack's count ('foo bar')" ]
 }
 
 @test "json: as the manual says" {

@@ -61,3 +61,25 @@ gdb_at_work() {
 	END
 	"$@" gdb -batch -nx -x commands
 }
+
+# ---- Python ----
+
+# live_setup for tests that need frames of $PYTHON.
+python_setup()
+{
+	[ -x "${PYTHON:?}" ] || skip "there is no $PYTHON"
+	live_setup
+	profile -q --python yes -e cpu-clock -- "$PYTHON" -c 'sum(range(3000000))' 2>why ||
+		skip "no Python frames here: $(cat why)"
+	rm -rf out
+}
+
+# Debian's, and all others that are found.
+interpreters()
+{
+	local path
+	for path in "$PYTHON" /usr/bin/python3.{8..14} /usr/local/bin/python3.{8..14} \
+		"$HOME"/.pyenv/versions/3.{8..14}.*/bin/python3; do
+		[ ! -x "$path" ] || readlink -f "$path"
+	done | sort -u
+}

@@ -45,9 +45,11 @@ check() {
 	absent -E 'https?://|href|@import|src=' "$BATS_TEST_TMPDIR/bare.svg"
 }
 
-@test "svg: the page's sources can stand in a CDATA section and parse" {
+@test "svg: the pages' sources can stand in a CDATA section or a script element, and parse" {
 	absent -F ']]>' "${srcdir:?}"/src/render/web/*
+	absent -i -e '</script' -e '<!--' "$srcdir"/src/render/web/*.js
 	command -v node > /dev/null || skip "node is not installed"
-	node --check "$srcdir/src/render/web/svg_text.js"
-	node --check "$srcdir/src/render/web/svg.js"
+	for script in "$srcdir"/src/render/web/*.js; do
+		node --check "$script"
+	done
 }

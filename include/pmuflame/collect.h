@@ -7,6 +7,7 @@
 
 #include "pmuflame/err.h"
 #include "pmuflame/event.h"
+#include "pmuflame/perf_data.h"
 #include "pmuflame/profile.h"
 #include "pmuflame/source.h"
 #include "pmuflame/unwind.h"
@@ -53,7 +54,12 @@ struct pmf_collect_opts {
 	enum pmf_unwind_by unwind_by; /* one that pmf_unwinder_can */
 	uint32_t stack_bytes;
 	bool inherit;
-	size_t readers;            /* threads that read the rings; 0: as many as the CPUs need */
+	size_t readers; /* threads that read the rings; 0: as many as the CPUs need */
+	/* Also write the records as a perf.data file there, with raw_argv as its command line; NULL:
+	 * don't. */
+	const char *raw_path;
+	char *const *raw_argv;
+	uint64_t delay_ns;         /* count only what happens later than that; 0: everything */
 	uint64_t duration_ns;      /* then SIGTERM, five seconds later SIGKILL; 0: no limit */
 	pmf_progress_cb *progress; /* about five times a second; may be NULL */
 	void *ctx;
@@ -64,6 +70,7 @@ struct pmf_collect_result {
 	int exec_errno;     /* not 0: the command did not start, and there is no profile */
 	size_t readers;     /* threads that read the rings */
 	bool duration_over; /* the command was ended by duration_ns */
+	struct pmf_err raw; /* why raw_path could not be written after all; PMF_OK if it was */
 	uint64_t end_ns;    /* CLOCK_MONOTONIC when the command was seen to have exited */
 };
 
@@ -72,6 +79,22 @@ struct pmf_collect_result {
  * function. */
 int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	const struct pmf_collect_opts *opts, struct pmf_collect_result *res, struct pmf_err *err);
+
+/* ---- A recording ---- */
+
+struct pmf_recording_opts {
+	/* FP: only what the kernel walked; NONE: no callers. AUTO walks dumps, where there are some. */
+	enum pmf_unwind_mode call_graph;
+	/* As in struct pmf_image_search. */
+	const char *symfs, *cache, *debug_root;
+};
+
+/* The profile of the perf.data file @pd, which was opened and not drained: a column for each of its
+ * events but those that only carry records of processes. @workload gets the name of the program that
+ * perf ran, as the kernel says it, "" where perf recorded something else. PMF_ENOTFOUND if there is
+ * no sample at all: the sentence says why. @p is initialised here; its title and command stay NULL. */
+int pmf_collect_recording(struct pmf_profile *p, struct pmf_perf_data *pd,
+	const struct pmf_recording_opts *opts, char workload[16], struct pmf_err *err);
 
 /* The profile of a source that needs no command (a recording): what pmf_collect_run does with the
  * records of its own. */

@@ -74,6 +74,10 @@ typedef bool pmf_event_can_open(void *ctx, const struct pmf_event *ev, struct pm
 int pmf_event_list_add(struct pmf_event_list *list, const char *arg, pmf_event_can_open *can_open,
 	void *ctx, struct pmf_err *err);
 
+/* Append an event that was recorded as @attr says, under the name @label. */
+void pmf_event_list_add_recorded(
+	struct pmf_event_list *list, const char *label, const struct perf_event_attr *attr);
+
 /* Fill in period or freq_hz where the SPEC gave none: @period or @freq_hz if not 0 (from -c and
  * -F), else 997 Hz for hardware, clocks and faults and period 1 for the rest. Checks what the
  * kernel would clamp: PMF_EUSAGE for clock periods under 10,000 ns, frequencies above @max_hz (the
@@ -87,8 +91,6 @@ void pmf_event_fall_back_to_clock(struct pmf_event *ev, const char *reason);
 /* Is @ev the plain `cycles` (any spelling, no @PERIOD), the only event with a fallback? */
 bool pmf_event_is_plain_cycles(const struct pmf_event *ev);
 
-/* The label as part of a file name: characters outside [A-Za-z0-9._-] become '_'. free(3) it. */
-char *pmf_event_file_name(const struct pmf_event *ev);
 /* The unit of counts, for text: "ns" for clocks, else "events". */
 const char *pmf_event_unit(const struct pmf_event *ev);
 

@@ -12,6 +12,9 @@
 /* Append all of @path (a sysfs, procfs or small text file) to @b, at most @max_bytes; a longer one
  * is PMF_ELIMIT. */
 int pmf_file_read(const char *path, size_t max_bytes, struct pmf_buf *b, struct pmf_err *err);
+/* The same for descriptor @fd, from where it stands; @path is for the sentences. */
+int pmf_file_read_fd(
+	int fd, const char *path, size_t max_bytes, struct pmf_buf *b, struct pmf_err *err);
 /* The first line of @path without its newline into @out (NUL-terminated, cut at @size). */
 int pmf_file_read_line(const char *path, char *out, size_t size, struct pmf_err *err);
 int pmf_file_read_s64(const char *path, long long *out, struct pmf_err *err);
@@ -37,6 +40,9 @@ int pmf_outfile_commit(struct pmf_outfile *of, struct pmf_err *err);
 void pmf_outfile_abort(struct pmf_outfile *of);
 /* 0 if a result file could be created at @path now (tries it), else the reason. */
 int pmf_outfile_probe(const char *path, struct pmf_err *err);
+/* @text as part of a file name: characters outside A-Z, a-z, 0-9, dot, underscore and hyphen become
+ * '_'. free(3) it. */
+char *pmf_file_safe_name(const char *text);
 /* A folder for results; no error if @path exists. */
 int pmf_outfolder_make(const char *path, struct pmf_err *err);
 

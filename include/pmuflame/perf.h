@@ -59,7 +59,8 @@ bool pmf_perf_has_pmu(struct pmf_err *why);
 /* ---- A session: events open on a child, per CPU, in one ring per CPU ---- */
 
 struct pmf_perf_opts {
-	pid_t pid; /* stopped before its exec; counting starts with it */
+	pid_t pid;    /* stopped before its exec; counting starts with it */
+	bool delayed; /* no: only with pmf_perf_start */
 	bool inherit;
 	bool user_stacks;     /* registers and dump */
 	uint32_t stack_bytes; /* dump size, multiple of 8, at most 65,528 */
@@ -70,6 +71,7 @@ struct pmf_perf_opts {
 	/* Processes may get events of their own (pmf_perf_attach): samples of one software event
 	 * that is open twice are told apart by the count that they carry. */
 	bool attachable;
+	bool data_maps; /* mappings without code, too: perf looks there for a file's lowest address */
 };
 
 /* What became of one event. */
@@ -88,6 +90,8 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 void pmf_perf_close(struct pmf_perf_session *s);
 
 const struct pmf_perf_granted *pmf_perf_granted(const struct pmf_perf_session *s, size_t event);
+/* With what event @event was opened; of several core PMUs, on the first. Lives as long as @s. */
+const struct perf_event_attr *pmf_perf_opened_attr(const struct pmf_perf_session *s, size_t event);
 size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s); /* granted, per CPU */
 bool pmf_perf_has_format_lost(const struct pmf_perf_session *s);
 /* Does each inherited task tell with a READ record what it counted? */
@@ -95,6 +99,9 @@ bool pmf_perf_has_task_totals(const struct pmf_perf_session *s);
 /* Over all CPUs, sideband included: what the kernel copies for each task that starts. */
 size_t pmf_perf_inherited_events(const struct pmf_perf_session *s);
 size_t pmf_perf_readers(const struct pmf_perf_session *s);
+
+/* A delayed session counts from now on, in all that the command has started. */
+void pmf_perf_start(struct pmf_perf_session *s);
 
 /* Wait until a ring has data worth reading, @extra_fd (or -1) is readable, or @timeout_ms is over.
  * Returns 1 if @extra_fd is readable, else 0, or a negative status. */
@@ -131,10 +138,19 @@ bool pmf_perf_attached_event(const struct pmf_perf_process *proc, size_t event);
  * that process. */
 void pmf_perf_detach(struct pmf_perf_session *s, struct pmf_perf_process *proc, uint64_t *counted);
 
-/* End the inherited events, whose counts stay in the totals, and open the like of them on the
- * command, which sleep until a descendant, or itself, executes a program. For a command that has no
- * descendants yet and gets events of its own. */
-int pmf_perf_make_way(struct pmf_perf_session *s, struct pmf_err *err);
+/* A task that inherited events count in, or sleep in until it executes a program. */
+struct pmf_perf_home {
+	pid_t tid;
+	bool asleep;
+};
+
+/* End the inherited events, whose counts stay in the totals, and open the like of them on the @n
+ * tasks @homes, whose descendants inherit them from there. @settled is asked in between: did this
+ * begin with all tasks that have inherited events, and in these states? If it says no, or if an
+ * event cannot be opened, or a delayed session was not started yet, all stays as it was, and a
+ * negative status says so. */
+int pmf_perf_rehome(struct pmf_perf_session *s, const struct pmf_perf_home *homes, size_t n,
+	bool (*settled)(void *ctx), void *ctx, struct pmf_err *err);
 
 /* Stop counting, descendants included. */
 void pmf_perf_disable(struct pmf_perf_session *s);

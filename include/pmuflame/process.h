@@ -23,6 +23,22 @@ enum pmf_image_kind {
 	PMF_IMAGE_KERNEL, /* "[kernel]": rva is the address; modules included */
 };
 
+/* Where the files behind a recording's mappings may be: it may come from another machine, or from
+ * before the last update of this one. In this order: at their recorded path below @symfs, by their
+ * name alone in @symfs, by build id in @cache and in @debug_root. A file whose build id is not the
+ * recorded one is not taken. All is borrowed. */
+struct pmf_image_search {
+	const char *symfs; /* stands for the recorded machine's root; NULL: this machine's */
+	const char *
+		cache; /* perf's build-id cache, "/home/me/.debug" (perf-buildid-cache(1)), or NULL */
+	const char *debug_root; /* "/usr/lib/debug", or NULL */
+	bool this_kernel;       /* the recorded kernel runs here, and so does its vDSO */
+	/* The build id of what the recording had at @path, for mappings whose records do not tell
+	 * it: its length, 0 if it is not known. May be NULL. */
+	size_t (*build_id)(void *ctx, const char *path, uint8_t out[20]);
+	void *ctx;
+};
+
 /* A file that processes map, identified by path, inode and build id; shared by every process and
  * kept until the table is released, so that an id stays valid in the profile. Only its descriptor and
  * what hangs on it may go when nothing maps it (pmf_process_table_reap); pmf_image_get opens it again.
@@ -31,11 +47,13 @@ struct pmf_image {
 	uint32_t id;
 	enum pmf_image_kind kind;
 	const char *path; /* as the kernel said it */
+	const char *file; /* what was opened: path, or where a recording's file was found; NULL */
 	const char *name; /* last part of path */
 	uint64_t dev,
 		ino; /* as the kernel said; where it told the build id: 0, and the file's own */
 	uint8_t build_id[20];
 	uint8_t build_id_len; /* 0 if not known */
+	bool told_build_id;   /* by the recording, not by the file alone */
 	/* Opened by pmf_image_get at the first mapping, so that a file deleted later still has its
 	 * names. fd is -1 and elf NULL if it could not be; why says the reason ("" if it
 	 * opened). */
@@ -99,7 +117,8 @@ struct pmf_process_table {
 	size_t nr_images, cap_images;
 	struct pmf_index image_index;
 	struct pmf_strtab strings;
-	bool live;        /* /proc may be asked about these pids */
+	bool live;                             /* /proc may be asked about these pids */
+	const struct pmf_image_search *search; /* of a recording; NULL: recorded paths alone */
 	size_t nr_opened; /* images, since the last look for those that can be closed */
 	uint64_t nr_gets;
 	/* Called before images are closed: the last chance to name their frames. */
@@ -157,6 +176,10 @@ struct pmf_image *pmf_image_like(const struct pmf_process_table *t, const struct
 struct pmf_image *pmf_image_kernel(struct pmf_process_table *t);
 struct pmf_image *pmf_image_by_id(const struct pmf_process_table *t, uint32_t id);
 
+/* The search's build ids are complete only now: close every image that turns out to be another build's
+ * file. */
+void pmf_images_recheck(struct pmf_process_table *t);
+
 /* Read @len bytes at address @rva of the image, as the loader would map the file (read-only data
  * and code; no relocations applied). False if any of it is outside the file. No mmap(2) of the
  * file: a file that is truncated meanwhile must not raise SIGBUS here. */
@@ -169,5 +192,10 @@ const uint8_t *pmf_image_section(
 
 /* The GNU build id of an open ELF file into @out; returns its length, 0 if it has none. */
 size_t pmf_elf_build_id(Elf *elf, uint8_t out[20]);
+/* Are the two the same? Recordings made before perf 5.12 fill short ones up with zeros. */
+bool pmf_build_ids_equal(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len);
+/* "FOLDER/.build-id/ab/cdef…" and @suffix, where build-id folders keep what belongs to @id; NULL for
+ * one that is too short. free(3) it. */
+char *pmf_build_id_path(const char *folder, const uint8_t *id, size_t len, const char *suffix);
 
 #endif

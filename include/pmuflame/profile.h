@@ -7,12 +7,14 @@
 #define PMUFLAME_PROFILE_H
 
 #include "pmuflame/buf.h"
+#include "pmuflame/err.h"
 #include "pmuflame/hash.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/regex.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum pmf_frame_kind {
 	PMF_FRAME_ROOT,    /* "all" */
@@ -26,6 +28,11 @@ enum pmf_frame_kind {
 	PMF_FRAME_THREAD,  /* a thread, by its name; below its process */
 };
 enum { PMF_FRAME_KINDS = PMF_FRAME_THREAD + 1 };
+/* How a kind is called in files: "kernel", "native" and so on. */
+const char *pmf_frame_kind_name(enum pmf_frame_kind kind);
+
+/* Functions, as opposed to what groups and explains them. */
+bool pmf_frame_is_code(enum pmf_frame_kind kind);
 
 /* One interned frame. Key while recording: (kind, image, module, path, rva); frames made by name
  * have rva 0, no image, and differ by kind and name. All strings are ids in the profile's string
@@ -62,7 +69,8 @@ struct pmf_profile_event {
 	bool exclude_kernel, exclude_user;
 	bool in_kernel; /* only ever happens there: what called into it is of interest */
 	char *fallback_reason;
-	uint64_t counted; /* Σ read() over CPUs, not scaled */
+	uint64_t counted;  /* Σ read() over CPUs, not scaled */
+	bool only_samples; /* a recording: what was counted is not known, and counted is weight */
 	uint64_t enabled_ns, running_ns,
 		task_ns;          /* Σ over CPUs; task_ns: the dummy's running time */
 	double scale;             /* multiplexing: ≥ 1; exactly 1 if it always ran */
@@ -109,6 +117,9 @@ struct pmf_profile {
 	 * came from that. A column is NULL until there are some. */
 	uint64_t **joined;
 	size_t cap_columns;
+	/* String ids of the images' build ids in hexadecimal, by pmf_frame.image; 0: not known. */
+	uint32_t *build_ids;
+	size_t nr_build_ids, cap_build_ids;
 	struct pmf_note *notes;
 	size_t nr_notes, cap_notes;
 	/* The run. */
@@ -125,6 +136,14 @@ struct pmf_profile {
 /* Frame 0 and node 0 are the root, "all". Every event's scale is 1 and its lost is known. */
 void pmf_profile_init(struct pmf_profile *p, size_t nr_events);
 void pmf_profile_release(struct pmf_profile *p);
+/* One more event, with empty columns; returns its number. */
+size_t pmf_profile_add_event(struct pmf_profile *p);
+
+/* Say which build of its file image @image is; @build_id is copied as hexadecimal digits. */
+void pmf_profile_set_build_id(
+	struct pmf_profile *p, uint32_t image, const uint8_t *build_id, size_t len);
+/* Give every event, by its label, a file_name that is safe and no other event's ("cycles-2"). */
+void pmf_profile_name_files(struct pmf_profile *p);
 
 /* Intern an address. The ids are string-table ids. Returns the frame's id; names come later. */
 uint32_t pmf_profile_frame_at(struct pmf_profile *p, enum pmf_frame_kind kind, uint32_t image,
@@ -151,6 +170,9 @@ void pmf_profile_add(
  * for each of @from's; free(3) it. */
 uint32_t *pmf_profile_absorb(
 	struct pmf_profile *p, const struct pmf_profile *from, const uint32_t *images);
+/* Multiply the weights of event @event by @scale (2^-60 to 2^20), in such a way that their sum is right
+ * to the last unit, and with them weight, unsampled and weight_sq. */
+void pmf_profile_scale_weights(struct pmf_profile *p, size_t event, double scale);
 /* @samples of event @event were joined: @node and its callers are an earlier stack's. */
 void pmf_profile_add_joined(struct pmf_profile *p, size_t event, uint32_t node, uint64_t samples);
 
@@ -171,12 +193,34 @@ void pmf_profile_ledger(const struct pmf_profile *p, size_t event, struct pmf_bu
  * s"), else a whole count with separators. */
 char *pmf_profile_format(const struct pmf_profile_event *ev, double weight, char *out);
 
+/* ---- On disk: a pprof file, gzip'd protobuf (docs/adr/0008) ---- */
+
+/* Write @p to @f. Loaded again it draws the same pictures; what has neither weight nor samples is left
+ * out. Write errors are left in ferror(@f); PMF_ELIMIT if the format's numbers are too small. */
+int pmf_profile_save(const struct pmf_profile *p, FILE *f, struct pmf_err *err);
+/* Read a pprof file, compressed or not, of ours or of another program, whose sample types then are the
+ * events. @p is initialised here, and released on failure: PMF_EFORMAT, PMF_ELIMIT (it would take
+ * gigabytes), PMF_EUNSUP (a later version's). */
+int pmf_profile_load(struct pmf_profile *p, const void *data, size_t len, struct pmf_err *err);
+/* Read folded stacks, "outer;inner COUNT" on each line, fractions allowed, of one event called
+ * "count"; _[k], _[i] and _[j] behind a name say what it is. As pmf_profile_load otherwise; the sentence
+ * has the number of a line that is none. */
+int pmf_profile_load_folded(
+	struct pmf_profile *p, const void *data, size_t len, struct pmf_err *err);
+/* Add all of @from to @p, events with the same label being one. Counts, samples, times and losses add
+ * up, notes are joined; what cannot be added (rates, precision) stays where both agree, else a note
+ * says so. Where an event was multiplexed differently, both are scaled before they are added: @from
+ * changes, too. */
+void pmf_profile_merge(struct pmf_profile *p, struct pmf_profile *from);
+
 /* ---- The call tree by name ---- */
 
-/* A function as drawn: frames with the same kind, module, name and source file are one. */
+/* A function as drawn: frames with the same kind, module, name and source file are one; and the same
+ * line, if the tree has lines. */
 struct pmf_func {
 	enum pmf_frame_kind kind;
 	uint32_t name, module, path, file; /* string ids of the profile */
+	uint32_t line;                     /* 0 unless asked for */
 	bool unresolved;
 };
 
@@ -190,6 +234,7 @@ struct pmf_tree_node {
 /* What a tree holds of its profile. */
 struct pmf_tree_opts {
 	bool threads; /* frames of threads are drawn, too, not left out */
+	bool lines;   /* a function's lines are told apart */
 	/* Only stacks with a frame whose name matches @focus, and with none that matches @ignore.
 	 * NULL: all. Borrowed, for as long as the tree lives. */
 	struct pmf_regex *focus, *ignore;
@@ -219,6 +264,12 @@ struct pmf_tree {
 void pmf_tree_build(
 	struct pmf_tree *t, const struct pmf_profile *p, const struct pmf_tree_opts *opts);
 void pmf_tree_release(struct pmf_tree *t);
+
+/* Make @out of @t from the other end: on the root stand the functions where samples were taken, on
+ * those their callers. A node with less than @least of @event has no callers made, for there may be
+ * many more than in @t. What was joined is not known of it. Release it as any tree. */
+void pmf_tree_reverse(struct pmf_tree *out, const struct pmf_tree *t, size_t event, double least);
+
 double pmf_tree_total(const struct pmf_tree *t, size_t event, uint32_t node);
 double pmf_tree_self(const struct pmf_tree *t, size_t event, uint32_t node);
 uint64_t pmf_tree_samples(const struct pmf_tree *t, size_t event, uint32_t node); /* inclusive */
@@ -232,8 +283,8 @@ void pmf_tree_shown(const struct pmf_tree *t, size_t event, struct pmf_buf *out)
 void pmf_tree_ledger(const struct pmf_tree *t, size_t event, struct pmf_buf *out);
 uint64_t pmf_tree_joined(const struct pmf_tree *t, size_t event, uint32_t node);
 
-/* The functions with the most self weight for @event, widest first, at most @max; returns how many.
- * SPECIAL, PROCESS and ROOT frames are left out. Total counts recursion once.
+/* What every function costs of @event, by its number; @out has t->nr_funcs places. Total counts
+ * recursion once.
  * With @user_side, self weight in the kernel is that of the function which called into it, the
  * nearest caller that is not of the kernel: for events that are only ever seen there (context
  * switches, tracepoints). Without such a caller it stays with the kernel's function. */
@@ -242,6 +293,11 @@ struct pmf_func_cost {
 	double self, total;
 	uint64_t samples_self;
 };
+void pmf_tree_costs(
+	const struct pmf_tree *t, size_t event, bool user_side, struct pmf_func_cost *out);
+
+/* The functions with the most self weight, widest first, at most @max; returns how many. Frames that
+ * are no code are left out. */
 size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
 	struct pmf_func_cost *out, size_t max);
 

@@ -47,11 +47,17 @@ const struct pmf_layout *pmf_layouts_find(const struct pmf_layouts *ls, uint64_t
 
 struct pmf_sample {
 	uint64_t ip, weight;
-	uint64_t count;            /* of the event so far, in this task on this CPU; if has_count */
-	bool has_count;            /* PERF_SAMPLE_READ of a single event */
-	uint64_t count_id;         /* whose count it is; 0 if the layout does not say */
+	uint64_t count;    /* of the event so far, in this task on this CPU; if has_count */
+	bool has_count;    /* PERF_SAMPLE_READ of a single event */
+	uint64_t count_id; /* whose count it is; 0 if the layout does not say */
+	/* PERF_SAMPLE_READ of a group: a value per member, behind each its id and its lost samples as
+	 * far as read_format has them. */
+	const uint64_t *group;
+	size_t nr_group, group_words;
 	const uint64_t *callchain; /* unaligned is not possible: records are 8-byte aligned */
 	size_t nr_callchain;
+	const struct perf_branch_entry *branches; /* newest first */
+	size_t nr_branches;
 	uint64_t regs_abi; /* 0: no user registers (PERF_SAMPLE_REGS_ABI_NONE) */
 	uint64_t regs_mask;
 	const uint64_t *regs; /* one for each bit of regs_mask, lowest first */
@@ -69,6 +75,9 @@ struct pmf_record {
 	uint32_t event;  /* of the layout; PMF_NO_EVENT for sideband */
 	uint32_t reader; /* which of struct pmf_readers delivers it; 0 where there is but one */
 	bool signals;    /* of the layout */
+	/* All of the record, its header included. */
+	const uint8_t *bytes;
+	size_t size;
 	union {
 		struct pmf_sample sample;
 		struct {

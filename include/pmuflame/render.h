@@ -5,14 +5,20 @@
 #ifndef PMUFLAME_RENDER_H
 #define PMUFLAME_RENDER_H
 
+#include "pmuflame/diff.h"
 #include "pmuflame/err.h"
 #include "pmuflame/profile.h"
+#include "pmuflame/table.h"
 #include <stdbool.h>
 #include <stdio.h>
 
 struct pmf_render_opts {
 	const char *title; /* NULL: made from the profile's title and the event's label */
 	double width_px;   /* 0: the format's default */
+	/* Frames of a picture that are narrower are left out. 0: as many are drawn as make a file that
+	 * opens at once. */
+	double min_width_px;
+	bool reverse; /* the functions where samples were taken stand below, their callers on them */
 };
 
 struct pmf_renderer {
@@ -29,5 +35,31 @@ struct pmf_renderer {
 /* All renderers, in the order of help texts; *n of them. */
 const struct pmf_renderer *const *pmf_renderers(size_t *n);
 const struct pmf_renderer *pmf_renderer_by_name(const char *name, size_t len);
+
+/* ---- Tables ---- */
+
+enum pmf_table_form { PMF_TABLE_TEXT, PMF_TABLE_CSV, PMF_TABLE_JSON };
+
+struct pmf_table_view {
+	enum pmf_table_form form;
+	bool by_total;      /* sorted by total, not by self */
+	size_t max;         /* rows of an event; 0: all */
+	const bool *events; /* which are wanted; NULL: all */
+	const struct pmf_ratio
+		*ratio; /* in every table; NULL: pmf_ratio_of's, where there is one */
+	size_t columns; /* of a line of text; 0: names are never shortened */
+};
+
+/* Write a table for each event that is wanted. Write errors are left in ferror(@f). */
+void pmf_render_table(FILE *f, const struct pmf_table *t, const struct pmf_table_view *v);
+/* The same of a comparison; @t is a table of d->tree. v->form is text or JSON. */
+void pmf_render_diff(FILE *f, const struct pmf_diff *d, const struct pmf_table *t,
+	const struct pmf_table_view *v);
+/* A flame graph of event @event whose colours are changes and whose widths are the costs now, or those
+ * before, which shows what is gone. Errors as a renderer's. */
+int pmf_render_diff_svg(FILE *f, const struct pmf_diff *d, size_t event, bool before,
+	const struct pmf_render_opts *opts, struct pmf_err *err);
+/* "function" and so on; NULL behind the last. */
+const char *pmf_table_by_name(enum pmf_table_by by);
 
 #endif

@@ -8,6 +8,7 @@
 #include "pmuflame/err.h"
 #include "pmuflame/event.h"
 #include "pmuflame/perf.h"
+#include "pmuflame/perf_data.h"
 #include "pmuflame/record.h"
 
 struct pmf_source;
@@ -58,5 +59,10 @@ int pmf_source_replay(struct pmf_source **out, const struct pmf_layouts *layouts
 /* The same, read by up to @readers threads. */
 int pmf_source_replay_by(struct pmf_source **out, const struct pmf_layouts *layouts,
 	struct pmf_ring **rings, size_t n, size_t readers, struct pmf_err *err);
+
+/* A perf.data file or stream that was opened and not drained yet; @pd is borrowed. What the facts
+ * and totals of a live session say of events is in pmf_perf_data_info() and its neighbours. A drain
+ * delivers everything, final or not. */
+struct pmf_source *pmf_source_file(struct pmf_perf_data *pd);
 
 #endif

@@ -5,7 +5,8 @@
  * (/usr/lib/debug/.build-id/xx/yyyy.debug) or .gnu_debuglink (GDB manual, "Separate Debug Files",
  * with the CRC checked); if there is none either, from .gnu_debugdata (MiniDebugInfo, xz); always
  * also from .dynsym. PLT stubs are named "NAME@plt". A symbol without a size reaches to the next
- * one. The kernel's names come from /proc/kallsyms. */
+ * one. The kernel's names come from /proc/kallsyms, a recorded kernel's from wherever its build id is
+ * known. */
 #ifndef PMUFLAME_SYMBOL_H
 #define PMUFLAME_SYMBOL_H
 
@@ -34,7 +35,32 @@ bool pmf_symbol_find(
 /* Forget what was read of @im: it is about to be closed. Names that were given for it are void. */
 void pmf_symbolizer_forget(struct pmf_symbolizer *s, const struct pmf_image *im);
 
-/* Whether /proc/kallsyms shows addresses: 0, or a status with the reason and the remedy
+/* ---- A recording ---- */
+
+/* What a recording tells of its kernel; it may run here, or not any more. */
+struct pmf_symbol_kernel {
+	uint8_t build_id[20];
+	size_t build_id_len; /* 0: not told */
+	bool this_host;      /* recorded on this machine, under the release that runs now */
+	/* Its code, and the symbol that stood at @ref_va, which says how far it was moved at boot
+	 * (KASLR): "_text". Without them no address means anything. */
+	uint64_t start, end, ref_va;
+	char ref[32];
+	struct pmf_symbol_module {
+		uint64_t start, end;
+		char name[64]; /* as /proc/kallsyms has it: "[ext4]" */
+	} * modules;
+	size_t nr_modules, cap_modules;
+};
+
+/* Name the functions of @k instead of this machine's kernel: from /proc/kallsyms if it is the same
+ * one, else from @search's cache and debug folder by build id. Modules are named where they stood
+ * then. Separate debug files are looked for below search->symfs, too. Before the first question;
+ * both are borrowed. */
+void pmf_symbolizer_use_recording(struct pmf_symbolizer *s, const struct pmf_symbol_kernel *k,
+	const struct pmf_image_search *search);
+
+/* Whether the kernel's functions have names: 0, or a status with the reason and the remedy
  * (kernel.kptr_restrict, proc(5)). */
 int pmf_symbol_kernel_status(struct pmf_symbolizer *s, struct pmf_err *err);
 

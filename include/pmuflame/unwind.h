@@ -78,7 +78,9 @@ void pmf_unwind_remember(
 	const struct pmf_process *p, const struct pmf_unwind_frame *f, uint32_t user);
 
 /* Where the function at @rva of @im starts, as its call frame information says: what a stripped
- * file still tells about its functions. False if nothing covers @rva. */
+ * file still tells about its functions. For a part that stands elsewhere ("name.cold") that is the
+ * start of the function that it belongs to. False if nothing covers @rva, or
+ * @arch is NULL: one whose files are not read. */
 bool pmf_unwind_function_start(
 	struct pmf_image *im, const struct pmf_arch *arch, uint64_t rva, uint64_t *start);
 

@@ -33,7 +33,7 @@ _pmuflame_complete_formats()
 {
 	local before=
 	[[ $cur != *,* ]] || before=${cur%"${cur##*,}"}
-	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg folded speedscope callgrind json' -- "${cur##*,}")
+	mapfile -t COMPREPLY < <(compgen -P "$before" -W 'svg html folded speedscope callgrind json' -- "${cur##*,}")
 }
 
 # The value of option $2, if it takes one. False for an option that stands alone.
@@ -41,7 +41,8 @@ _pmuflame_complete_value()
 {
 	case $2 in
 	-e | --event) _pmuflame_complete_event "$1" ;;
-	-o | --summary) _filedir ;;
+	-o | --summary | --raw) _filedir ;;
+	--symfs) _filedir -d ;;
 	--call-graph) mapfile -t COMPREPLY < <(compgen -W 'auto dwarf fp none' -- "$cur") ;;
 	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;
 	--python) mapfile -t COMPREPLY < <(compgen -W 'auto yes no' -- "$cur") ;;
@@ -49,7 +50,7 @@ _pmuflame_complete_value()
 		mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur")
 		;;
 	--format) _pmuflame_complete_formats ;;
-	-F | -c | --duration | --stack-bytes | --focus | --ignore) COMPREPLY=() ;;
+	-F | -c | --delay | --duration | --stack-bytes | --focus | --ignore | --min-width | --title) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -76,10 +77,11 @@ _pmuflame_join_words()
 _pmuflame()
 {
 	local cur prev words=() starts=() cword i=1
-	local record_options='--event -F -c -o --duration --call-graph --unwinder --stack-bytes
+	local record_options='--event -F -c -o --delay --duration --call-graph --unwinder --stack-bytes
 		--inherit --python --python-lines --interpreter --readers --format --strict
-		--focus --ignore --threads --summary
+		--focus --ignore --threads --min-width --reverse --title --summary --raw
 		--no-command -q -v --help --version'
+	local render_options='-o --format --title --symfs --call-graph --help'
 	_pmuflame_join_words
 	COMPREPLY=()
 
@@ -89,6 +91,22 @@ _pmuflame()
 			case $cur in
 			-*) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$cur") ;;
 			*) [ "${words[1]}" = doctor ] || _pmuflame_complete_event "${words[0]}" ;;
+			esac
+			return
+		fi
+		;;
+	view)
+		if [ "$cword" -gt 1 ]; then
+			_filedir '@(html|svg)'
+			return
+		fi
+		;;
+	render)
+		if [ "$cword" -gt 1 ]; then
+			case $cur in
+			--*=*) ;;
+			-*) mapfile -t COMPREPLY < <(compgen -W "$render_options" -- "$cur") ;;
+			*) _pmuflame_complete_value "${words[0]}" "$prev" || _filedir ;;
 			esac
 			return
 		fi
@@ -103,9 +121,10 @@ _pmuflame()
 			i=$((i + 1))
 			break
 			;;
-		-e | -F | -c | -o | --event | --duration | --call-graph | --unwinder | --stack-bytes | \
+		-e | -F | -c | -o | --event | --delay | --duration | --call-graph | --unwinder | --stack-bytes | \
 			--inherit | --python | --python-lines | --interpreter | --readers | --format | \
-			--focus | --ignore | --threads | --summary) i=$((i + 2)) ;;
+			--focus | --ignore | --threads | --min-width | \
+			--title | --summary | --raw) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac
@@ -127,7 +146,7 @@ _pmuflame()
 	else
 		_command_offset "${starts[i]}"
 		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
-			< <(compgen -W 'record list doctor' -- "$cur")
+			< <(compgen -W 'record list doctor render view' -- "$cur")
 	fi
 }
 

@@ -10,32 +10,37 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int pmf_file_read(const char *path, size_t max_bytes, struct pmf_buf *b, struct pmf_err *err)
+int pmf_file_read_fd(
+	int fd, const char *path, size_t max_bytes, struct pmf_buf *b, struct pmf_err *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), ret = 0;
 	size_t got = 0;
 	char chunk[16384];
 
-	if (fd < 0)
-		return pmf_err_errno(
-			err, pmf_status_of_errno(errno), errno, "cannot open '%s'", path);
 	for (;;) {
 		ssize_t n = read(fd, chunk, sizeof chunk);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			ret = pmf_err_errno(err, PMF_EIO, errno, "cannot read '%s'", path);
-		if (n <= 0)
-			break;
+			return pmf_err_errno(err, PMF_EIO, errno, "cannot read '%s'", path);
+		if (n == 0)
+			return 0;
 		got += (size_t)n;
-		if (got > max_bytes) {
-			ret = pmf_err_set(
+		if (got > max_bytes)
+			return pmf_err_set(
 				err, PMF_ELIMIT, "'%s' is longer than %zu bytes", path, max_bytes);
-			break;
-		}
 		pmf_buf_add(b, chunk, (size_t)n);
 	}
+}
+
+int pmf_file_read(const char *path, size_t max_bytes, struct pmf_buf *b, struct pmf_err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), ret;
+
+	if (fd < 0)
+		return pmf_err_errno(
+			err, pmf_status_of_errno(errno), errno, "cannot open '%s'", path);
+	ret = pmf_file_read_fd(fd, path, max_bytes, b, err);
 	close(fd);
 	return ret;
 }
@@ -82,6 +87,17 @@ int pmf_file_open_regular(const char *path, struct stat *st)
 	close(place);
 	errno = saved;
 	return fd;
+}
+
+char *pmf_file_safe_name(const char *text)
+{
+	char *name = pmf_strdup(text);
+
+	for (char *p = name; *p; p++)
+		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
+			    *p))
+			*p = '_';
+	return name;
 }
 
 static bool sudo_id(const char *name, unsigned *out)

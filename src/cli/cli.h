@@ -4,6 +4,8 @@
 #define PMF_CLI_H
 
 #include "pmuflame/err.h"
+#include "pmuflame/profile.h"
+#include "pmuflame/unwind.h"
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -24,8 +26,12 @@ struct pmf_cmd {
 };
 
 extern const struct pmf_cmd pmf_cmd_record;
+extern const struct pmf_cmd pmf_cmd_render;
 extern const struct pmf_cmd pmf_cmd_list;
 extern const struct pmf_cmd pmf_cmd_doctor;
+extern const struct pmf_cmd pmf_cmd_view;
+extern const struct pmf_cmd pmf_cmd_top;
+extern const struct pmf_cmd pmf_cmd_diff;
 
 /* Print "pmuflame: TEXT" on stderr, whatever the log level, and return @status. */
 int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err);
@@ -35,6 +41,24 @@ int pmf_cli_failf(enum pmf_exit status, const char *fmt, ...) __attribute__((for
 /* The options of a command that has --json and --help only, argv[0] being its name: an exit status if
  * that was all, else -1, with optind(3) at the first argument. */
 int pmf_cli_json_options(int argc, char **argv, const char *help, bool *json);
+
+/* The value of --call-graph. */
+int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err);
+/* The sentence for what getopt_long(3) answered with @opt, ':' or '?'. */
+int pmf_cli_bad_option(int opt, char **argv, struct pmf_err *err);
+/* The place among @p's first @n events of the one that is called @name, or PMF_EUSAGE with a sentence
+ * that names those there are. */
+int pmf_cli_event(const struct pmf_profile *p, size_t n, const char *name, struct pmf_err *err);
+/* Which of @p's first @n events are among @names, into *@wanted; NULL, for all, if there are no names.
+ * free(3) it. */
+int pmf_cli_events(const struct pmf_profile *p, size_t n, const char *const *names, size_t nr_names,
+	bool **wanted, struct pmf_err *err);
+/* -n: rows, 0 for all. */
+int pmf_cli_rows(const char *text, size_t *out, struct pmf_err *err);
+/* How wide lines on standard output may be: the terminal's width, 0 where it is none. */
+size_t pmf_cli_columns(void);
+/* Are the results on standard output written? */
+int pmf_cli_flush(struct pmf_err *err);
 
 /* The list of commands, as help shows it. */
 void pmf_cli_print_commands(FILE *f);

@@ -3,10 +3,12 @@
 
 #include "cli.h"
 #include "output.h"
+#include "picture_args.h"
 #include "target_name.h"
 #include "tree_args.h"
 
 #include "pmuflame/collect.h"
+#include "pmuflame/file.h"
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/render.h"
@@ -36,6 +38,7 @@ struct record_args {
 	struct pmf_tree_opts tree;
 	char *name; /* of the target, as people see it */
 	const char *summary_path;
+	const char *title; /* for the outputs; NULL: the name */
 	bool no_command;
 	bool quiet;
 	char **command; /* NULL-terminated rest of argv */
@@ -55,6 +58,7 @@ static const char help[] =
 	"                              (default: cycles; 'pmuflame list' shows names)\n"
 	"  -F, --freq HZ               samples a second (default 997)\n"
 	"  -c, --count PERIOD          one sample every PERIOD events\n"
+	"      --delay S               count only what happens after S seconds\n"
 	"      --duration S            end the command after S seconds\n"
 	"      --call-graph MODE       auto, dwarf, fp or none (default auto)\n"
 	"      --unwinder WHO          auto, cfi, libunwind or fp: who walks dumped stacks\n"
@@ -68,9 +72,13 @@ static const char help[] =
 	"      --strict                no cpu-clock for cycles, no dropped presets\n\n"
 	"what to write:\n"
 	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
-	"      --format LIST           svg, folded, speedscope, callgrind, json (default svg)\n" PMF_TREE_ARGS_HELP
-		PMF_TREE_ARGS_THREADS_HELP
+	"      --format LIST           svg, html, folded, speedscope, callgrind, json (default:\n"
+	"                              svg, and html for two or more events); the profile,\n"
+	"                              NAME.pb.gz, is always written\n" PMF_TREE_ARGS_HELP
+		PMF_TREE_ARGS_THREADS_HELP PMF_PICTURE_ARGS_HELP
+	"      --title TEXT            instead of the command's name\n"
 	"      --summary FILE          the numbers of the run as JSON\n"
+	"      --raw FILE              the recording too, for perf report and perf script\n"
 	"      --no-command            leave the command's arguments out of all files\n"
 	"  -q, --quiet   -v, --verbose   -h, --help   -V, --version\n\n"
 	"commands:\n";
@@ -83,7 +91,8 @@ static void print_help(FILE *f)
 }
 
 enum {
-	OPT_DURATION = 256,
+	OPT_DELAY = 256,
+	OPT_DURATION,
 	OPT_CALL_GRAPH,
 	OPT_UNWINDER,
 	OPT_STACK_BYTES,
@@ -95,6 +104,8 @@ enum {
 	OPT_STRICT,
 	OPT_FORMAT,
 	OPT_SUMMARY,
+	OPT_RAW,
+	OPT_TITLE,
 	OPT_NO_COMMAND,
 };
 
@@ -102,6 +113,7 @@ static const struct option long_options[] = {
 	{"event", required_argument, NULL, 'e'},
 	{"freq", required_argument, NULL, 'F'},
 	{"count", required_argument, NULL, 'c'},
+	{"delay", required_argument, NULL, OPT_DELAY},
 	{"duration", required_argument, NULL, OPT_DURATION},
 	{"call-graph", required_argument, NULL, OPT_CALL_GRAPH},
 	{"unwinder", required_argument, NULL, OPT_UNWINDER},
@@ -116,7 +128,10 @@ static const struct option long_options[] = {
 	{"format", required_argument, NULL, OPT_FORMAT},
 	PMF_TREE_ARGS_FILTER,
 	PMF_TREE_ARGS_THREADS,
+	PMF_PICTURE_ARGS,
 	{"summary", required_argument, NULL, OPT_SUMMARY},
+	{"raw", required_argument, NULL, OPT_RAW},
+	{"title", required_argument, NULL, OPT_TITLE},
 	{"no-command", no_argument, NULL, OPT_NO_COMMAND},
 	{"quiet", no_argument, NULL, 'q'},
 	{"verbose", no_argument, NULL, 'v'},
@@ -133,24 +148,6 @@ static int parse_rate(const char *text, uint64_t *out, const char *what, struct 
 	if (ret == 0 && *out == 0)
 		ret = pmf_err_set(err, PMF_EUSAGE, "%s must be at least 1", what);
 	return ret;
-}
-
-static int parse_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err)
-{
-	static const struct {
-		const char *name;
-		enum pmf_unwind_mode mode;
-	} modes[] = {{"auto", PMF_UNWIND_AUTO}, {"dwarf", PMF_UNWIND_DWARF}, {"fp", PMF_UNWIND_FP},
-		{"none", PMF_UNWIND_NONE}};
-
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(modes); i++) {
-		if (strcmp(text, modes[i].name) == 0) {
-			*out = modes[i].mode;
-			return 0;
-		}
-	}
-	return pmf_err_set(
-		err, PMF_EUSAGE, "--call-graph '%s' is none of auto, dwarf, fp, none", text);
 }
 
 static const char *const unwinder_names[] = {[PMF_UNWIND_BY_AUTO] = "auto",
@@ -265,6 +262,8 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 	case 'v':
 		pmf_log_set_level(PMF_LOG_INFO);
 		return 0;
+	case OPT_DELAY:
+		return pmf_parse_seconds(optarg, &a->collect.delay_ns, "--delay", err);
 	case OPT_DURATION:
 		if (pmf_parse_seconds(optarg, &a->collect.duration_ns, "--duration", err))
 			return PMF_EUSAGE;
@@ -272,7 +271,7 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 			       ? 0
 			       : pmf_err_set(err, PMF_EUSAGE, "--duration must be more than 0");
 	case OPT_CALL_GRAPH:
-		return parse_call_graph(optarg, &a->collect.call_graph, err);
+		return pmf_cli_call_graph(optarg, &a->collect.call_graph, err);
 	case OPT_UNWINDER:
 		return parse_unwinder(optarg, &a->collect.unwind_by, err);
 	case OPT_STACK_BYTES:
@@ -295,9 +294,18 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 	case OPT_SUMMARY:
 		a->summary_path = optarg;
 		return 0;
+	case OPT_TITLE:
+		a->title = optarg;
+		return 0;
+	case OPT_RAW:
+		a->collect.raw_path = optarg;
+		return 0;
 	case OPT_NO_COMMAND:
 		a->no_command = true;
 		return 0;
+	case PMF_OPT_MIN_WIDTH:
+	case PMF_OPT_REVERSE:
+		return pmf_picture_arg(&a->output.picture, opt, optarg, err);
 	default:
 		return pmf_tree_arg(&a->tree, opt, optarg, err);
 	}
@@ -341,6 +349,9 @@ static int parse_args(struct record_args *a, int argc, char **argv, struct pmf_e
 	ret = check_unwinder(&a->collect, err);
 	if (ret)
 		return ret;
+	if (a->collect.duration_ns && a->collect.delay_ns >= a->collect.duration_ns)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--duration, which counts from the start too, must be longer than --delay");
 	if (!a->command[0])
 		return pmf_err_set(err, PMF_EUSAGE,
 			"no command to profile: 'pmuflame [options] COMMAND [ARG...]'");
@@ -424,6 +435,10 @@ static int finish(struct record_args *a, struct pmf_profile *p,
 
 	pmf_tree_build(&tree, p, &a->tree);
 	ret = pmf_output_write(&tree, &a->output, &written, err);
+	if (a->collect.raw_path && res->raw.status == PMF_OK)
+		PMF_PUSH(written.paths, written.n, written.cap) = pmf_strdup(a->collect.raw_path);
+	else if (ret == 0 && res->raw.status != PMF_OK)
+		ret = pmf_err_set(err, res->raw.status, "%s", res->raw.text);
 	if (a->summary_path)
 		ret2 = pmf_output_summary_json(
 			&tree, &written, a->summary_path, exit_status(res), res, ret ? NULL : err);
@@ -434,6 +449,22 @@ static int finish(struct record_args *a, struct pmf_profile *p,
 	return ret ? ret : ret2;
 }
 
+static int prepare_output(
+	struct record_args *a, const struct pmf_event_list *list, struct pmf_err *err)
+{
+	char **names = pmf_calloc(list->n, sizeof *names);
+	int ret;
+
+	for (size_t e = 0; e < list->n; e++)
+		names[e] = pmf_file_safe_name(list->events[e].label);
+	a->output.is_run = true;
+	ret = pmf_output_prepare(&a->output, names, list->n, a->summary_path, err);
+	for (size_t e = 0; e < list->n; e++)
+		free(names[e]);
+	free(names);
+	return ret;
+}
+
 static int record(struct record_args *a, struct pmf_event_list *list)
 {
 	struct pmf_collect_result res;
@@ -442,12 +473,14 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	bool progress_shown = false;
 	int status, ret;
 
-	if (pmf_output_prepare(&a->output, list, a->summary_path, &err)) {
+	if (prepare_output(a, list, &err)) {
 		pmf_output_undo(&a->output);
 		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
 	}
 	warn_about_plan(list);
 	a->collect.argv = a->command;
+	if (!a->no_command)
+		a->collect.raw_argv = a->command;
 	if (!a->quiet && isatty(STDERR_FILENO))
 		a->collect.progress = show_progress;
 	a->collect.ctx = &progress_shown;
@@ -463,7 +496,7 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	if (res.exec_errno) {
 		status = exec_failed(a->command[0], res.exec_errno);
 	} else {
-		profile.title = pmf_strdup(a->name);
+		profile.title = pmf_strdup(a->title ? a->title : a->name);
 		if (!a->no_command)
 			profile.command = pmf_output_quote_command(a->command);
 		status = exit_status(&res);

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "pmuflame/log.h"
+#include "pmuflame/mem.h"
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -11,8 +12,12 @@
 
 static const struct pmf_cmd *const commands[] = {
 	&pmf_cmd_record,
+	&pmf_cmd_render,
 	&pmf_cmd_list,
 	&pmf_cmd_doctor,
+	&pmf_cmd_view,
+	&pmf_cmd_top,
+	&pmf_cmd_diff,
 };
 
 int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err)
@@ -55,6 +60,24 @@ int pmf_cli_json_options(int argc, char **argv, const char *help, bool *json)
 		*json = true;
 	}
 	return -1;
+}
+
+int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err)
+{
+	static const struct {
+		const char *name;
+		enum pmf_unwind_mode mode;
+	} modes[] = {{"auto", PMF_UNWIND_AUTO}, {"dwarf", PMF_UNWIND_DWARF}, {"fp", PMF_UNWIND_FP},
+		{"none", PMF_UNWIND_NONE}};
+
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(modes); i++) {
+		if (strcmp(text, modes[i].name) == 0) {
+			*out = modes[i].mode;
+			return 0;
+		}
+	}
+	return pmf_err_set(
+		err, PMF_EUSAGE, "--call-graph '%s' is none of auto, dwarf, fp, none", text);
 }
 
 void pmf_cli_print_commands(FILE *f)

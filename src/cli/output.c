@@ -40,19 +40,25 @@ static int unknown_format(const char *name, int len, struct pmf_err *err)
 	return PMF_EUSAGE;
 }
 
+static void add_format(struct pmf_output_opts *o, const struct pmf_renderer *r)
+{
+	for (size_t i = 0; i < o->nr_formats; i++)
+		if (o->formats[i] == r)
+			return;
+	if (o->nr_formats < PMF_OUTPUT_MAX_FORMATS)
+		o->formats[o->nr_formats++] = r;
+}
+
 int pmf_output_formats(struct pmf_output_opts *o, const char *list, struct pmf_err *err)
 {
 	o->nr_formats = 0;
 	for (;;) {
-		size_t len = strcspn(list, ","), i = 0;
+		size_t len = strcspn(list, ",");
 		const struct pmf_renderer *r = pmf_renderer_by_name(list, len);
 
 		if (!r)
 			return unknown_format(list, (int)len, err);
-		while (i < o->nr_formats && o->formats[i] != r)
-			i++;
-		if (i == o->nr_formats && i < PMF_OUTPUT_MAX_FORMATS)
-			o->formats[o->nr_formats++] = r;
+		add_format(o, r);
 		if (!list[len])
 			return 0;
 		list += len + 1;
@@ -90,27 +96,50 @@ static int find_prefix(struct pmf_output_opts *o, struct pmf_err *err)
 		return ret;
 	o->prefix = pmf_asprintf("%s%s%s", o->path ? o->path : "",
 		len && o->path[len - 1] != '/' ? "/" : "", o->name);
-	o->prev_prefix = pmf_asprintf("%s.prev", o->prefix);
+	if (o->is_run)
+		o->prev_prefix = pmf_asprintf("%s.prev", o->prefix);
 	return 0;
 }
 
-int pmf_output_prepare(struct pmf_output_opts *o, const struct pmf_event_list *list,
+static bool same_file(const char *a, const char *b)
+{
+	struct stat sa, sb;
+
+	return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&
+	       sa.st_ino == sb.st_ino;
+}
+
+static int check_path(const struct pmf_output_opts *o, const char *path, struct pmf_err *err)
+{
+	for (size_t i = 0; i < o->nr_inputs; i++)
+		if (same_file(path, o->inputs[i]))
+			return pmf_err_set(err, PMF_EUSAGE,
+				"'%s' would be overwritten, and is read: choose another place with -o",
+				path);
+	return pmf_outfile_probe(path, err);
+}
+
+int pmf_output_prepare(struct pmf_output_opts *o, char *const *events, size_t nr_events,
 	const char *summary_path, struct pmf_err *err)
 {
 	int ret = find_prefix(o, err);
 
-	if (o->nr_formats == 0)
-		o->formats[o->nr_formats++] = pmf_renderer_by_name("svg", 3);
-	for (size_t e = 0; e < list->n && ret == 0; e++) {
-		char *event = pmf_event_file_name(&list->events[e]);
+	if (o->nr_formats == 0) {
+		add_format(o, pmf_renderer_by_name("svg", 3));
+		if (nr_events > 1)
+			add_format(o, pmf_renderer_by_name("html", 4));
+	}
+	if (o->is_run)
+		add_format(o, pmf_renderer_by_name("pprof", 5));
+	for (size_t i = 0; i < o->nr_formats && ret == 0; i++) {
+		size_t n = o->formats[i]->per_event ? nr_events : 1;
 
-		for (size_t i = 0; i < o->nr_formats && ret == 0; i++) {
-			char *path = file_path(o->prefix, event, o->formats[i]);
+		for (size_t e = 0; e < n && ret == 0; e++) {
+			char *path = file_path(o->prefix, events[e], o->formats[i]);
 
-			ret = pmf_outfile_probe(path, err);
+			ret = check_path(o, path, err);
 			free(path);
 		}
-		free(event);
 	}
 	if (ret == 0 && summary_path)
 		ret = pmf_outfile_probe(summary_path, err);
@@ -129,12 +158,11 @@ static int write_one(const struct pmf_tree *t, const struct pmf_output_opts *o,
 {
 	const char *event = t->profile->events[e].file_name;
 	char *path = file_path(o->prefix, event, r);
-	struct pmf_render_opts opts = {0};
 	struct pmf_outfile of;
 	int ret = pmf_outfile_open(&of, path, err);
 
 	if (ret == 0) {
-		ret = r->render(of.f, t, e, &opts, err);
+		ret = r->render(of.f, t, e, &o->picture, err);
 		if (ret) {
 			pmf_outfile_abort(&of);
 		} else {

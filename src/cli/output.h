@@ -4,7 +4,6 @@
 
 #include "pmuflame/collect.h"
 #include "pmuflame/err.h"
-#include "pmuflame/event.h"
 #include "pmuflame/profile.h"
 #include "pmuflame/render.h"
 #include <stdbool.h>
@@ -17,6 +16,12 @@ struct pmf_output_opts {
 	char *name;       /* of the target; owned */
 	const struct pmf_renderer *formats[PMF_OUTPUT_MAX_FORMATS];
 	size_t nr_formats;
+	/* Of a run: the profile is written whatever the formats, and what the run before left is kept as
+	 * NAME.prev.*. */
+	bool is_run;
+	char *const *inputs; /* files that must not be overwritten; borrowed */
+	size_t nr_inputs;
+	struct pmf_render_opts picture;
 	/* Set by pmf_output_prepare. */
 	bool made_folder;
 	char *prefix;      /* "DIR/NAME" or PREFIX */
@@ -34,8 +39,9 @@ void pmf_output_list_release(struct pmf_output_list *l);
 /* --format: names between commas. */
 int pmf_output_formats(struct pmf_output_opts *o, const char *list, struct pmf_err *err);
 
-/* Find out where the files go and that they can be written; makes the folder of -o DIR/. */
-int pmf_output_prepare(struct pmf_output_opts *o, const struct pmf_event_list *list,
+/* Find out where the files go and that they can be written; makes the folder of -o DIR/. @events are the
+ * events as parts of file names; @summary_path may be NULL. */
+int pmf_output_prepare(struct pmf_output_opts *o, char *const *events, size_t nr_events,
 	const char *summary_path, struct pmf_err *err);
 
 /* Nothing will be written after all: leave no empty folder behind. */

@@ -8,32 +8,51 @@
 
 /* How a program names what it runs. Strings of options are lists between blanks. */
 struct launcher {
-	const char *name;       /* matches NAME and NAME followed by a version: python3.11 */
+	const char *name; /* matches NAME and NAME followed by a version: python3.11, pytest-3 */
 	const char *subcommand; /* must follow: "run" */
 	const char *with_value; /* options whose value is the next argument */
 	const char *names_next; /* options whose value is the name: "-m", "-jar" */
 	const char *gives_up;   /* options after which nothing has a name: "-c CODE" */
 	bool runs_command;      /* the rest is a command line of its own */
+	bool to_colon;          /* the name ends there: "tests/test_x.py::test_y", "module:app" */
 };
 
 static const struct launcher launchers[] = {
-	{"env", NULL, " -u --unset -C --chdir -S ", NULL, NULL, true},
-	{"nice", NULL, " -n ", NULL, NULL, true},
-	{"nohup", NULL, "", NULL, NULL, true},
-	{"poetry", "run", "", NULL, NULL, true},
-	{"uv", "run", " --with --python -p --directory --project ", NULL, NULL, true},
-	{"pytest", NULL, " -k -m -p -n -c -o --rootdir ", NULL, NULL, false},
-	{"python", NULL, " -W -X ", " -m ", " -c ", false},
-	{"pypy", NULL, " -W -X ", " -m ", " -c ", false},
-	{"node", NULL, " -r --require --import --loader ", NULL, " -e --eval -p --print ", false},
-	{"java", NULL, " -cp -classpath --class-path -p --module-path ", " -jar -m --module ", NULL,
+	{"env", NULL, " -u --unset -C --chdir -S -a --argv0 ", NULL, NULL, true, false},
+	{"nice", NULL, " -n ", NULL, NULL, true, false},
+	{"nohup", NULL, "", NULL, NULL, true, false},
+	{"poetry", "run", " -C --directory -P --project ", NULL, NULL, true, false},
+	{"pipenv", "run", " --python ", NULL, NULL, true, false},
+	{"uv", "run",
+		" --with --with-editable --with-requirements --python -p --directory --project "
+		"--extra --group --only-group --package --env-file --index --default-index "
+		"--find-links -f --cache-dir --config-file ",
+		" -m --module ", NULL, true, false},
+	{"pytest", NULL,
+		" -k -m -p -n --numprocesses --dist -c -o -W -r --rootdir --maxfail --tb "
+		"--durations --ignore --deselect --basetemp --junitxml --log-level --color ",
+		NULL, NULL, false, true},
+	{"gunicorn", NULL,
+		" -b --bind -w --workers -k --worker-class --threads -t --timeout -c --config "
+		"--chdir -p --pid -u --user -g --group -n --name -e --env --log-level --log-file "
+		"--access-logfile --error-logfile --max-requests --keep-alive --graceful-timeout ",
+		NULL, NULL, false, true},
+	{"jupyter", "nbconvert", " --to --output --output-dir --template --config ", NULL, NULL,
+		false, false},
+	{"jupyter-nbconvert", NULL, " --to --output --output-dir --template --config ", NULL, NULL,
+		false, false},
+	{"python", NULL, " -W -X ", " -m ", " -c ", false, false},
+	{"pypy", NULL, " -W -X ", " -m ", " -c ", false, false},
+	{"node", NULL, " -r --require --import --loader ", NULL, " -e --eval -p --print ", false,
 		false},
-	{"ruby", NULL, " -I -r ", NULL, " -e ", false},
-	{"perl", NULL, " -I -M ", NULL, " -e -E ", false},
-	{"sh", NULL, " -o -O ", NULL, " -c ", false},
-	{"bash", NULL, " -o -O --rcfile ", NULL, " -c ", false},
-	{"dash", NULL, " -o ", NULL, " -c ", false},
-	{"zsh", NULL, " -o ", NULL, " -c ", false},
+	{"java", NULL, " -cp -classpath --class-path -p --module-path ", " -jar -m --module ", NULL,
+		false, false},
+	{"ruby", NULL, " -I -r ", NULL, " -e ", false, false},
+	{"perl", NULL, " -I -M ", NULL, " -e -E ", false, false},
+	{"sh", NULL, " -o -O ", NULL, " -c ", false, false},
+	{"bash", NULL, " -o -O --rcfile ", NULL, " -c ", false, false},
+	{"dash", NULL, " -o ", NULL, " -c ", false, false},
+	{"zsh", NULL, " -o ", NULL, " -c ", false, false},
 };
 
 static const char *base_name(const char *path)
@@ -55,18 +74,28 @@ static bool in_list(const char *list, const char *word)
 	return strstr(list, padded);
 }
 
+/* The place of the first argument that is no option, from @i on; 0 if there is none. */
+static size_t skip_options(const struct launcher *l, char *const *argv, size_t i)
+{
+	for (; argv[i] && argv[i][0] == '-'; i++)
+		if (in_list(l->with_value, argv[i]) && argv[i + 1])
+			i++;
+	return argv[i] ? i : 0;
+}
+
 static const struct launcher *find_launcher(char *const *argv)
 {
 	const char *base = base_name(argv[0]);
 
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(launchers); i++) {
 		const struct launcher *l = &launchers[i];
-		size_t len = strlen(l->name);
+		size_t len = strlen(l->name), at;
 
 		if (strncmp(base, l->name, len) != 0 ||
-			base[len + strspn(base + len, "0123456789.")])
+			base[len + strspn(base + len, "-0123456789.")])
 			continue;
-		if (!l->subcommand || (argv[1] && strcmp(argv[1], l->subcommand) == 0))
+		at = l->subcommand ? skip_options(l, argv, 1) : 0;
+		if (!l->subcommand || (at && strcmp(argv[at], l->subcommand) == 0))
 			return l;
 	}
 	return NULL;
@@ -75,7 +104,7 @@ static const struct launcher *find_launcher(char *const *argv)
 /* The place in argv of what @l runs, or 0 if it does not say. */
 static size_t find_subject(const struct launcher *l, char *const *argv, bool *named)
 {
-	size_t i = l->subcommand ? 2 : 1;
+	size_t i = l->subcommand ? skip_options(l, argv, 1) + 1 : 1;
 
 	for (; argv[i]; i++) {
 		bool assignment = strcmp(l->name, "env") == 0 && strchr(argv[i], '=');
@@ -97,7 +126,7 @@ static size_t find_subject(const struct launcher *l, char *const *argv, bool *na
 static char *short_name(const char *path)
 {
 	static const char *const suffixes[] = {
-		".py", ".js", ".mjs", ".cjs", ".ts", ".jar", ".rb", ".pl", ".sh", ".exe"};
+		".py", ".ipynb", ".js", ".mjs", ".cjs", ".ts", ".jar", ".rb", ".pl", ".sh", ".exe"};
 	char *out = pmf_strdup(base_name(path));
 	size_t len = strlen(out);
 
@@ -124,6 +153,21 @@ char *pmf_target_file_name(const char *name)
 	return out;
 }
 
+/* What @l runs, as it was told by @subject; NULL for a folder that has no name of its own. */
+static char *subject_name(const struct launcher *l, const char *subject)
+{
+	size_t len = l->to_colon ? strcspn(subject, ":") : strlen(subject);
+	char *path, *out = NULL;
+
+	while (len > 1 && subject[len - 1] == '/')
+		len--;
+	path = pmf_strndup(subject, len);
+	if (strcmp(path, ".") != 0 && strcmp(path, "..") != 0)
+		out = short_name(path);
+	free(path);
+	return out;
+}
+
 char *pmf_target_name(char *const *argv)
 {
 	/* Each turn moves on in argv, so this ends. */
@@ -131,12 +175,15 @@ char *pmf_target_name(char *const *argv)
 		const struct launcher *l = find_launcher(argv);
 		bool named = false;
 		size_t i = l ? find_subject(l, argv, &named) : 0;
+		char *name;
 
 		if (i == 0)
 			return short_name(argv[0]);
 		/* python3 -m pytest tests/test_x.py is pytest, called in another way. */
-		if (!l->runs_command && !(named && strcmp(argv[i], "pytest") == 0))
-			return short_name(argv[i]);
+		if (named ? !find_launcher(argv + i) : !l->runs_command) {
+			name = subject_name(l, argv[i]);
+			return name ? name : short_name(argv[0]);
+		}
 		argv += i;
 	}
 }

@@ -50,8 +50,7 @@ static size_t readers_for(int cpus)
 	return (size_t)(PMF_MAX(cpus, 1) + CPUS_PER_READER - 1) / CPUS_PER_READER;
 }
 
-/* Room for events × CPUs descriptors. Called after the fork: the command keeps the old limit. */
-static void raise_nofile(void)
+void pmf_raise_nofile(void)
 {
 	struct rlimit rl;
 
@@ -181,15 +180,32 @@ static bool check_duration(struct run *r, struct pmf_collect_result *res)
 	return true;
 }
 
+/* --delay: begin to count. */
+static void check_delay(struct run *r)
+{
+	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC);
+	char text[PMF_UNITS_MAX];
+
+	if (!r->stacks.not_started || now - r->start_ns < r->opts->delay_ns)
+		return;
+	pmf_perf_start(pmf_source_live_session(r->src));
+	r->stacks.not_started = false;
+	pmf_profile_note(r->stacks.profile, PMF_NOTE_INFO, -1,
+		"counting began %s after the command's start (--delay)",
+		pmf_format_ns(text, now - r->start_ns));
+}
+
 static int wait_ms(const struct run *r)
 {
-	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC), left;
+	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC), until, left;
 
-	if (!r->opts->duration_ns || r->term_ns)
+	if (r->stacks.not_started)
+		until = r->start_ns + r->opts->delay_ns;
+	else if (r->opts->duration_ns && !r->term_ns)
+		until = r->start_ns + r->opts->duration_ns;
+	else
 		return WAIT_MS;
-	left = r->start_ns + r->opts->duration_ns > now
-		       ? (r->start_ns + r->opts->duration_ns - now) / 1000000 + 1
-		       : 0;
+	left = until > now ? (until - now) / 1000000 + 1 : 0;
 	return (int)PMF_MIN(left, (uint64_t)WAIT_MS);
 }
 
@@ -200,6 +216,7 @@ static int record_loop(struct run *r, struct pmf_collect_result *res, struct pmf
 
 		if (ret < 0)
 			return ret;
+		check_delay(r);
 		if (ret > 0)
 			pmf_launch_signals(&r->launch);
 		if (r->stacks.python) {
@@ -209,6 +226,8 @@ static int record_loop(struct run *r, struct pmf_collect_result *res, struct pmf
 		ret = r->src->ops->drain(r->src, false, pmf_shards_record, &r->shards);
 		if (ret < 0)
 			return pmf_err_set(err, PMF_EIO, "cannot go on reading the rings");
+		if (r->stacks.raw)
+			pmf_perf_data_round(r->stacks.raw);
 		if (!r->launch.exited && !check_duration(r, res))
 			break;
 		tell_progress(r);
@@ -289,11 +308,13 @@ static int open_source(struct run *r, const struct pmf_event_list *list, struct 
 		.stack_bytes = r->opts->stack_bytes,
 		.callchain_kernel = r->opts->call_graph != PMF_UNWIND_NONE,
 		.callchain_user = r->opts->call_graph == PMF_UNWIND_FP,
-		/* What agents write is matched in one thread (docs/adr/0004). */
-		.readers = r->stacks.python   ? 1
-			   : r->opts->readers ? r->opts->readers
+		/* What agents write is matched in one thread (docs/adr/0004), and one writes. */
+		.readers = r->stacks.python || r->opts->raw_path ? 1
+			   : r->opts->readers                    ? r->opts->readers
 					      : readers_for(r->stacks.profile->cpus),
 		.attachable = r->stacks.python != NULL,
+		.data_maps = r->opts->raw_path != NULL,
+		.delayed = r->opts->delay_ns > 0,
 		.ring_bytes = wanted_ring_bytes()};
 	int ret = pmf_source_live(&r->src, list, &po, err);
 
@@ -301,6 +322,10 @@ static int open_source(struct run *r, const struct pmf_event_list *list, struct 
 		return ret;
 	note_granted(&r->stacks, r->src);
 	pmf_shards_init(&r->shards, &r->stacks, r->opts->unwind_by, r->src->facts.readers);
+	if (r->opts->raw_path)
+		ret = pmf_raw_open(&r->stacks.raw, r->opts, list, r->src, err);
+	if (ret)
+		return ret;
 	if (r->stacks.python)
 		pmf_py_start(r->stacks.python, pmf_source_live_session(r->src), r->launch.pid);
 	return open_wake_fd(r, err);
@@ -359,13 +384,14 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	r->samples = pmf_calloc(list->n, sizeof *r->samples);
 	r->stacks.stack_bytes = opts->stack_bytes;
 	r->stacks.inherit = opts->inherit;
+	r->stacks.not_started = opts->delay_ns > 0;
 	r->wake_fd = -1;
 	ret = prepare_python(r, err);
 	if (ret == 0)
 		ret = pmf_launch_start(&r->launch, opts->argv,
 			r->stacks.python ? pmf_py_env(r->stacks.python) : environ, err);
 	if (ret == 0) {
-		raise_nofile();
+		pmf_raise_nofile();
 		raise_priority(&before);
 		ret = open_source(r, list, err);
 		if (ret == 0)
@@ -373,8 +399,13 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 		restore_priority(&before);
 		pmf_launch_end(&r->launch);
 	}
-	if (ret == 0 && !res->exec_errno)
+	if (ret == 0 && !res->exec_errno) {
+		if (r->stacks.raw)
+			pmf_perf_data_commit(r->stacks.raw, &res->raw);
+		r->stacks.raw = NULL;
 		pmf_naming_run(&r->stacks);
+	}
+	pmf_perf_data_abort(r->stacks.raw);
 	if (r->src)
 		r->src->ops->free(r->src);
 	if (r->wake_fd >= 0)

@@ -3,7 +3,9 @@
 #define PMF_COLLECT_PRIV_H
 
 #include "pmuflame/collect.h"
+#include "pmuflame/perf_data_write.h"
 #include "pmuflame/process.h"
+#include "pmuflame/python.h"
 #include "pmuflame/symbol.h"
 #include <signal.h>
 #include <sys/types.h>
@@ -149,20 +151,23 @@ uint32_t pmf_threads_node(struct pmf_threads *t, struct pmf_profile *p,
 
 /* ---- last_stacks.c: from frames to a node ---- */
 
-enum { PMF_STACK_MAX_FRAMES = PMF_JOIN_MAX_FRAMES + 256 };
+enum {
+	PMF_STACK_MAX_FRAMES = PMF_JOIN_MAX_FRAMES + 256,
+	PMF_MERGED_MAX_FRAMES = PMF_STACK_MAX_FRAMES + PMF_PYTHON_MAX_FRAMES,
+};
 
 /* Per thread, what the last call made; a slot is shared by the threads that hash to it. */
 struct pmf_last_stacks {
 	struct pmf_last_stack {
 		uint32_t root;
 		size_t n;
-		uint32_t frames[PMF_STACK_MAX_FRAMES], nodes[PMF_STACK_MAX_FRAMES]; /* outermost
-										     * first */
+		/* Outermost first. */
+		uint32_t frames[PMF_MERGED_MAX_FRAMES], nodes[PMF_MERGED_MAX_FRAMES];
 	} * threads[16];
 };
 
 void pmf_last_stacks_release(struct pmf_last_stacks *ls);
-/* The node below @root of the @n frames @ids, innermost first, at most PMF_STACK_MAX_FRAMES: what
+/* The node below @root of the @n frames @ids, innermost first, at most PMF_MERGED_MAX_FRAMES: what
  * pmf_profile_node says from frame to frame. @tid makes it fast, nothing else. */
 uint32_t pmf_last_stacks_node(struct pmf_last_stacks *ls, struct pmf_profile *p, uint32_t tid,
 	uint32_t root, const uint32_t *ids, size_t n);
@@ -176,6 +181,7 @@ struct pmf_py_opts {
 
 /* A sample on its way into the profile: its frames stand in ids, innermost first. */
 struct pmf_py_sample {
+	uint32_t tid;
 	uint32_t node; /* of its thread */
 	uint32_t event;
 	uint64_t weight;
@@ -236,7 +242,8 @@ struct pmf_stacks {
 		uint32_t module, path;
 	} * image_strings; /* per image id */
 	size_t nr_image_strings, cap_image_strings;
-	struct pmf_py *python; /* NULL: no agents */
+	struct pmf_py *python;            /* NULL: no agents */
+	struct pmf_perf_data_writer *raw; /* NULL: no recording beside the profile */
 	struct pmf_unwind_frame frames[PMF_UNWIND_MAX_FRAMES];
 	size_t nr_frames;                   /* of the sample's user stack */
 	bool rooted;                        /* it is whole */
@@ -253,6 +260,7 @@ struct pmf_stacks {
 	bool inherit;         /* children are recorded, and so are their exits */
 	uint64_t lost_records;
 	bool has_descendants; /* some process was forked */
+	bool not_started;     /* counting has not begun yet */
 	bool reads_missing;   /* and none of them told what it counted */
 	uint64_t swept_ns;
 	uint64_t now_ns;
@@ -274,6 +282,8 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec);
 struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *proc);
 /* Add what @proc counted beyond its samples to its name's deficit, and forget its numbers. */
 void pmf_stacks_settle(struct pmf_stacks *s, struct pmf_process *proc);
+/* A sample of @event at @node was joined, but for its @inside innermost frames. */
+void pmf_stacks_mark_joined(struct pmf_stacks *s, uint32_t event, uint32_t node, size_t inside);
 /* The deficits of the process frame @node, one per event; there are as many as names of
  * processes. */
 int64_t *pmf_stacks_deficits(struct pmf_stacks *s, uint32_t node);
@@ -302,6 +312,16 @@ uint64_t pmf_shards_samples(const struct pmf_shards *sh, size_t event);
 /* After the last record: all that the shards have into the main one. */
 void pmf_shards_merge(struct pmf_shards *sh);
 
+/* ---- collect.c ---- */
+
+/* Room for events × CPUs descriptors, or for the files of a whole machine. Called after the fork: the
+ * command keeps the old limit. */
+void pmf_raise_nofile(void);
+/* ---- raw.c: the recording beside the profile ---- */
+
+int pmf_raw_open(struct pmf_perf_data_writer **out, const struct pmf_collect_opts *opts,
+	const struct pmf_event_list *list, struct pmf_source *src, struct pmf_err *err);
+
 /* ---- totals.c: counters against samples, and the ledger ---- */
 
 /* Facts of @list into the profile's events; before the run. */
@@ -322,6 +342,10 @@ void pmf_dropped_note(struct pmf_profile *p, const char *command);
 
 /* The frame of generated code that its runtime calls @name. */
 uint32_t pmf_jit_frame(struct pmf_profile *p, const char *name);
+
+/* The function at @rva of @im, or the one that the code there was put apart of. */
+bool pmf_naming_symbol(
+	struct pmf_stacks *s, struct pmf_image *im, uint64_t rva, struct pmf_symbol *out);
 
 void pmf_naming_run(struct pmf_stacks *s);
 /* For images_closing of the process table; @ctx is the struct pmf_stacks. */

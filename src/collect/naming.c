@@ -6,6 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool pmf_naming_symbol(
+	struct pmf_stacks *s, struct pmf_image *im, uint64_t rva, struct pmf_symbol *out)
+{
+	uint64_t start;
+
+	if (pmf_symbol_find(s->symbols, im, rva, out))
+		return true;
+	return im->kind == PMF_IMAGE_FILE && pmf_unwind_function_start(im, s->arch, rva, &start) &&
+	       start != rva && pmf_symbol_find(s->symbols, im, start, out) && out->start == start;
+}
+
 /* Without a name, the addresses of one function are still one frame where its bounds are known. */
 static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image *im)
 {
@@ -21,6 +32,9 @@ static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image 
 		name = pmf_strdup("[no mapping]");
 	} else if (f->kind == PMF_FRAME_KERNEL) {
 		name = pmf_strdup("[kernel]");
+	} else if (!im->elf) {
+		/* Nor are any bounds: each address by itself would say less than the file's name. */
+		name = pmf_asprintf("[%s]", module);
 	} else {
 		pmf_unwind_function_start(im, s->arch, f->rva, &start);
 		name = pmf_asprintf("[%s+0x%" PRIx64 "]", module, start);
@@ -60,7 +74,7 @@ static void name_frame(struct pmf_stacks *s, uint32_t id)
 	if (f->name)
 		return;
 	im = f->image == UINT32_MAX ? NULL : pmf_image_by_id(&s->table, f->image);
-	if (!im || im->kind == PMF_IMAGE_ANON || !pmf_symbol_find(s->symbols, im, f->rva, &sym)) {
+	if (!im || im->kind == PMF_IMAGE_ANON || !pmf_naming_symbol(s, im, f->rva, &sym)) {
 		name_unresolved(s, id, im);
 		return;
 	}
@@ -124,4 +138,10 @@ void pmf_naming_run(struct pmf_stacks *s)
 		pmf_profile_note(
 			p, PMF_NOTE_WARN, -1, "kernel functions have no names: %s", why.text);
 	count_unresolved(p);
+	for (size_t i = 0; i < s->table.nr_images; i++) {
+		const struct pmf_image *im = s->table.images[i];
+
+		if (im->build_id_len)
+			pmf_profile_set_build_id(p, im->id, im->build_id, im->build_id_len);
+	}
 }

@@ -12,8 +12,6 @@ enum {
 	MINOR_MAX = 31,
 	/* How long a fork of a process may take to greet: after that it will not. */
 	GREETING_NS = 20000000,
-	/* Until the records of what happened before now can be read in order. */
-	SETTLED_NS = 3000000,
 };
 
 int pmf_py_new(struct pmf_py **out, const struct pmf_py_opts *opts, struct pmf_stacks *stacks,
@@ -141,6 +139,16 @@ static void forget_child(struct pmf_py *py, pid_t pid)
 			py->children[i] = py->children[--py->nr_children];
 }
 
+bool pmf_py_sleeps(const struct pmf_py *py, pid_t pid)
+{
+	const struct pmf_py_process *proc = find(py, pid, UINT64_MAX);
+
+	for (size_t i = 0; i < py->nr_children; i++)
+		if (py->children[i].pid == pid)
+			return true;
+	return proc && proc->alone;
+}
+
 /* Open events on @pid, which signal to the agent if @signals. */
 static struct pmf_py_process *attach(
 	struct pmf_py *py, pid_t pid, bool signals, bool alone, struct pmf_err *err)
@@ -180,30 +188,11 @@ static void adopt_children(struct pmf_py *py)
 
 /* ---- Greetings ---- */
 
-/* Has the command had no children until now? Its records of forks tell, once those have come that are
- * as old as this question. */
-static bool has_no_children(struct pmf_py *py, struct pmf_source *src)
-{
-	const struct timespec settled = {0, SETTLED_NS};
-
-	if (py->forked)
-		return false;
-	nanosleep(&settled, NULL);
-	pmf_py_read(py);
-	src->ops->drain(src, false, pmf_stacks_record, py->stacks);
-	return !py->forked;
-}
-
 /* May the events that @g's process gets be the only ones that count in it? */
 static bool can_be_alone(
 	struct pmf_py *py, const struct pmf_python_greeting *g, struct pmf_source *src)
 {
-	struct pmf_err err = PMF_ERR_INIT;
-
-	if (g->origin == PMF_PYTHON_FORKED)
-		return g->alone;
-	return g->pid == py->main_pid && py->stacks->inherit && has_no_children(py, src) &&
-	       pmf_perf_make_way(py->session, &err) == 0;
+	return g->origin == PMF_PYTHON_FORKED ? g->alone : pmf_py_release(py, g->pid, src);
 }
 
 static void note_left_out(struct pmf_py *py, const struct pmf_py_process *proc)
@@ -228,8 +217,11 @@ static void connect_process(
 	struct pmf_err err = PMF_ERR_INIT;
 	bool alone = can_be_alone(py, g, src);
 	struct pmf_python_process *memory;
-	struct pmf_py_process *proc = NULL;
+	struct pmf_py_process *proc = find(py, g->pid, UINT64_MAX);
 
+	if (proc && !proc->memory && g->origin == PMF_PYTHON_FORKED)
+		py->adopted--; /* it was only late */
+	proc = NULL;
 	forget_child(py, g->pid);
 	end_before(py, g->pid, UINT64_MAX); /* of a program that was executed, or adopted */
 	if (pmf_python_process_new(&memory, g, &err) == 0) {
@@ -292,7 +284,6 @@ static void on_fork(struct pmf_py *py, const struct pmf_record *rec)
 
 	if (rec->pid == rec->task.ppid)
 		return;
-	py->forked = true;
 	parent = find(py, (pid_t)rec->task.ppid, rec->time_ns);
 	if (parent && parent->alone && !find(py, (pid_t)rec->pid, UINT64_MAX))
 		PMF_PUSH(py->children, py->nr_children, py->cap_children) = (struct pmf_py_child){

@@ -116,38 +116,28 @@ static void pass_stack(struct pmf_py_thread *t)
 
 /* ---- Into the profile ---- */
 
-static bool is_joined(const struct pmf_py_sample *smp, size_t i)
+/* Below smp->node the @n frames @ids, innermost first; where it was joined, but for @inside of them. */
+static void draw_frames(struct pmf_py *py, const struct pmf_py_sample *smp, const uint32_t *ids,
+	size_t n, size_t inside)
 {
-	return i + smp->nr_joined >= smp->n;
-}
+	struct pmf_stacks *s = py->stacks;
+	uint32_t node =
+		pmf_last_stacks_node(&s->last_stacks, s->profile, smp->tid, smp->node, ids, n);
 
-/* @joined: the innermost node that was joined. */
-static void add(
-	struct pmf_profile *p, const struct pmf_py_sample *smp, uint32_t node, uint32_t joined)
-{
-	pmf_profile_add(p, smp->event, node, smp->weight, 1);
+	pmf_profile_add(s->profile, smp->event, node, smp->weight, 1);
 	if (smp->nr_joined)
-		pmf_profile_add_joined(p, smp->event, joined, 1);
+		pmf_stacks_mark_joined(s, smp->event, node, inside);
 }
 
 static void draw(struct pmf_py *py, const struct pmf_py_sample *smp)
 {
-	struct pmf_profile *p = py->stacks->profile;
-	uint32_t node = smp->node, joined = node;
-
-	for (size_t i = smp->n; i-- > 0;) {
-		node = pmf_profile_node(p, node, smp->ids[i]);
-		if (is_joined(smp, i))
-			joined = node;
-	}
-	add(p, smp, node, joined);
+	draw_frames(py, smp, smp->ids, smp->n, smp->n - smp->nr_joined);
 }
 
 static void draw_merged(struct pmf_py *py, struct pmf_py_process *proc,
 	const struct pmf_py_sample *smp, const struct pmf_py_stack *stack,
 	const struct pmf_python_frame *frames)
 {
-	struct pmf_profile *p = py->stacks->profile;
 	struct pmf_python_stack view = {
 		.cut = stack->cut, .entering = stack->entering, .n = stack->n, .frames = frames};
 	struct pmf_python_merge m = {.native = py->kinds,
@@ -155,9 +145,8 @@ static void draw_merged(struct pmf_py *py, struct pmf_py_process *proc,
 		.rooted = smp->rooted,
 		.interpreter = py->interpreter,
 		.stack = &view};
-	uint32_t node = smp->node, joined = node;
+	size_t n, inside;
 	bool agree;
-	size_t n;
 
 	if (stack->n == 0) {
 		draw(py, smp);
@@ -170,15 +159,19 @@ static void draw_merged(struct pmf_py *py, struct pmf_py_process *proc,
 		py->compared++;
 		py->agreed += agree;
 	}
-	while (n-- > 0) {
-		uint32_t i = py->merged[n].index;
+	inside = n;
+	for (size_t k = n; k-- > 0;) {
+		uint32_t i = py->merged[k].index;
 
-		node = pmf_profile_node(p, node,
-			py->merged[n].python ? pmf_py_frame(py, proc, &frames[i]) : smp->ids[i]);
-		if (!py->merged[n].python && is_joined(smp, i))
-			joined = node;
+		if (py->merged[k].python) {
+			py->ids[k] = pmf_py_frame(py, proc, &frames[i]);
+			continue;
+		}
+		py->ids[k] = smp->ids[i];
+		if (i + smp->nr_joined >= smp->n)
+			inside = k;
 	}
-	add(p, smp, node, joined);
+	draw_frames(py, smp, py->ids, n, inside);
 	py->with_python++;
 }
 
@@ -213,7 +206,8 @@ static void pass_wait(struct pmf_py *py, struct pmf_py_process *proc, struct pmf
 	const struct pmf_python_stack *stack)
 {
 	const struct pmf_py_wait *w = &t->waits[t->next_wait++];
-	struct pmf_py_sample smp = {.node = w->node,
+	struct pmf_py_sample smp = {.tid = t->tid,
+		.node = w->node,
 		.event = w->event,
 		.weight = w->weight,
 		.ids = w->n ? t->ids + w->first : NULL,

@@ -56,28 +56,41 @@ static uint32_t make_frame(struct pmf_py *py, const struct pmf_python_code *code
 	return id;
 }
 
+/* The one of @at, with @hash, whose code object was told. */
+static struct pmf_py_frame_id find_frame(struct pmf_py *py, struct pmf_py_process *proc,
+	const struct pmf_python_frame *at, uint64_t hash)
+{
+	uint32_t i = pmf_index_find(&proc->id_index, hash, id_eq, proc, at);
+	const struct pmf_python_code *code = pmf_python_code(proc->memory, at->code);
+
+	if (i != UINT32_MAX)
+		return proc->ids[i];
+	i = (uint32_t)proc->nr_ids;
+	PMF_PUSH(proc->ids, proc->nr_ids, proc->cap_ids) = (struct pmf_py_frame_id){
+		at->code, at->lasti, make_frame(py, code, pmf_python_line(proc->memory, at))};
+	pmf_index_add(&proc->id_index, hash, i);
+	return proc->ids[i];
+}
+
 uint32_t pmf_py_frame(
 	struct pmf_py *py, struct pmf_py_process *proc, const struct pmf_python_frame *frame)
 {
 	struct pmf_python_frame at = *frame;
-	const struct pmf_python_code *code = pmf_python_code(proc->memory, at.code);
+	struct pmf_py_frame_id *recent;
 	uint64_t hash;
-	uint32_t i, id;
 
-	if (!code)
-		return pmf_profile_frame_named(
-			py->stacks->profile, PMF_FRAME_PYTHON, "[Python function]");
 	if (!py->lines)
 		at.lasti = PMF_PYTHON_LASTI_NONE;
 	hash = id_hash(at.code, at.lasti);
-	i = pmf_index_find(&proc->id_index, hash, id_eq, proc, &at);
-	if (i != UINT32_MAX)
-		return proc->ids[i].frame;
-	id = make_frame(py, code, pmf_python_line(proc->memory, &at));
-	pmf_index_add(&proc->id_index, hash, (uint32_t)proc->nr_ids);
-	PMF_PUSH(proc->ids, proc->nr_ids, proc->cap_ids) =
-		(struct pmf_py_frame_id){at.code, at.lasti, id};
-	return id;
+	recent = &proc->recent[hash % PMF_PY_RECENT];
+	/* Frame 0 is none of Python's: an empty place. */
+	if (recent->frame && recent->code == at.code && recent->lasti == at.lasti)
+		return recent->frame;
+	if (!pmf_python_code(proc->memory, at.code))
+		return pmf_profile_frame_named(
+			py->stacks->profile, PMF_FRAME_PYTHON, "[Python function]");
+	*recent = find_frame(py, proc, &at, hash);
+	return recent->frame;
 }
 
 static bool starts_with(const char *s, const char *start)
@@ -120,7 +133,7 @@ enum pmf_python_native pmf_py_native(struct pmf_py *py, uint32_t frame)
 	if (f->kind == PMF_FRAME_PYTHON)
 		kind = PMF_NATIVE_CALL;
 	else if (f->kind == PMF_FRAME_NATIVE && f->image != UINT32_MAX &&
-		 pmf_symbol_find(s->symbols, pmf_image_by_id(&s->table, f->image), f->rva, &sym))
+		 pmf_naming_symbol(s, pmf_image_by_id(&s->table, f->image), f->rva, &sym))
 		kind = kind_by_name(sym.name);
 	py->native[frame] = (uint8_t)(kind + 1);
 	return kind;

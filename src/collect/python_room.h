@@ -3,7 +3,6 @@
 #define PMF_PYTHON_ROOM_H
 
 #include "collect_priv.h"
-#include "pmuflame/python.h"
 
 /* A stack that the agent wrote, kept until the samples that it belongs to are past. */
 struct pmf_py_stack {
@@ -43,6 +42,8 @@ struct pmf_py_thread {
 	size_t cap_last_frames;
 };
 
+enum { PMF_PY_RECENT = 2048 };
+
 /* A process with events of its own, from its greeting to its exit or exec. */
 struct pmf_py_process {
 	pid_t pid;
@@ -59,6 +60,8 @@ struct pmf_py_process {
 	} * ids;
 	size_t nr_ids, cap_ids;
 	struct pmf_index id_index;
+	/* The last one that was looked up of those whose hashes begin alike. */
+	struct pmf_py_frame_id recent[PMF_PY_RECENT];
 };
 
 /* A child of a process whose events it did not inherit. */
@@ -73,7 +76,6 @@ struct pmf_py {
 	struct pmf_perf_session *session;
 	pid_t main_pid;
 	bool lines, interpreter;
-	bool forked; /* the command has had children that are processes */
 	bool warned_left_out;
 	struct pmf_py_process **procs;
 	size_t n, cap;
@@ -82,14 +84,21 @@ struct pmf_py {
 	/* By frame of the profile: enum pmf_python_native + 1, 0 not known yet. */
 	uint8_t *native;
 	size_t nr_native;
-	enum pmf_python_native kinds[PMF_ARRAY_SIZE(((struct pmf_stacks *)0)->ids)];
-	struct pmf_python_merged
-		merged[PMF_ARRAY_SIZE(((struct pmf_stacks *)0)->ids) + PMF_PYTHON_MAX_FRAMES];
+	enum pmf_python_native kinds[PMF_STACK_MAX_FRAMES];
+	struct pmf_python_merged merged[PMF_MERGED_MAX_FRAMES];
+	uint32_t ids[PMF_MERGED_MAX_FRAMES]; /* of merged */
 	/* For the ledger. */
 	uint64_t connected, doubled, adopted, with_python, agreed, compared, unmatched, dropped,
 		malformed;
 	uint32_t minors; /* bit n: CPython 3.n took part */
 };
+
+/* python.c: do the inherited events of process @pid sleep until it executes a program? */
+bool pmf_py_sleeps(const struct pmf_py *py, pid_t pid);
+
+/* python_homes.c: take the inherited events from process @pid, which waits for its answer, if they can
+ * be opened again in all others. May read records from @src. */
+bool pmf_py_release(struct pmf_py *py, pid_t pid, struct pmf_source *src);
 
 /* python_names.c */
 uint32_t pmf_py_frame(

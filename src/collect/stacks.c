@@ -20,7 +20,7 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 	s->arch = arch;
 	s->mode = mode;
 	pmf_process_table_init(&s->table, live);
-	if (mode != PMF_UNWIND_NONE)
+	if (mode != PMF_UNWIND_NONE && arch)
 		s->unwinder = pmf_unwinder_new(mode, by, arch);
 	s->symbols = pmf_symbolizer_new();
 	s->jit_names = pmf_perf_maps_new("/tmp");
@@ -55,6 +55,9 @@ void pmf_stacks_release(struct pmf_stacks *s)
 
 /* ---- Processes ---- */
 
+/* No record names it: it was never started. This is how perf calls it. */
+static const char idle_task[] = "swapper";
+
 static uint32_t comm_node(struct pmf_stacks *s, const char *comm)
 {
 	uint32_t frame = pmf_profile_frame_named(
@@ -67,6 +70,8 @@ struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *
 {
 	struct pmf_proc_cost *c = proc->user;
 
+	if (proc->pid == 0 && !proc->comm[0])
+		memcpy(proc->comm, idle_task, sizeof idle_task);
 	if (!c) {
 		c = pmf_zalloc(sizeof *c + 2 * s->list->n * sizeof c->counted[0]);
 		c->node = UINT32_MAX;
@@ -226,8 +231,8 @@ static size_t leaf_caller(struct pmf_stacks *s, struct pmf_process *proc,
 {
 	uint64_t ra;
 
-	if (!s->arch->callchain_lacks_ra || !leaf || leaf->image->kind == PMF_IMAGE_ANON ||
-		!sample_reg(smp, s->arch->reg_ra, &ra) ||
+	if (!s->arch || !s->arch->callchain_lacks_ra || !leaf ||
+		leaf->image->kind == PMF_IMAGE_ANON || !sample_reg(smp, s->arch->reg_ra, &ra) ||
 		!pmf_unwind_ra_in_register(leaf->image, s->arch, va - leaf->bias))
 		return n;
 	ra = (ra & s->arch->ip_mask) - 1;
@@ -251,14 +256,58 @@ static uint32_t unwound_frame(
 	return id;
 }
 
+/* Who ran when the sample was taken, as the context of a callchain. */
+static uint64_t context_of(const struct pmf_record *rec)
+{
+	switch (rec->misc & PERF_RECORD_MISC_CPUMODE_MASK) {
+	case PERF_RECORD_MISC_KERNEL:
+		return (uint64_t)PERF_CONTEXT_KERNEL;
+	case PERF_RECORD_MISC_HYPERVISOR:
+		return (uint64_t)PERF_CONTEXT_HV;
+	case PERF_RECORD_MISC_GUEST_KERNEL:
+		return (uint64_t)PERF_CONTEXT_GUEST_KERNEL;
+	case PERF_RECORD_MISC_GUEST_USER:
+		return (uint64_t)PERF_CONTEXT_GUEST_USER;
+	default:
+		return (uint64_t)PERF_CONTEXT_USER;
+	}
+}
+
+/* Below the kernel or in a virtual machine: nothing here can name that code. */
+static size_t foreign_frame(struct pmf_stacks *s, uint64_t context, size_t n)
+{
+	const char *name;
+	uint32_t id;
+
+	switch (context) {
+	case (uint64_t)PERF_CONTEXT_HV:
+		name = "[hypervisor]";
+		break;
+	case (uint64_t)PERF_CONTEXT_GUEST_USER:
+		name = "[guest]";
+		break;
+	case (uint64_t)PERF_CONTEXT_GUEST:
+	case (uint64_t)PERF_CONTEXT_GUEST_KERNEL:
+		name = "[guest kernel]";
+		break;
+	default: /* a newer kernel's, whose values may be no addresses */
+		return n;
+	}
+	id = pmf_profile_frame_named(s->profile, PMF_FRAME_KERNEL, name);
+	if (n == 0 || s->ids[n - 1] != id)
+		s->ids[n++] = id;
+	return n;
+}
+
 /* What the callchain says, innermost first, into s->ids. Contexts: linux/perf_event.h, enum
  * perf_callchain_context. Return addresses are moved into the call. */
 static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
-	const struct pmf_sample *smp, bool user, size_t n, size_t *nr_user)
+	const struct pmf_record *rec, bool user, size_t *nr_user)
 {
 	const struct pmf_image *kernel = pmf_image_kernel(&s->table);
-	uint64_t context = PERF_CONTEXT_MAX, first = 1;
-	size_t cap = PMF_ARRAY_SIZE(s->ids) - 1;
+	const struct pmf_sample *smp = &rec->sample;
+	uint64_t context = context_of(rec), first = 1;
+	size_t cap = PMF_ARRAY_SIZE(s->ids) - 1, n = 0;
 
 	for (size_t i = 0; i < smp->nr_callchain && n < cap; i++) {
 		uint64_t va = smp->callchain[i];
@@ -271,7 +320,9 @@ static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		va -= !first;
 		if (context == (uint64_t)PERF_CONTEXT_KERNEL) {
 			s->ids[n++] = image_frame(s, PMF_FRAME_KERNEL, kernel, va);
-		} else if (user && context == (uint64_t)PERF_CONTEXT_USER) {
+		} else if (context != (uint64_t)PERF_CONTEXT_USER) {
+			n = foreign_frame(s, context, n);
+		} else if (user) {
 			const struct pmf_map *map =
 				pmf_process_map_or_reread(&s->table, proc, va, s->now_ns);
 
@@ -283,6 +334,55 @@ static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		first = 0;
 	}
 	return n;
+}
+
+/* The user stack as the processor kept it (LBR): calls that have not returned, the innermost first. They
+ * count where the callchain says that there is a user stack. */
+static bool has_branch_stack(const struct pmf_stacks *s, const struct pmf_record *rec)
+{
+	const struct perf_event_attr *attr = &s->list->events[rec->event].attrs[0].attr;
+	const struct pmf_sample *smp = &rec->sample;
+
+	if (!(attr->branch_sample_type & PERF_SAMPLE_BRANCH_CALL_STACK) || !smp->nr_branches)
+		return false;
+	for (size_t i = 0; i < smp->nr_callchain; i++)
+		if (smp->callchain[i] == (uint64_t)PERF_CONTEXT_USER)
+			return true;
+	return false;
+}
+
+static size_t branch_frames(
+	struct pmf_stacks *s, struct pmf_process *proc, const struct pmf_record *rec, size_t n)
+{
+	const struct pmf_sample *smp = &rec->sample;
+	size_t cap = PMF_ARRAY_SIZE(s->ids) - 1;
+
+	for (size_t i = 0; i <= smp->nr_branches && n < cap; i++) {
+		uint64_t va = i ? smp->branches[i - 1].from
+			      : context_of(rec) == (uint64_t)PERF_CONTEXT_USER
+				      ? smp->ip
+				      : smp->branches[0].to;
+
+		s->ids[n++] = user_frame(
+			s, proc, pmf_process_map_or_reread(&s->table, proc, va, s->now_ns), va);
+	}
+	return n;
+}
+
+/* A sample that says no more than where it was taken. */
+static size_t leaf_frame(
+	struct pmf_stacks *s, struct pmf_process *proc, const struct pmf_record *rec)
+{
+	uint64_t context = context_of(rec), va = rec->sample.ip;
+
+	if (context == (uint64_t)PERF_CONTEXT_KERNEL)
+		s->ids[0] = image_frame(s, PMF_FRAME_KERNEL, pmf_image_kernel(&s->table), va);
+	else if (context != (uint64_t)PERF_CONTEXT_USER)
+		return foreign_frame(s, context, 0);
+	else
+		s->ids[0] = user_frame(
+			s, proc, pmf_process_map_or_reread(&s->table, proc, va, s->now_ns), va);
+	return 1;
 }
 
 /* With precise_ip the ip was latched before the registers: it names the leaf. Returns whether the
@@ -371,11 +471,9 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 	return n;
 }
 
-/* Frame by frame the node @node of @n frames has them innermost first; mark where the joined ones
- * begin. */
-static void mark_joined(struct pmf_stacks *s, uint32_t event, uint32_t node, size_t n)
+void pmf_stacks_mark_joined(struct pmf_stacks *s, uint32_t event, uint32_t node, size_t inside)
 {
-	for (size_t i = s->nr_joined; i < n; i++)
+	for (size_t i = 0; i < inside; i++)
 		node = s->profile->nodes[node].parent;
 	pmf_profile_add_joined(s->profile, event, node, 1);
 }
@@ -384,7 +482,8 @@ static void mark_joined(struct pmf_stacks *s, uint32_t event, uint32_t node, siz
 static void draw(struct pmf_stacks *s, const struct pmf_record *rec, size_t n, uint32_t node,
 	uint64_t weight)
 {
-	struct pmf_py_sample smp = {.node = node,
+	struct pmf_py_sample smp = {.tid = rec->tid,
+		.node = node,
 		.event = rec->event,
 		.weight = weight,
 		.ids = s->ids,
@@ -394,14 +493,16 @@ static void draw(struct pmf_stacks *s, const struct pmf_record *rec, size_t n, u
 		.user = s->frames,
 		.nr_user = s->nr_frames};
 
-	sample_reg(&rec->sample, s->arch->reg_ip, &smp.ip);
-	sample_reg(&rec->sample, s->arch->reg_sp, &smp.sp);
-	if (s->python && pmf_py_sample(s->python, rec, &smp))
-		return;
+	if (s->python) {
+		sample_reg(&rec->sample, s->arch->reg_ip, &smp.ip);
+		sample_reg(&rec->sample, s->arch->reg_sp, &smp.sp);
+		if (pmf_py_sample(s->python, rec, &smp))
+			return;
+	}
 	node = pmf_last_stacks_node(&s->last_stacks, s->profile, rec->tid, node, s->ids, n);
 	pmf_profile_add(s->profile, rec->event, node, weight, 1);
 	if (s->nr_joined)
-		mark_joined(s, rec->event, node, n);
+		pmf_stacks_mark_joined(s, rec->event, node, n - s->nr_joined);
 }
 
 static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
@@ -411,7 +512,8 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 	struct pmf_profile_event *pe = &s->profile->events[rec->event];
 	const struct pmf_sample *smp = &rec->sample;
 	bool dumped = s->unwinder && s->mode != PMF_UNWIND_FP &&
-		      smp->regs_abi != PERF_SAMPLE_REGS_ABI_NONE;
+		      smp->regs_abi != PERF_SAMPLE_REGS_ABI_NONE && smp->stack_asked > 0;
+	bool branches = !dumped && s->mode != PMF_UNWIND_NONE && has_branch_stack(s, rec);
 	size_t n, nr_user = 0;
 	uint64_t weight;
 
@@ -419,23 +521,18 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 	s->nr_joined = 0;
 	s->rooted = false;
 	pmf_process_refresh(&s->table, proc, rec->time_ns);
-	n = chain_frames(s, proc, smp, !dumped, 0, &nr_user);
+	n = chain_frames(s, proc, rec, !dumped && !branches, &nr_user);
 	if (dumped)
 		n = dump_frames(s, proc, rec, pe, n);
+	else if (branches)
+		n = branch_frames(s, proc, rec, n);
 	else if (s->mode != PMF_UNWIND_NONE && nr_user == 0)
 		pe->no_user_stack++;
-	if (n == 0) { /* no call graph was asked for, or the kernel gave none */
-		bool kernel =
-			(rec->misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_KERNEL;
-		const struct pmf_map *map =
-			kernel ? NULL
-			       : pmf_process_map_or_reread(&s->table, proc, smp->ip, s->now_ns);
-
-		s->ids[n++] = kernel ? image_frame(s, PMF_FRAME_KERNEL, pmf_image_kernel(&s->table),
-					       smp->ip)
-				     : user_frame(s, proc, map, smp->ip);
-	}
+	if (n == 0) /* no call graph was asked for, or the kernel gave none */
+		n = leaf_frame(s, proc, rec);
 	weight = pmf_weights_of(&s->weights, rec);
+	if (s->raw)
+		pmf_perf_data_sample(s->raw, rec, weight);
 	draw(s, rec, n, pmf_threads_node(&s->threads, s->profile, rec, cost->comm, cost->node),
 		weight);
 	pe->samples++;
@@ -463,6 +560,8 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 		pmf_py_record(s->python, rec);
 	pmf_joins_record(&s->joins, rec);
 	pmf_threads_record(&s->threads, &s->table, rec);
+	if (s->raw && rec->type != PERF_RECORD_SAMPLE)
+		pmf_perf_data_record(s->raw, rec);
 	switch (rec->type) {
 	case PERF_RECORD_SAMPLE:
 		if (rec->event >= s->list->n)

@@ -10,25 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* File names that differ: the second of two equal ones gets "-2". */
-static char *unique_file_name(const struct pmf_profile *p, size_t n, const struct pmf_event *ev)
-{
-	char *base = pmf_event_file_name(ev), *name = pmf_strdup(base);
-
-	for (unsigned suffix = 2;; suffix++) {
-		size_t i = 0;
-
-		while (i < n && strcmp(p->events[i].file_name, name) != 0)
-			i++;
-		if (i == n)
-			break;
-		free(name);
-		name = pmf_asprintf("%s-%u", base, suffix);
-	}
-	free(base);
-	return name;
-}
-
 void pmf_totals_begin(struct pmf_profile *p, const struct pmf_event_list *list)
 {
 	for (size_t e = 0; e < list->n; e++) {
@@ -38,7 +19,6 @@ void pmf_totals_begin(struct pmf_profile *p, const struct pmf_event_list *list)
 		pe->spec = pmf_strdup(ev->spec);
 		pe->label = pmf_strdup(ev->label);
 		pe->unit = pmf_strdup(pmf_event_unit(ev));
-		pe->file_name = unique_file_name(p, e, ev);
 		pe->period = ev->freq_hz ? 0 : ev->period;
 		pe->freq_hz = ev->freq_hz;
 		pe->exclude_kernel = ev->attrs[0].attr.exclude_kernel;
@@ -48,6 +28,7 @@ void pmf_totals_begin(struct pmf_profile *p, const struct pmf_event_list *list)
 		if (ev->fallback_reason)
 			pe->fallback_reason = pmf_strdup(ev->fallback_reason);
 	}
+	pmf_profile_name_files(p);
 	for (size_t i = 0; i < list->nr_dropped; i++)
 		pmf_profile_note(p, PMF_NOTE_WARN, -1, "not recorded here: %s", list->dropped[i]);
 }
@@ -100,11 +81,11 @@ static void tame_periods(struct pmf_profile *p, size_t e, enum pmf_event_class c
 	if (cls == PMF_EVENT_HARDWARE || !pe->freq_hz ||
 		pe->weight <= pe->counted + pe->counted / 100)
 		return;
-	pe->scale = (double)pe->counted / (double)pe->weight;
 	pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 		"'%s': the kernel's periods added up to %s of the count; all were scaled down "
 		"alike",
 		pe->label, pmf_format_percent(a, (double)pe->weight, (double)pe->counted));
+	pmf_profile_scale_weights(p, e, PMF_MAX((double)pe->counted / (double)pe->weight, 0x1p-60));
 }
 
 /* The tasks that were not inherited by anybody, the command's first thread above all, tell nothing
@@ -305,6 +286,8 @@ static void note_quality(struct pmf_stacks *s, const struct pmf_source *src)
 		pmf_profile_note(p, PMF_NOTE_INFO, -1,
 			"[unsampled] is drawn for all processes together: what each counted can be "
 			"told on one CPU only, and when no events take turns");
+	if (s->table.search) /* a recording: its own sentences follow */
+		return;
 	note_images(s);
 	note_inheritance(s, src);
 }
@@ -329,6 +312,7 @@ int pmf_totals_end(
 
 		if (ret == PMF_ENOTFOUND) { /* a recording: the samples are all there is */
 			pe->counted = pe->weight;
+			pe->only_samples = true;
 			continue;
 		}
 		if (ret)
@@ -340,16 +324,21 @@ int pmf_totals_end(
 		pe->scale = scale_of(&s->list->events[e], &t);
 		pe->lost = t.lost;
 		pe->lost_known = src->facts.lost_per_event;
-		note_counts(p, e, &s->list->events[e], &t);
+		if (!s->not_started)
+			note_counts(p, e, &s->list->events[e], &t);
 		share_remainder(s, e, main);
 	}
+	if (s->not_started)
+		pmf_profile_note(p, PMF_NOTE_WARN, -1,
+			"no samples: the command ended before --delay was over, so nothing was counted");
 	if (s->inherit)
 		note_survivors(s, main);
 	settle_all(s);
 	for (size_t e = 0; e < s->list->n; e++) {
 		pmf_stacks_draw_unsampled(s, e);
 		tame_periods(p, e, s->list->events[e].cls);
-		note_shares(s, e);
+		if (!s->table.search)
+			note_shares(s, e);
 	}
 	note_quality(s, src);
 	return 0;

@@ -104,6 +104,23 @@ int pmf_event_list_add(struct pmf_event_list *list, const char *arg, pmf_event_c
 	return pmf_event_list_add_in(&pmf_event_env_here, list, arg, can_open, ctx, err);
 }
 
+void pmf_event_list_add_recorded(
+	struct pmf_event_list *list, const char *label, const struct perf_event_attr *attr)
+{
+	struct pmf_event ev = {.spec = pmf_strdup(label),
+		.label = pmf_strdup(label),
+		/* Whose PMU a dynamic type meant there is not known; nothing but a core's samples. */
+		.cls = pmf_event_classify(attr->type, attr->config, true),
+		.period = attr->freq ? 0 : attr->sample_period,
+		.freq_hz = attr->freq ? attr->sample_freq : 0,
+		.precise = attr->precise_ip,
+		.rate_given = true,
+		.group = -1};
+
+	pmf_event_add_attr(&ev, attr->type, attr->config, NULL, NULL)->attr = *attr;
+	PMF_PUSH(list->events, list->n, list->cap) = ev;
+}
+
 static bool by_frequency(enum pmf_event_class cls)
 {
 	return cls == PMF_EVENT_HARDWARE || cls == PMF_EVENT_CLOCK || cls == PMF_EVENT_FAULT;
@@ -187,17 +204,6 @@ void pmf_event_fall_back_to_clock(struct pmf_event *ev, const char *reason)
 			    : pmf_strdup("cpu-clock");
 	free(ev->fallback_reason);
 	ev->fallback_reason = why;
-}
-
-char *pmf_event_file_name(const struct pmf_event *ev)
-{
-	char *name = pmf_strdup(ev->label);
-
-	for (char *p = name; *p; p++)
-		if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-",
-			    *p))
-			*p = '_';
-	return name;
 }
 
 const char *pmf_event_unit(const struct pmf_event *ev)

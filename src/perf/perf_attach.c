@@ -10,6 +10,8 @@
 struct pmf_perf_process {
 	struct pmf_perf_process *next;
 	struct pmf_perf_attach_opts opts;
+	const struct pmf_perf_session *session;
+	bool paused;
 	int guard_fds[PMF_PERF_GUARDS]; /* as the session's */
 	struct pmf_perf_fd *fds;
 	size_t n, cap;
@@ -97,7 +99,7 @@ static int open_all(struct pmf_perf_session *s, struct pmf_perf_process *p, stru
 
 		if (!p->opts.alone && !can_repeat(s, o))
 			continue;
-		attr.disabled = 0;
+		attr.disabled = s->waiting;
 		attr.enable_on_exec = 0;
 		attr.inherit_thread = attr.inherit; /* processes greet for themselves */
 		attr.inherit_stat = 0;
@@ -124,6 +126,7 @@ int pmf_perf_attach(struct pmf_perf_session *s, const struct pmf_perf_attach_opt
 	int ret;
 
 	p->opts = *opts;
+	p->session = s;
 	p->guard_fds[0] = p->guard_fds[1] = -1;
 	ret = pmf_perf_open_guards(s, opts->pid, p->guard_fds, err);
 	if (ret == 0)
@@ -200,8 +203,17 @@ int pmf_perf_attached_totals(
 
 void pmf_perf_pause(struct pmf_perf_process *proc, bool pause)
 {
+	proc->paused = pause;
+	if (proc->session->waiting)
+		return;
 	for (size_t i = 0; i < proc->n; i++)
 		ioctl(proc->fds[i].fd, pause ? PERF_EVENT_IOC_DISABLE : PERF_EVENT_IOC_ENABLE, 0);
+}
+
+void pmf_perf_attached_start(struct pmf_perf_session *s)
+{
+	for (struct pmf_perf_process *p = s->attached; p; p = p->next)
+		pmf_perf_pause(p, p->paused);
 }
 
 void pmf_perf_attached_disable(struct pmf_perf_session *s)
@@ -220,46 +232,112 @@ void pmf_perf_attached_close(struct pmf_perf_session *s)
 	}
 }
 
-int pmf_perf_make_way(struct pmf_perf_session *s, struct pmf_err *err)
-{
-	struct pmf_perf_fd *old = s->fds;
-	size_t nr_old = s->nr_fds;
-	struct leaders leaders;
-	int ret = 0;
+/* ---- Inherited events that move ---- */
 
-	s->fds = NULL;
-	s->nr_fds = s->cap_fds = 0;
+void pmf_perf_inherited_close(struct pmf_perf_inherited *in)
+{
+	for (size_t i = 0; i < in->n; i++)
+		close(in->fds[i].fd);
+	for (size_t i = 0; i < in->nr_guards; i++)
+		close(in->guards[i]);
+	free(in->fds);
+	free(in->guards);
+}
+
+static int open_home_guards(struct pmf_perf_session *s, pid_t tid, struct pmf_err *err)
+{
+	int guards[PMF_PERF_GUARDS] = {-1, -1};
+	int ret = pmf_perf_open_guards(s, tid, guards, err);
+
+	for (size_t i = 0; i < PMF_PERF_GUARDS; i++)
+		if (guards[i] >= 0)
+			PMF_PUSH(s->inherited.guards, s->inherited.nr_guards,
+				s->inherited.cap_guards) = guards[i];
+	return ret;
+}
+
+/* The inherited events once more, on @home and not enabled. */
+static int open_home(
+	struct pmf_perf_session *s, const struct pmf_perf_home *home, struct pmf_err *err)
+{
+	struct leaders leaders;
+	int ret = open_home_guards(s, home->tid, err);
+
 	leaders_init(&leaders, s);
 	for (size_t i = 0; i < s->nr_opened && ret >= 0; i++) {
 		const struct pmf_perf_opened *o = &s->opened[i];
 		struct perf_event_attr attr = o->attr;
 
 		attr.disabled = 1;
-		attr.enable_on_exec = 1;
+		attr.enable_on_exec = home->asleep;
 		for (size_t c = 0; c < s->nr_cpus && ret >= 0; c++) {
 			if (!covers(s, o, c))
 				continue;
-			ret = open_one(s, o, attr, s->opts.pid, c, &leaders, err);
+			ret = open_one(s, o, attr, home->tid, c, &leaders, err);
 			if (ret >= 0)
-				PMF_PUSH(s->fds, s->nr_fds, s->cap_fds) =
+				PMF_PUSH(s->inherited.fds, s->inherited.n, s->inherited.cap) =
 					(struct pmf_perf_fd){ret, o->event, c};
 		}
 	}
 	free(leaders.fds);
+	return ret < 0 ? ret : 0;
+}
+
+static int open_homes(struct pmf_perf_session *s, const struct pmf_perf_home *homes, size_t n,
+	bool asleep, struct pmf_err *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < n && ret == 0; i++)
+		if (homes[i].asleep == asleep)
+			ret = open_home(s, &homes[i], err);
+	return ret;
+}
+
+static void retire(struct pmf_perf_session *s, struct pmf_perf_inherited *in)
+{
+	for (size_t i = 0; i < in->n; i++)
+		add_totals(s, in->fds[i].fd, true, &s->past[in->fds[i].event], NULL);
+	pmf_perf_inherited_close(in);
+}
+
+/* One event on one CPU at a time: what happens there between two calls is not counted. */
+static void control(
+	const struct pmf_perf_fd *fds, size_t n, size_t event, size_t cpu_index, unsigned long what)
+{
+	for (size_t i = 0; i < n; i++)
+		if (fds[i].event == event && fds[i].cpu_index == cpu_index)
+			ioctl(fds[i].fd, what, 0);
+}
+
+int pmf_perf_rehome(struct pmf_perf_session *s, const struct pmf_perf_home *homes, size_t n,
+	bool (*settled)(void *ctx), void *ctx, struct pmf_err *err)
+{
+	struct pmf_perf_inherited old = s->inherited, *now = &s->inherited;
+	size_t nr_awake;
+	int ret;
+
+	if (s->waiting)
+		return pmf_err_set(err, PMF_EUNSUP,
+			"events that wake at an exec would not wait for the start of counting");
+	*now = (struct pmf_perf_inherited){.nr_homes = n};
+	ret = open_homes(s, homes, n, false, err);
+	nr_awake = now->n;
+	if (ret == 0)
+		ret = open_homes(s, homes, n, true, err);
 	pmf_layouts_seal(&s->layouts);
-	if (ret < 0) { /* all as it was */
-		for (size_t i = 0; i < s->nr_fds; i++)
-			close(s->fds[i].fd);
-		free(s->fds);
-		s->fds = old;
-		s->nr_fds = s->cap_fds = nr_old;
+	if (ret == 0 && !settled(ctx))
+		ret = pmf_err_set(err, PMF_EUNSUP, "the command's tasks come and go");
+	if (ret) {
+		retire(s, now); /* a program that was executed meanwhile has woken some */
+		*now = old;
 		return ret;
 	}
-	for (size_t i = 0; i < nr_old; i++) {
-		ioctl(old[i].fd, PERF_EVENT_IOC_DISABLE, 0);
-		add_totals(s, old[i].fd, true, &s->past[old[i].event], NULL);
-		close(old[i].fd);
-	}
-	free(old);
+	for (size_t e = 0; e < s->list->n; e++)
+		for (size_t c = 0; c < s->nr_cpus; c++) {
+			control(old.fds, old.n, e, c, PERF_EVENT_IOC_DISABLE);
+			control(now->fds, nr_awake, e, c, PERF_EVENT_IOC_ENABLE);
+		}
+	retire(s, &old);
 	return 0;
 }

@@ -21,14 +21,19 @@ static void work(void)
 		;
 }
 
-/* Was the event on for all of the time? Of a hybrid CPU's two PMUs one is on at a time. */
-static bool ran(const struct pmf_perf_fd *fds, size_t n, size_t event)
+struct probes {
+	struct pmf_perf_fd *fds;
+	size_t n, cap;
+};
+
+/* Was number @event on for all of the time? Of a hybrid CPU's two PMUs one is on at a time. */
+static bool ran(const struct probes *p, size_t event)
 {
 	uint64_t enabled = 0, running = 0;
 	struct times t;
 
-	for (size_t i = 0; i < n; i++) {
-		if (fds[i].event != event || read(fds[i].fd, &t, sizeof t) != sizeof t)
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->fds[i].event != event || read(p->fds[i].fd, &t, sizeof t) != sizeof t)
 			continue;
 		enabled = PMF_MAX(enabled, t.enabled_ns);
 		running += t.running_ns;
@@ -36,12 +41,11 @@ static bool ran(const struct pmf_perf_fd *fds, size_t n, size_t event)
 	return running >= enabled - enabled / 10;
 }
 
-bool pmf_perf_counters_suffice(const struct pmf_event_list *list, bool kernel_permitted)
+/* Open each hardware event once more; the first gets number @first. */
+static void open_set(
+	struct probes *p, const struct pmf_event_list *list, bool kernel_permitted, size_t first)
 {
 	int *leaders = pmf_calloc((size_t)list->nr_groups, sizeof *leaders);
-	struct pmf_perf_fd *fds = NULL;
-	size_t n = 0, cap = 0;
-	bool suffice = true;
 
 	for (int g = 0; g < list->nr_groups; g++)
 		leaders[g] = -1;
@@ -60,18 +64,29 @@ bool pmf_perf_counters_suffice(const struct pmf_event_list *list, bool kernel_pe
 			fd = pmf_perf_sys_open(&a, 0, -1, leader ? *leader : -1, 0);
 			if (fd < 0)
 				continue; /* whoever opens it to sample says why */
-			PMF_PUSH(fds, n, cap) = (struct pmf_perf_fd){.fd = fd, .event = e};
+			PMF_PUSH(p->fds, p->n, p->cap) =
+				(struct pmf_perf_fd){.fd = fd, .event = first + e};
 			if (leader && *leader < 0)
 				*leader = fd;
 		}
 	}
-	if (n > 0)
-		work();
-	for (size_t e = 0; e < list->n && suffice; e++)
-		suffice = ran(fds, n, e);
-	for (size_t i = 0; i < n; i++)
-		close(fds[i].fd);
-	free(fds);
 	free(leaders);
+}
+
+bool pmf_perf_counters_suffice(
+	const struct pmf_event_list *list, size_t sets, bool kernel_permitted)
+{
+	struct probes p = {0};
+	bool suffice = true;
+
+	for (size_t i = 0; i < sets; i++)
+		open_set(&p, list, kernel_permitted, i * list->n);
+	if (p.n > 0)
+		work();
+	for (size_t e = 0; e < sets * list->n && suffice; e++)
+		suffice = ran(&p, e);
+	for (size_t i = 0; i < p.n; i++)
+		close(p.fds[i].fd);
+	free(p.fds);
 	return suffice;
 }

@@ -63,6 +63,7 @@ static int open_sideband(struct pmf_perf_session *s, struct pmf_perf_cpu *c, str
 	a.exclude_hv = !s->kernel_permitted;
 	a.mmap = 1;
 	a.mmap2 = 1;
+	a.mmap_data = s->opts.data_maps;
 	a.build_id = s->features.build_id;
 	a.comm = 1;
 	a.comm_exec = 1;
@@ -197,7 +198,7 @@ static int open_event_on_cpu(struct pmf_perf_session *s, size_t e, struct perf_e
 		group_fd = c->group_fds[ev->group];
 	/* A member follows its leader. */
 	a->disabled = group_fd < 0;
-	a->enable_on_exec = group_fd < 0;
+	a->enable_on_exec = group_fd < 0 && !s->opts.delayed;
 	fd = open_precise(ev, a, s->opts.pid, c->cpu, group_fd, settled);
 	if (fd == -ENODEV)
 		return 0;
@@ -210,7 +211,7 @@ static int open_event_on_cpu(struct pmf_perf_session *s, size_t e, struct perf_e
 		return pmf_perf_explain(ev, -fd, a, &s->limits, err);
 	if (ev->group >= 0 && group_fd < 0)
 		c->group_fds[ev->group] = fd;
-	PMF_PUSH(s->fds, s->nr_fds, s->cap_fds) =
+	PMF_PUSH(s->inherited.fds, s->inherited.n, s->inherited.cap) =
 		(struct pmf_perf_fd){.fd = fd, .event = e, .cpu_index = (size_t)(c - s->cpus)};
 	if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, c->fd) < 0)
 		return pmf_err_errno(
@@ -223,14 +224,14 @@ static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
 {
 	const struct pmf_event *ev = &s->list->events[e];
 	struct pmf_perf_granted *g = &s->granted[e];
-	size_t opened = s->nr_fds;
+	size_t opened = s->inherited.n;
 	int ret = pmf_perf_refuse_kernel_only(ev, &s->limits, err);
 
 	if (ret)
 		return ret;
 	for (size_t k = 0; k < ev->nr_attrs; k++) {
 		struct perf_event_attr a = ev->attrs[k].attr;
-		size_t before = s->nr_fds;
+		size_t before = s->inherited.n;
 
 		sampling_attr(s, ev, &a);
 		for (size_t i = 0; i < s->nr_cpus; i++) {
@@ -238,7 +239,7 @@ static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
 
 			if (c->fd < 0 || !pmf_perf_cpu_listed(ev->attrs[k].cpus, c->cpu))
 				continue;
-			ret = open_event_on_cpu(s, e, &a, c, s->nr_fds > before, err);
+			ret = open_event_on_cpu(s, e, &a, c, s->inherited.n > before, err);
 			if (ret)
 				return ret;
 		}
@@ -249,7 +250,7 @@ static int open_event(struct pmf_perf_session *s, size_t e, struct pmf_err *err)
 		g->exclude_kernel = a.exclude_kernel;
 		g->exclude_kernel_forced = a.exclude_kernel && !ev->attrs[k].attr.exclude_kernel;
 	}
-	if (s->nr_fds == opened)
+	if (s->inherited.n == opened)
 		return pmf_err_set(err, PMF_ENOTFOUND,
 			"event '%s' exists on none of the CPUs that are online", ev->spec);
 	return 0;
@@ -342,8 +343,10 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 	int ret;
 
 	s->list = list;
+	s->inherited.nr_homes = 1;
 	s->guard_fds[0] = s->guard_fds[1] = -1;
 	s->opts = *opts;
+	s->waiting = opts->delayed;
 	pmf_perf_limits_read(&s->limits);
 	s->kernel_permitted = pmf_perf_kernel_permitted(&s->limits);
 	s->granted = pmf_calloc(list->n, sizeof *s->granted);
@@ -353,9 +356,11 @@ int pmf_perf_open(struct pmf_perf_session **out, const struct pmf_event_list *li
 		list_cpus(s);
 	/* Events that take turns change their order, and with it the order that their clones get; the
 	 * kernel pairs by order when it settles the counts of two tasks (docs/adr/0002). And what a
-	 * task tells of its events on other CPUs can ruin their rings (docs/adr/0006). */
-	s->task_totals = opts->inherit && s->nr_cpus == 1 &&
-			 pmf_perf_counters_suffice(list, s->kernel_permitted);
+	 * task tells of its events on other CPUs can ruin their rings (docs/adr/0006). A Python that
+	 * another program starts has each event twice (docs/adr/0004). */
+	s->task_totals =
+		opts->inherit && s->nr_cpus == 1 &&
+		pmf_perf_counters_suffice(list, opts->attachable ? 2 : 1, s->kernel_permitted);
 	if (ret == 0)
 		ret = open_rings(s, err);
 	for (size_t e = 0; e < list->n && ret == 0; e++)
@@ -377,8 +382,7 @@ void pmf_perf_close(struct pmf_perf_session *s)
 	if (!s)
 		return;
 	pmf_perf_attached_close(s);
-	for (size_t i = 0; i < s->nr_fds; i++)
-		close(s->fds[i].fd);
+	pmf_perf_inherited_close(&s->inherited);
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(s->guard_fds); i++)
 		if (s->guard_fds[i] >= 0)
 			close(s->guard_fds[i]);
@@ -388,7 +392,6 @@ void pmf_perf_close(struct pmf_perf_session *s)
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		free(s->cpus[i].group_fds);
 	free(s->cpus);
-	free(s->fds);
 	free(s->opened);
 	free(s->past);
 	free(s->granted);
@@ -402,6 +405,15 @@ const struct pmf_perf_granted *pmf_perf_granted(const struct pmf_perf_session *s
 	return &s->granted[event];
 }
 
+const struct perf_event_attr *pmf_perf_opened_attr(const struct pmf_perf_session *s, size_t event)
+{
+	size_t i = 0;
+
+	while (s->opened[i].event != event)
+		i++;
+	return &s->opened[i].attr;
+}
+
 size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s)
 {
 	return s->ring_bytes;
@@ -409,7 +421,7 @@ size_t pmf_perf_ring_bytes(const struct pmf_perf_session *s)
 
 size_t pmf_perf_inherited_events(const struct pmf_perf_session *s)
 {
-	size_t n = s->nr_fds;
+	size_t n = s->inherited.n / s->inherited.nr_homes;
 
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		n += s->cpus[i].fd >= 0;
@@ -501,10 +513,24 @@ int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, vo
 	return ret;
 }
 
+void pmf_perf_start(struct pmf_perf_session *s)
+{
+	struct pmf_perf_totals t;
+
+	s->waiting = false;
+	for (size_t i = 0; i < s->nr_cpus; i++)
+		if (s->cpus[i].fd >= 0 && pmf_perf_read_fd(s, s->cpus[i].fd, &t, NULL) == 0)
+			s->cpus[i].before_ns = t.running_ns;
+	/* Each with all that inherited it (perf_event_for_each_child in the kernel's core.c). */
+	for (size_t i = 0; i < s->inherited.n; i++)
+		ioctl(s->inherited.fds[i].fd, PERF_EVENT_IOC_ENABLE, 0);
+	pmf_perf_attached_start(s);
+}
+
 void pmf_perf_disable(struct pmf_perf_session *s)
 {
-	for (size_t i = 0; i < s->nr_fds; i++)
-		ioctl(s->fds[i].fd, PERF_EVENT_IOC_DISABLE, 0);
+	for (size_t i = 0; i < s->inherited.n; i++)
+		ioctl(s->inherited.fds[i].fd, PERF_EVENT_IOC_DISABLE, 0);
 	pmf_perf_attached_disable(s);
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		if (s->cpus[i].fd >= 0)
@@ -532,12 +558,12 @@ int pmf_perf_totals(
 	bool *dummy_seen = pmf_calloc(s->nr_cpus, sizeof *dummy_seen);
 	int ret = 0;
 
-	for (size_t i = 0; i < s->nr_fds && ret == 0; i++) {
-		size_t c = s->fds[i].cpu_index;
+	for (size_t i = 0; i < s->inherited.n && ret == 0; i++) {
+		size_t c = s->inherited.fds[i].cpu_index;
 
-		if (s->fds[i].event != event)
+		if (s->inherited.fds[i].event != event)
 			continue;
-		ret = pmf_perf_read_fd(s, s->fds[i].fd, &t, err);
+		ret = pmf_perf_read_fd(s, s->inherited.fds[i].fd, &t, err);
 		if (ret)
 			break;
 		sum.value += t.value;
@@ -548,7 +574,7 @@ int pmf_perf_totals(
 			continue;
 		dummy_seen[c] = true;
 		ret = pmf_perf_read_fd(s, s->cpus[c].fd, &t, err);
-		sum.dummy_running_ns += t.running_ns;
+		sum.dummy_running_ns += t.running_ns - s->cpus[c].before_ns;
 	}
 	free(dummy_seen);
 	if (ret == 0)

@@ -20,6 +20,7 @@ struct pmf_perf_cpu {
 	struct pmf_ring ring;
 	size_t reader;      /* whose it is */
 	uint64_t published; /* the tail that the kernel knows */
+	uint64_t before_ns; /* the sideband event's running time when counting started */
 	int *group_fds;     /* leader of each group on this CPU, -1 before it is open */
 };
 
@@ -41,19 +42,28 @@ struct pmf_perf_opened {
 	const char *cpus; /* borrowed from the list */
 };
 
+/* The inherited events: on the command or, after pmf_perf_rehome, on each home. */
+struct pmf_perf_inherited {
+	struct pmf_perf_fd *fds;
+	size_t n, cap;
+	size_t nr_homes;
+	int *guards; /* of the homes, as the session's */
+	size_t nr_guards, cap_guards;
+};
+
 struct pmf_perf_session {
 	const struct pmf_event_list *list; /* borrowed */
 	struct pmf_perf_opts opts;
 	struct pmf_perf_limits limits;
 	struct pmf_perf_features features;
 	bool kernel_permitted;
+	bool waiting;     /* delayed, and not started yet */
 	bool task_totals; /* each task that ends tells its counts */
 	size_t ring_bytes;
 	int guard_fds[PMF_PERF_GUARDS]; /* against swaps with the contexts of children */
 	struct pmf_perf_cpu *cpus;
 	size_t nr_cpus, cap_cpus;
-	struct pmf_perf_fd *fds;
-	size_t nr_fds, cap_fds;
+	struct pmf_perf_inherited inherited;
 	struct pmf_perf_opened *opened;
 	size_t nr_opened, cap_opened;
 	/* Per event: what descriptors that were closed again had counted. */
@@ -86,8 +96,10 @@ int pmf_perf_open_guards(
 /* Add what the events of single processes count to the totals of event @event. */
 int pmf_perf_attached_totals(
 	struct pmf_perf_session *s, size_t event, struct pmf_perf_totals *sum, struct pmf_err *err);
+void pmf_perf_attached_start(struct pmf_perf_session *s);
 void pmf_perf_attached_disable(struct pmf_perf_session *s);
 void pmf_perf_attached_close(struct pmf_perf_session *s);
+void pmf_perf_inherited_close(struct pmf_perf_inherited *in);
 
 /* Map a ring of @bytes of data (a power of two) for the sideband event; false with errno set. */
 bool pmf_perf_ring_map(struct pmf_perf_cpu *c, size_t bytes);
@@ -97,9 +109,10 @@ void pmf_perf_ring_refresh(struct pmf_perf_cpu *c);
 /* Tell the kernel how far the ring was read. */
 void pmf_perf_ring_publish(struct pmf_perf_cpu *c);
 
-/* Found out on this thread: can all hardware events of @list be on at once? Those that do not open do
- * not count. */
-bool pmf_perf_counters_suffice(const struct pmf_event_list *list, bool kernel_permitted);
+/* Found out on this thread: can all hardware events of @list be on at once, each @sets times? Those
+ * that do not open do not count. */
+bool pmf_perf_counters_suffice(
+	const struct pmf_event_list *list, size_t sets, bool kernel_permitted);
 
 /* Is @cpu in @list ("0-3,8", as in sysfs)? NULL lists every CPU. */
 bool pmf_perf_cpu_listed(const char *list, int cpu);

@@ -24,17 +24,6 @@ enum {
 #define MAX_SECTION (UINT64_C(2) << 30)
 #define MAX_INFLATED (UINT64_C(1) << 30)
 
-/* Identity of an image, as a record tells it, and whose mapping it is. */
-struct want {
-	const char *path;
-	enum pmf_image_kind kind;
-	uint64_t dev, ino;
-	const uint8_t *build_id;
-	size_t build_id_len;
-	pid_t pid;
-	uint64_t start, end;
-};
-
 static const char deleted[] = " (deleted)"; /* d_path(9) puts it behind an unlinked file's path */
 
 static bool starts(const char *s, const char *prefix)
@@ -42,8 +31,7 @@ static bool starts(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-/* The length of @path without the kernel's " (deleted)". */
-static size_t path_len(const char *path)
+size_t pmf_image_path_len(const char *path)
 {
 	size_t len = strlen(path), tail = sizeof deleted - 1;
 
@@ -76,7 +64,7 @@ static bool image_eq(const void *ctx, uint32_t value, const void *key)
 {
 	const struct pmf_process_table *t = ctx;
 	const struct pmf_image *im = t->images[value];
-	const struct want *w = key;
+	const struct pmf_image_want *w = key;
 
 	if (im->kind != w->kind || strcmp(im->path, w->path) != 0)
 		return false;
@@ -179,97 +167,97 @@ static void forget_file(struct pmf_image *im)
 	im->elf32 = false;
 }
 
-enum attempt {
-	OPENED,
-	NOT_ELF,    /* the right file as far as one can know, but no program */
-	OTHER_FILE, /* another file than the one that was mapped */
-	FAILED,     /* errno says why */
-};
-
 /* Is what @im has open the file that @w means? The device is not compared: on overlayfs and btrfs
  * stat(2) reports another one than the mapping does. */
-static bool is_wanted(const struct pmf_image *im, const struct want *w, const struct stat *st)
+static bool is_wanted(
+	const struct pmf_image *im, const struct pmf_image_want *w, const struct stat *st)
 {
 	uint8_t id[20];
 	size_t len;
 
 	if (w->build_id_len) {
 		len = im->elf ? pmf_elf_build_id(im->elf, id) : 0;
-		return len == w->build_id_len && memcmp(id, w->build_id, len) == 0;
+		return pmf_build_ids_equal(id, len, w->build_id, w->build_id_len);
 	}
 	return !w->ino || w->ino == st->st_ino;
 }
 
-static enum attempt try_open(struct pmf_image *im, const struct want *w, const char *path)
+enum pmf_image_attempt pmf_image_try(struct pmf_process_table *t, struct pmf_image *im,
+	const struct pmf_image_want *w, const char *path)
 {
 	struct stat st;
 	bool elf_ok;
 
 	im->fd = pmf_file_open_regular(path, &st);
 	if (im->fd < 0)
-		return errno == EINVAL ? OTHER_FILE : FAILED;
+		return errno == EINVAL ? PMF_IMAGE_OTHER_FILE : PMF_IMAGE_FAILED;
 	im->file_bytes = (uint64_t)st.st_size;
 	/* Plain reads, not mmap: a file that shrinks must not raise SIGBUS here. */
 	im->elf = elf_begin(im->fd, ELF_C_READ, NULL);
 	elf_ok = read_headers(im);
 	if (!is_wanted(im, w, &st)) {
 		forget_file(im);
-		return OTHER_FILE;
+		return PMF_IMAGE_OTHER_FILE;
 	}
 	if (!elf_ok) {
 		forget_file(im);
-		return NOT_ELF;
+		return PMF_IMAGE_NOT_ELF;
 	}
+	im->file = pmf_strtab_get(&t->strings, pmf_strtab_addz(&t->strings, path));
 	if (!im->ino)
 		im->ino = st.st_ino;
 	if (!im->build_id_len)
 		im->build_id_len = (uint8_t)pmf_elf_build_id(im->elf, im->build_id);
-	return OPENED;
+	return PMF_IMAGE_OPENED;
 }
 
 /* Other ways to the file: the process's own root folder, the mapping itself (needs CAP_SYS_ADMIN or
  * CAP_CHECKPOINT_RESTORE, proc(5)), and the program that it runs. */
-static enum attempt try_proc(struct pmf_image *im, const struct want *w, const char *path)
+static enum pmf_image_attempt try_proc(struct pmf_process_table *t, struct pmf_image *im,
+	const struct pmf_image_want *w, const char *path)
 {
-	enum attempt how;
+	enum pmf_image_attempt how;
 	char *p = pmf_asprintf("/proc/%d/root%s", (int)w->pid, path);
 
-	how = try_open(im, w, p);
+	how = pmf_image_try(t, im, w, p);
 	free(p);
-	if (how != OPENED && w->end) {
+	if (how != PMF_IMAGE_OPENED && w->end) {
 		p = pmf_asprintf("/proc/%d/map_files/%llx-%llx", (int)w->pid,
 			(unsigned long long)w->start, (unsigned long long)w->end);
-		how = try_open(im, w, p);
+		how = pmf_image_try(t, im, w, p);
 		free(p);
 	}
-	if (how != OPENED && (w->ino || w->build_id_len)) {
+	if (how != PMF_IMAGE_OPENED && (w->ino || w->build_id_len)) {
 		p = pmf_asprintf("/proc/%d/exe", (int)w->pid);
-		how = try_open(im, w, p);
+		how = pmf_image_try(t, im, w, p);
 		free(p);
 	}
 	return how;
 }
 
-static void open_file(struct pmf_process_table *t, struct pmf_image *im, const struct want *w)
+static void open_file(
+	struct pmf_process_table *t, struct pmf_image *im, const struct pmf_image_want *w)
 {
-	char *path = pmf_strndup(w->path, path_len(w->path));
-	enum attempt how = try_open(im, w, path);
+	char *path = pmf_strndup(w->path, pmf_image_path_len(w->path));
+	enum pmf_image_attempt how =
+		t->search ? pmf_image_try_recorded(t, im, w) : pmf_image_try(t, im, w, path);
 	int why = errno;
 
-	if (how != OPENED && how != NOT_ELF && t->live && w->pid > 0 &&
-		try_proc(im, w, path) == OPENED)
-		how = OPENED;
+	if (how != PMF_IMAGE_OPENED && how != PMF_IMAGE_NOT_ELF && t->live && w->pid > 0 &&
+		try_proc(t, im, w, path) == PMF_IMAGE_OPENED)
+		how = PMF_IMAGE_OPENED;
 	free(path);
 	im->closed = false;
-	t->nr_opened += how == OPENED;
-	if (how == OPENED)
+	t->nr_opened += how == PMF_IMAGE_OPENED;
+	if (how == PMF_IMAGE_OPENED)
 		return;
-	if (how == NOT_ELF) {
+	if (how == PMF_IMAGE_NOT_ELF) {
 		snprintf(im->why, sizeof im->why, "the file is not an ELF program or library");
-	} else if (how == OTHER_FILE) {
+	} else if (how == PMF_IMAGE_OTHER_FILE) {
 		t->images_replaced++;
-		snprintf(im->why, sizeof im->why,
-			"another file stands at this path now than the one that was mapped");
+		snprintf(im->why, sizeof im->why, "another %s stands at this path now than %s",
+			t->search ? "build" : "file",
+			t->search ? "was recorded" : "the one that was mapped");
 	} else if (why == EMFILE || why == ENFILE) {
 		t->images_unreadable++;
 		snprintf(im->why, sizeof im->why,
@@ -299,48 +287,62 @@ static size_t vdso_bytes(const uint8_t *p)
 	return end <= MAX_VDSO ? end : 0;
 }
 
-static void open_vdso(struct pmf_process_table *t, struct pmf_image *im, const struct want *w)
+/* This process's own, where that is the kernel's whose vDSO was mapped. */
+static bool own_vdso(
+	struct pmf_process_table *t, struct pmf_image *im, const struct pmf_image_want *w)
 {
 	const uint8_t *own = (const uint8_t *)getauxval(AT_SYSINFO_EHDR);
-	size_t size = own ? vdso_bytes(own) : 0;
+	size_t size = own ? vdso_bytes(own) : 0, len;
 	uint8_t id[20];
-	size_t len;
 
-	if (!size) {
-		snprintf(im->why, sizeof im->why, "this process has no vDSO to read");
-		return;
-	}
+	if (!size)
+		return false;
 	im->vdso = pmf_malloc(size);
 	memcpy(im->vdso, own, size);
 	im->elf = elf_memory((char *)im->vdso, size);
 	im->file_bytes = size;
 	len = read_headers(im) ? pmf_elf_build_id(im->elf, id) : 0;
-	/* A recording's vDSO is that of the kernel which made it: only its build id tells. */
-	if (w->build_id_len ? len == w->build_id_len && memcmp(id, w->build_id, len) == 0
-			    : t->live) {
+	if (w->build_id_len ? pmf_build_ids_equal(id, len, w->build_id, w->build_id_len)
+			    : t->live || (t->search && t->search->this_kernel)) {
 		memcpy(im->build_id, id, len);
 		im->build_id_len = (uint8_t)len;
-		return;
+		return true;
 	}
 	forget_file(im);
 	free(im->vdso);
 	im->vdso = NULL;
-	snprintf(im->why, sizeof im->why, "the recording comes from another kernel");
+	return false;
+}
+
+static void open_vdso(
+	struct pmf_process_table *t, struct pmf_image *im, const struct pmf_image_want *w)
+{
+	if (own_vdso(t, im, w) ||
+		(t->search && pmf_image_try_recorded(t, im, w) == PMF_IMAGE_OPENED))
+		return;
+	snprintf(im->why, sizeof im->why, "%s",
+		getauxval(AT_SYSINFO_EHDR) ? "the recording comes from another kernel"
+					   : "this process has no vDSO to read");
 }
 
 struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, uint64_t dev,
 	uint64_t ino, const uint8_t *build_id, size_t build_id_len, pid_t pid, uint64_t start,
 	uint64_t end)
 {
-	struct want w = {
+	struct pmf_image_want w = {
 		path, kind_of(path, end), dev, ino, build_id, build_id_len, pid, start, end};
 	uint64_t hash = pmf_hash_bytes(path, strlen(path));
 	struct pmf_image *im;
+	uint8_t known_id[20];
 	const char *base;
 	uint32_t id;
 
 	if (!build_id || build_id_len > sizeof im->build_id)
 		w.build_id_len = 0;
+	if (!w.build_id_len && t->search && t->search->build_id) {
+		w.build_id_len = t->search->build_id(t->search->ctx, path, known_id);
+		w.build_id = known_id;
+	}
 	id = pmf_index_find(&t->image_index, hash, image_eq, t, &w);
 	if (id != UINT32_MAX) {
 		im = t->images[id];
@@ -360,14 +362,16 @@ struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, u
 	im->fd = -1;
 	im->path = pmf_strtab_get(&t->strings, pmf_strtab_addz(&t->strings, path));
 	base = path[0] == '/' ? strrchr(path, '/') + 1 : path;
-	im->name = pmf_strtab_get(&t->strings,
-		pmf_strtab_add(&t->strings, base, path_len(path) - (size_t)(base - path)));
+	im->name = pmf_strtab_get(
+		&t->strings, pmf_strtab_add(&t->strings, base,
+				     pmf_image_path_len(path) - (size_t)(base - path)));
 	im->dev = dev;
 	im->ino = ino;
 	im->last_get = ++t->nr_gets;
-	if (build_id)
-		memcpy(im->build_id, build_id, w.build_id_len);
+	if (w.build_id_len)
+		memcpy(im->build_id, w.build_id, w.build_id_len);
 	im->build_id_len = (uint8_t)w.build_id_len;
+	im->told_build_id = w.build_id_len > 0;
 	elf_version(EV_CURRENT);
 	if (im->kind == PMF_IMAGE_FILE)
 		open_file(t, im, &w);
@@ -380,7 +384,7 @@ struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, u
 
 struct pmf_image *pmf_image_like(const struct pmf_process_table *t, const struct pmf_image *im)
 {
-	struct want w = {.path = im->path,
+	struct pmf_image_want w = {.path = im->path,
 		.kind = im->kind,
 		.dev = im->dev,
 		.ino = im->ino,

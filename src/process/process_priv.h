@@ -4,6 +4,34 @@
 
 #include "pmuflame/process.h"
 
+/* Identity of an image, as a record tells it, and whose mapping it is. */
+struct pmf_image_want {
+	const char *path;
+	enum pmf_image_kind kind;
+	uint64_t dev, ino;
+	const uint8_t *build_id;
+	size_t build_id_len;
+	pid_t pid;
+	uint64_t start, end;
+};
+
+/* The length of @path without the kernel's " (deleted)". */
+size_t pmf_image_path_len(const char *path);
+
+enum pmf_image_attempt {
+	PMF_IMAGE_OPENED,
+	PMF_IMAGE_NOT_ELF,    /* the right file as far as one can know, but no program */
+	PMF_IMAGE_OTHER_FILE, /* another file than the one that was mapped */
+	PMF_IMAGE_FAILED,     /* errno says why */
+};
+
+/* Open @path as @im's file if it is what @w means; nothing stays open otherwise. */
+enum pmf_image_attempt pmf_image_try(struct pmf_process_table *t, struct pmf_image *im,
+	const struct pmf_image_want *w, const char *path);
+/* The same wherever @t->search says. */
+enum pmf_image_attempt pmf_image_try_recorded(
+	struct pmf_process_table *t, struct pmf_image *im, const struct pmf_image_want *w);
+
 /* Close and free one image; for pmf_process_table_release. */
 void pmf_image_free(struct pmf_image *im);
 /* Let go all that was made of the image's file. */

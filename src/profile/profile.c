@@ -1,4 +1,5 @@
 #include "pmuflame/profile.h"
+#include "pmuflame/file.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -85,22 +86,47 @@ static uint32_t push_node(struct pmf_profile *p, uint32_t parent, uint32_t frame
 	return id;
 }
 
+const char *pmf_frame_kind_name(enum pmf_frame_kind kind)
+{
+	static const char *const names[PMF_FRAME_KINDS] = {
+		[PMF_FRAME_ROOT] = "root",
+		[PMF_FRAME_PROCESS] = "process",
+		[PMF_FRAME_KERNEL] = "kernel",
+		[PMF_FRAME_NATIVE] = "native",
+		[PMF_FRAME_INLINED] = "inlined",
+		[PMF_FRAME_PYTHON] = "python",
+		[PMF_FRAME_JIT] = "jit",
+		[PMF_FRAME_SPECIAL] = "special",
+		[PMF_FRAME_THREAD] = "thread",
+	};
+
+	return names[kind];
+}
+
 void pmf_profile_init(struct pmf_profile *p, size_t nr_events)
 {
 	memset(p, 0, sizeof *p);
 	pmf_strtab_init(&p->strings);
 	pmf_index_init(&p->frame_index);
 	pmf_index_init(&p->node_index);
-	p->nr_events = nr_events;
-	p->events = pmf_calloc(nr_events, sizeof *p->events);
-	p->weights = pmf_calloc(nr_events, sizeof *p->weights);
-	p->samples = pmf_calloc(nr_events, sizeof *p->samples);
-	p->joined = pmf_calloc(nr_events, sizeof *p->joined);
-	for (size_t e = 0; e < nr_events; e++) {
-		p->events[e].scale = 1;
-		p->events[e].lost_known = true;
-	}
 	push_node(p, UINT32_MAX, pmf_profile_frame_named(p, PMF_FRAME_ROOT, "all"));
+	for (size_t e = 0; e < nr_events; e++)
+		pmf_profile_add_event(p);
+}
+
+size_t pmf_profile_add_event(struct pmf_profile *p)
+{
+	size_t e = p->nr_events++;
+
+	p->events = pmf_reallocarray(p->events, p->nr_events, sizeof *p->events);
+	p->weights = pmf_reallocarray(p->weights, p->nr_events, sizeof *p->weights);
+	p->samples = pmf_reallocarray(p->samples, p->nr_events, sizeof *p->samples);
+	p->joined = pmf_reallocarray(p->joined, p->nr_events, sizeof *p->joined);
+	p->events[e] = (struct pmf_profile_event){.scale = 1, .lost_known = true};
+	p->weights[e] = pmf_calloc(p->cap_columns, sizeof *p->weights[e]);
+	p->samples[e] = pmf_calloc(p->cap_columns, sizeof *p->samples[e]);
+	p->joined[e] = NULL;
+	return e;
 }
 
 void pmf_profile_release(struct pmf_profile *p)
@@ -123,6 +149,7 @@ void pmf_profile_release(struct pmf_profile *p)
 	for (size_t i = 0; i < p->nr_notes; i++)
 		free(p->notes[i].text);
 	free(p->notes);
+	free(p->build_ids);
 	free(p->frames);
 	free(p->nodes);
 	pmf_index_release(&p->frame_index);
@@ -132,6 +159,42 @@ void pmf_profile_release(struct pmf_profile *p)
 	free(p->command);
 	free(p->host_note);
 	memset(p, 0, sizeof *p);
+}
+
+void pmf_profile_set_build_id(
+	struct pmf_profile *p, uint32_t image, const uint8_t *build_id, size_t len)
+{
+	struct pmf_buf hex = PMF_BUF_INIT;
+
+	for (size_t i = 0; i < len; i++)
+		pmf_buf_printf(&hex, "%02x", build_id[i]);
+	while (p->nr_build_ids <= image)
+		PMF_PUSH(p->build_ids, p->nr_build_ids, p->cap_build_ids) = 0;
+	p->build_ids[image] = pmf_strtab_addz(&p->strings, pmf_buf_str(&hex));
+	pmf_buf_release(&hex);
+}
+
+static bool file_name_taken(const struct pmf_profile *p, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(p->events[i].file_name, name) == 0)
+			return true;
+	return false;
+}
+
+void pmf_profile_name_files(struct pmf_profile *p)
+{
+	for (size_t e = 0; e < p->nr_events; e++) {
+		char *base = pmf_file_safe_name(p->events[e].label), *name = pmf_strdup(base);
+
+		for (unsigned suffix = 2; file_name_taken(p, e, name); suffix++) {
+			free(name);
+			name = pmf_asprintf("%s-%u", base, suffix);
+		}
+		free(base);
+		free(p->events[e].file_name);
+		p->events[e].file_name = name;
+	}
 }
 
 uint32_t pmf_profile_frame_at(struct pmf_profile *p, enum pmf_frame_kind kind, uint32_t image,

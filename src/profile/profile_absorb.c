@@ -1,5 +1,5 @@
 /* One profile into another: what several recorders of one run saw. */
-#include "pmuflame/profile.h"
+#include "profile_priv.h"
 
 #include <stdlib.h>
 
@@ -26,7 +26,7 @@ static uint32_t take_frame(struct pmf_profile *p, const struct pmf_profile *from
 	return id;
 }
 
-static void add_event(struct pmf_profile_event *to, const struct pmf_profile_event *from)
+void pmf_profile_add_sampled(struct pmf_profile_event *to, const struct pmf_profile_event *from)
 {
 	to->samples += from->samples;
 	to->weight += from->weight;
@@ -59,7 +59,7 @@ uint32_t *pmf_profile_absorb(
 			if (from->joined[e] && from->joined[e][i])
 				pmf_profile_add_joined(p, e, nodes[i], from->joined[e][i]);
 		}
-		add_event(&p->events[e], &from->events[e]);
+		pmf_profile_add_sampled(&p->events[e], &from->events[e]);
 	}
 	free(frames);
 	return nodes;

@@ -30,16 +30,17 @@ static void add_count(struct pmf_buf *out, const char *before, uint64_t n)
 static void samples_part(const struct pmf_profile_event *ev, struct pmf_buf *out)
 {
 	double worth = pmf_profile_effective_samples(ev);
+	const char *end = ev->only_samples ? "" : ",";
 	char text[PMF_UNITS_MAX];
 
 	add_count(out, " · samples ", ev->samples);
 	if (worth >= 0.9 * (double)ev->samples)
 		return;
 	if (worth < 100)
-		pmf_buf_printf(out, ", worth %.1f of equal weight,", worth);
+		pmf_buf_printf(out, ", worth %.1f of equal weight%s", worth, end);
 	else
-		pmf_buf_printf(out, ", worth %s of equal weight,",
-			pmf_format_count(text, (uint64_t)worth));
+		pmf_buf_printf(out, ", worth %s of equal weight%s",
+			pmf_format_count(text, (uint64_t)worth), end);
 }
 
 static void main_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
@@ -48,18 +49,22 @@ static void main_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 	double unsampled = (double)ev->unsampled, total = (double)ev->counted;
 
 	pmf_buf_addclean(out, ev->label ? ev->label : "", ' ');
-	pmf_buf_printf(out, ": %s%s counted", pmf_profile_format(ev, total * ev->scale, counted),
-		is_time(ev) ? "" : " events");
+	pmf_buf_printf(out, ": %s%s %s", pmf_profile_format(ev, total * ev->scale, counted),
+		is_time(ev) ? "" : " events", ev->only_samples ? "sampled" : "counted");
 	if (ev->scale > 1)
 		pmf_buf_addstr(out, " (scaled)");
 	samples_part(ev, out);
-	if (total > 0)
+	if (ev->only_samples)
+		pmf_buf_addstr(out, " · what was counted beside them is not recorded");
+	else if (total > 0)
 		pmf_buf_printf(out, " stand for %s of the count",
 			pmf_format_percent(share, total - unsampled, total));
 	if (ev->lost_known)
 		add_count(out, " · lost ", ev->lost);
+	else if (ev->only_samples)
+		pmf_buf_addstr(out, " · lost: not recorded per event");
 	else
-		pmf_buf_addstr(out, " · lost: not known per event before Linux 6.0");
+		pmf_buf_addstr(out, " · lost: not known (Linux 6.0 and later tell)");
 	pmf_buf_addch(out, '\n');
 }
 
@@ -103,6 +108,13 @@ static void weight_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 {
 	char weight[PMF_UNITS_MAX], rest[PMF_UNITS_MAX], share[PMF_UNITS_MAX];
 
+	if (ev->only_samples) {
+		if (ev->throttled) {
+			add_count(out, "throttled ", ev->throttled);
+			pmf_buf_addch(out, '\n');
+		}
+		return;
+	}
 	pmf_buf_printf(out, "sampled weight %s · ",
 		pmf_profile_format(ev, (double)ev->weight * ev->scale, weight));
 	pmf_buf_addclean(out, ev->unsampled_name ? ev->unsampled_name : "[unsampled]", ' ');
@@ -130,17 +142,26 @@ static void share_of_samples(
 	pmf_buf_printf(out, " (%s)", pmf_format_percent(share, (double)n, (double)ev->samples));
 }
 
+static void walked_part(const struct pmf_profile_event *ev, struct pmf_buf *out)
+{
+	share_of_samples(out, "stacks: rooted ", ev->rooted_stacks, ev);
+	if (ev->joined_stacks)
+		share_of_samples(out, " · joined ", ev->joined_stacks, ev);
+	share_of_samples(out, " · cut ", ev->cut_stacks, ev);
+	share_of_samples(out, " · broken ", ev->broken_stacks, ev);
+}
+
 static void stack_lines(const struct pmf_profile_event *ev, struct pmf_buf *out)
 {
 	char share[PMF_UNITS_MAX];
 
 	if (ev->samples == 0)
 		return;
-	share_of_samples(out, "stacks: rooted ", ev->rooted_stacks, ev);
-	if (ev->joined_stacks)
-		share_of_samples(out, " · joined ", ev->joined_stacks, ev);
-	share_of_samples(out, " · cut ", ev->cut_stacks, ev);
-	share_of_samples(out, " · broken ", ev->broken_stacks, ev);
+	if (!ev->only_samples || ev->rooted_stacks || ev->joined_stacks || ev->cut_stacks ||
+		ev->broken_stacks)
+		walked_part(ev, out);
+	else
+		pmf_buf_addstr(out, "stacks: none unwound from a dump");
 	if (ev->no_user_stack)
 		share_of_samples(out, " · without a user stack ", ev->no_user_stack, ev);
 	if (ev->skewed_stacks)

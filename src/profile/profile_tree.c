@@ -11,7 +11,7 @@ struct builder {
 	struct pmf_index func_index, node_index;
 	uint32_t *func_of_frame;
 	uint32_t *tree_of_node; /* profile node → tree node of its innermost frame */
-	uint8_t *hits;          /* by profile node: what its stack matches; NULL: no filter */
+	uint8_t *hits; /* by profile node: what its stack matches, and whether it is needed */
 };
 
 enum { HIT_FOCUS = 1, HIT_IGNORE = 2, NEEDED = 4 };
@@ -21,7 +21,7 @@ static bool func_eq(const void *ctx, uint32_t value, const void *key)
 	const struct pmf_func *a = &((const struct pmf_tree *)ctx)->funcs[value], *b = key;
 
 	return a->kind == b->kind && a->name == b->name && a->module == b->module &&
-	       a->file == b->file;
+	       a->file == b->file && a->line == b->line;
 }
 
 static uint32_t intern_func(struct builder *b, const struct pmf_frame *f)
@@ -31,9 +31,10 @@ static uint32_t intern_func(struct builder *b, const struct pmf_frame *f)
 		.module = f->module,
 		.path = f->path,
 		.file = f->file,
+		.line = b->t->opts.lines ? f->line : 0,
 		.unresolved = f->unresolved};
 	uint64_t hash = pmf_hash_u64(pmf_hash_u64((uint64_t)fn.name << 32 | fn.module) ^
-				     ((uint64_t)fn.file << 32 | fn.kind));
+				     ((uint64_t)fn.file << 32 | fn.kind) ^ (uint64_t)fn.line << 8);
 	uint32_t id = pmf_index_find(&b->func_index, hash, func_eq, b->t, &fn);
 
 	if (id == UINT32_MAX) {
@@ -85,19 +86,29 @@ static uint8_t hits_of_func(const struct pmf_tree *t, const struct pmf_func *fn)
 
 static bool is_shown(const struct builder *b, size_t node)
 {
-	if (!b->hits)
-		return true;
 	return (!b->t->opts.focus || (b->hits[node] & HIT_FOCUS)) && !(b->hits[node] & HIT_IGNORE);
 }
 
-/* Which stacks the filter shows, and which nodes those need. Every function is matched once. */
+/* Nodes with something in them or below. The others, and frames of nothing but them, are left out:
+ * whether a profile has such is chance, and one that was saved has not. */
+static void need(struct builder *b, const struct pmf_profile *p, bool filtered)
+{
+	for (size_t i = p->nr_nodes; i-- > 1;) {
+		for (size_t e = 0; e < p->nr_events; e++)
+			if ((!filtered || is_shown(b, i)) && (p->weights[e][i] || p->samples[e][i]))
+				b->hits[i] |= NEEDED;
+		b->hits[p->nodes[i].parent] |= b->hits[i] & NEEDED;
+	}
+}
+
+/* Which stacks the filter shows. Every function is matched once. */
 static void filter(struct builder *b, const struct pmf_profile *p)
 {
 	uint8_t *of_func = pmf_calloc(b->t->nr_funcs, sizeof *of_func);
 
 	for (size_t i = 0; i < b->t->nr_funcs; i++)
 		of_func[i] = hits_of_func(b->t, &b->t->funcs[i]);
-	b->hits = pmf_calloc(p->nr_nodes, sizeof *b->hits);
+	b->hits[0] = 0;
 	for (size_t i = 1; i < p->nr_nodes; i++) {
 		const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
 
@@ -106,13 +117,28 @@ static void filter(struct builder *b, const struct pmf_profile *p)
 		for (uint32_t k = 0; k < f->nr_inline; k++)
 			b->hits[i] |= of_func[b->func_of_frame[f->first_inline + k]];
 	}
-	for (size_t i = p->nr_nodes; i-- > 1;) {
-		for (size_t e = 0; e < p->nr_events; e++)
-			if (is_shown(b, i) && (p->weights[e][i] || p->samples[e][i]))
-				b->hits[i] |= NEEDED;
-		b->hits[p->nodes[i].parent] |= b->hits[i] & NEEDED;
-	}
 	free(of_func);
+}
+
+/* The functions of all nodes that are needed without a filter. */
+static void intern_funcs(struct builder *b, const struct pmf_profile *p)
+{
+	bool *used = pmf_calloc(p->nr_frames, sizeof *used);
+
+	used[p->nodes[0].frame] = true;
+	for (size_t i = 1; i < p->nr_nodes; i++) {
+		const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
+
+		if (!(b->hits[i] & NEEDED))
+			continue;
+		used[p->nodes[i].frame] = true;
+		for (uint32_t k = 0; k < f->nr_inline; k++)
+			used[f->first_inline + k] = true;
+	}
+	for (size_t i = 0; i < p->nr_frames; i++)
+		if (used[i])
+			b->func_of_frame[i] = intern_func(b, &p->frames[i]);
+	free(used);
 }
 
 /* Merge the profile's stacks by function. A profile node becomes the out-of-line function with its
@@ -121,10 +147,12 @@ static void merge_stacks(struct builder *b, const struct pmf_profile *p)
 {
 	struct pmf_tree *t = b->t;
 
-	for (size_t i = 0; i < p->nr_frames; i++)
-		b->func_of_frame[i] = intern_func(b, &p->frames[i]);
-	if (pmf_tree_is_filtered(t))
+	need(b, p, false);
+	intern_funcs(b, p);
+	if (pmf_tree_is_filtered(t)) {
 		filter(b, p);
+		need(b, p, true);
+	}
 	PMF_PUSH(t->nodes, t->nr_nodes, t->cap_nodes) = (struct pmf_tree_node){
 		b->func_of_frame[p->nodes[0].frame], UINT32_MAX, UINT32_MAX, UINT32_MAX, 0};
 	for (size_t i = 1; i < p->nr_nodes; i++) {
@@ -132,8 +160,7 @@ static void merge_stacks(struct builder *b, const struct pmf_profile *p)
 		uint32_t at = b->tree_of_node[p->nodes[i].parent];
 
 		b->tree_of_node[i] = at;
-		if ((f->kind == PMF_FRAME_THREAD && !t->opts.threads) ||
-			(b->hits && !(b->hits[i] & NEEDED)))
+		if ((f->kind == PMF_FRAME_THREAD && !t->opts.threads) || !(b->hits[i] & NEEDED))
 			continue;
 		at = child(b, at, b->func_of_frame[p->nodes[i].frame]);
 		for (uint32_t k = 0; k < f->nr_inline; k++)
@@ -156,6 +183,8 @@ static int compare_funcs(const void *va, const void *vb, void *ctx)
 		c = (a->kind > b->kind) - (a->kind < b->kind);
 	if (c == 0)
 		c = strcmp(pmf_strtab_get(strs, a->file), pmf_strtab_get(strs, b->file));
+	if (c == 0)
+		c = (a->line > b->line) - (a->line < b->line);
 	return c;
 }
 
@@ -305,7 +334,8 @@ void pmf_tree_build(
 {
 	struct builder b = {.t = t,
 		.func_of_frame = pmf_calloc(p->nr_frames, sizeof *b.func_of_frame),
-		.tree_of_node = pmf_calloc(p->nr_nodes, sizeof *b.tree_of_node)};
+		.tree_of_node = pmf_calloc(p->nr_nodes, sizeof *b.tree_of_node),
+		.hits = pmf_calloc(p->nr_nodes, sizeof *b.hits)};
 	uint32_t *place;
 
 	memset(t, 0, sizeof *t);
@@ -391,7 +421,7 @@ static int compare_costs(const void *va, const void *vb)
 	return (a->func > b->func) - (a->func < b->func);
 }
 
-static bool is_code(enum pmf_frame_kind kind)
+bool pmf_frame_is_code(enum pmf_frame_kind kind)
 {
 	return kind != PMF_FRAME_ROOT && kind != PMF_FRAME_PROCESS && kind != PMF_FRAME_THREAD &&
 	       kind != PMF_FRAME_SPECIAL;
@@ -409,17 +439,18 @@ static struct path_step step_to(const struct pmf_tree *t, uint32_t func, uint32_
 
 	if (kind == PMF_FRAME_KERNEL)
 		return (struct path_step){func, caller_user};
-	return (struct path_step){func, is_code(kind) ? func : UINT32_MAX};
+	return (struct path_step){func, pmf_frame_is_code(kind) ? func : UINT32_MAX};
 }
 
-size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
-	struct pmf_func_cost *out, size_t max)
+void pmf_tree_costs(
+	const struct pmf_tree *t, size_t event, bool user_side, struct pmf_func_cost *out)
 {
-	struct pmf_func_cost *costs = pmf_calloc(t->nr_funcs, sizeof *costs);
 	uint32_t *open = pmf_calloc(t->nr_funcs, sizeof *open); /* times on the current path */
 	struct path_step *path = pmf_calloc((size_t)t->max_depth + 1, sizeof *path);
-	size_t depth = 0, n = 0;
+	size_t depth = 0;
 
+	for (uint32_t f = 0; f < t->nr_funcs; f++)
+		out[f] = (struct pmf_func_cost){.func = f};
 	for (uint32_t i = 0; i < t->nr_nodes; i++) {
 		uint32_t func = t->nodes[i].func, payer;
 
@@ -429,21 +460,28 @@ size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
 		payer = user_side && path[depth].user != UINT32_MAX ? path[depth].user : func;
 		depth++;
 		if (open[func]++ == 0)
-			costs[func].total += pmf_tree_total(t, event, i);
-		costs[payer].self += pmf_tree_self(t, event, i);
-		costs[payer].samples_self += pmf_tree_samples_self(t, event, i);
+			out[func].total += pmf_tree_total(t, event, i);
+		out[payer].self += pmf_tree_self(t, event, i);
+		out[payer].samples_self += pmf_tree_samples_self(t, event, i);
 	}
-	for (uint32_t f = 0; f < t->nr_funcs; f++) {
-		costs[f].func = f;
-		if (costs[f].self > 0 && is_code(t->funcs[f].kind))
+	free(open);
+	free(path);
+}
+
+size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
+	struct pmf_func_cost *out, size_t max)
+{
+	struct pmf_func_cost *costs = pmf_calloc(t->nr_funcs, sizeof *costs);
+	size_t n = 0;
+
+	pmf_tree_costs(t, event, user_side, costs);
+	for (uint32_t f = 0; f < t->nr_funcs; f++)
+		if (costs[f].self > 0 && pmf_frame_is_code(t->funcs[f].kind))
 			costs[n++] = costs[f];
-	}
 	qsort(costs, n, sizeof *costs, compare_costs);
 	n = PMF_MIN(n, max);
 	if (n)
 		memcpy(out, costs, n * sizeof *out);
 	free(costs);
-	free(open);
-	free(path);
 	return n;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@ enum { ANSWER_SECONDS = 5, SOCKET_NAME_CHARS = 64 };
 
 static char socket_name[SOCKET_NAME_CHARS + 1];
 static char token[PMF_AGENT_TOKEN_CHARS];
+static bool has_python;
 static unsigned minor;
 static struct pmf_agent_ring *ring;
 static pid_t connected_pid; /* whose ring it is: a child of vfork(2) sees it, too */
@@ -170,35 +172,67 @@ static void in_child(void)
 	greet(PMF_AGENT_FORKED, "");
 }
 
-static void *symbol(const char *name)
+static bool has_threads(void)
 {
-	return dlsym(RTLD_DEFAULT, name);
+	struct stat st;
+
+	return stat("/proc/self/task", &st) == 0 && st.st_nlink > 3; /* one beside "." and ".." */
 }
 
-static void start_python(void)
+static bool look_for_python(void *where)
 {
 	typedef const char *version_fn(void);
 	typedef void *thread_state_fn(void);
-	version_fn *version = (version_fn *)symbol("Py_GetVersion");
+	version_fn *version = (version_fn *)dlsym(where, "Py_GetVersion");
 	struct pmf_agent_python python = {
-		.thread_state = (thread_state_fn *)symbol("PyGILState_GetThisThreadState"),
-		.code_type = (uintptr_t)symbol("PyCode_Type")};
+		.thread_state = (thread_state_fn *)dlsym(where, "PyGILState_GetThisThreadState"),
+		.code_type = (uintptr_t)dlsym(where, "PyCode_Type")};
 	char why[PMF_AGENT_WHY_CHARS] = "";
 
 	/* CPython's own evaluation loop: others that have its interface have another inside. */
-	if (!version || !symbol("_PyEval_EvalFrameDefault") || !python.thread_state ||
+	if (!version || !dlsym(where, "_PyEval_EvalFrameDefault") || !python.thread_state ||
 		!python.code_type)
-		return;
+		return false;
 	minor = pmf_agent_minor(version());
-	python.layout = pmf_agent_layout_find(version(), symbol("_PyRuntime"), why);
+	python.layout = pmf_agent_layout_find(version(), dlsym(where, "_PyRuntime"), why);
+	if (has_threads()) {
+		snprintf(why, sizeof why,
+			"CPython was loaded when the program had started threads already");
+		python.layout = NULL;
+	}
 	if (!python.layout) {
 		greet(PMF_AGENT_REFUSED, why);
-		return;
+		return true;
 	}
 	/* The handler first: once events are open, a SIGTRAP without it ends the program. */
 	pmf_agent_walk_init(&python);
+	pmf_agent_outer_init(where);
 	if (pmf_agent_signal_install() && pthread_atfork(NULL, NULL, in_child) == 0)
 		greet(PMF_AGENT_STARTED, "");
+	return true;
+}
+
+/* Interpreters that were loaded after the program had started come by here when they begin: the
+ * clock of their locks is the first thing that they set. */
+PMF_AGENT_EXPORT int pthread_condattr_setclock(pthread_condattr_t *attr, clockid_t clock)
+{
+	typedef int setclock_fn(pthread_condattr_t *, clockid_t);
+	setclock_fn *real = PMF_AGENT_NEXT(setclock_fn, "pthread_condattr_setclock");
+	Dl_info info;
+	void *library;
+
+	if (socket_name[0] && !has_python && dladdr(__builtin_return_address(0), &info) &&
+		info.dli_fname) {
+		/* It must not go away while a handler is in it. */
+		library = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+		has_python = library && look_for_python(library);
+		if (has_python)
+			dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+		if (library)
+			dlclose(library);
+	}
+	/* Before glibc 2.34 it is in a library that may have been loaded later than this one. */
+	return real ? real(attr, clock) : EINVAL;
 }
 
 /* ---- The environment ---- */
@@ -267,6 +301,6 @@ __attribute__((constructor)) static void start(void)
 	pmf_agent_exec_init(path, value - strlen(PMF_AGENT_ENV) - 1);
 	drop_preload(path);
 	drop_variable(PMF_AGENT_ENV);
-	start_python();
+	has_python = look_for_python(RTLD_DEFAULT);
 	errno = saved;
 }

@@ -46,18 +46,12 @@ typedef int execve_fn(const char *, char *const *, char *const *);
 typedef int spawn_fn(pid_t *, const char *, const posix_spawn_file_actions_t *,
 	const posix_spawnattr_t *, char *const *, char *const *);
 
-static void *next(void **cached, const char *name)
+void *pmf_agent_next(void **cached, const char *name)
 {
 	if (!*cached)
 		*cached = dlsym(RTLD_NEXT, name);
 	return *cached;
 }
-
-#define NEXT(type, name) \
-	__extension__({ \
-		static void *cached_fn; \
-		(type *)next(&cached_fn, name); \
-	})
 
 /* ---- The environment of what is executed ---- */
 
@@ -101,8 +95,7 @@ static size_t count(char *const *list, size_t most)
 	return n;
 }
 
-/* Do we want to be in @path, and can we? */
-static bool wanted_in(const char *path)
+bool pmf_agent_wanted_in(const char *path)
 {
 	return agent_path[0] && path && pmf_agent_may_preload(path) &&
 	       access(agent_path, R_OK) == 0;
@@ -144,7 +137,8 @@ static bool preload_fits(char *const *env, size_t n)
 	__extension__({ \
 		char *const *env_is = (env); \
 		size_t env_n = count(env_is, ENV_MAX); \
-		if (wanted_in(path) && env_n <= ENV_MAX && preload_fits(env_is, env_n)) { \
+		if (pmf_agent_wanted_in(path) && env_n <= ENV_MAX && \
+			preload_fits(env_is, env_n)) { \
 			char **env_new = __builtin_alloca((env_n + 3) * sizeof *env_new); \
 			add_agent(env_is, env_n, env_new, __builtin_alloca(PRELOAD_BYTES)); \
 			env_is = env_new; \
@@ -168,7 +162,7 @@ PMF_AGENT_EXPORT int execve(const char *path, char *const argv[], char *const en
 {
 	char *const *env = ENV_FOR(path, envp);
 
-	return EXECUTE(NEXT(execve_fn, "execve")(path, argv, env));
+	return EXECUTE(PMF_AGENT_NEXT(execve_fn, "execve")(path, argv, env));
 }
 
 PMF_AGENT_EXPORT int execv(const char *path, char *const argv[])
@@ -182,7 +176,7 @@ PMF_AGENT_EXPORT int execvpe(const char *file, char *const argv[], char *const e
 	const char *path = find_program(file, found, sizeof found) ? found : NULL;
 	char *const *env = ENV_FOR(path, envp);
 
-	return EXECUTE(NEXT(execve_fn, "execvpe")(file, argv, env));
+	return EXECUTE(PMF_AGENT_NEXT(execve_fn, "execvpe")(file, argv, env));
 }
 
 PMF_AGENT_EXPORT int execvp(const char *file, char *const argv[])
@@ -198,14 +192,15 @@ PMF_AGENT_EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	env = ENV_FOR(path, envp);
-	return EXECUTE(NEXT(fexecve_fn, "fexecve")(fd, argv, env));
+	return EXECUTE(PMF_AGENT_NEXT(fexecve_fn, "fexecve")(fd, argv, env));
 }
 
 PMF_AGENT_EXPORT int posix_spawn(pid_t *pid, const char *path,
 	const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attr,
 	char *const argv[], char *const envp[])
 {
-	return NEXT(spawn_fn, "posix_spawn")(pid, path, actions, attr, argv, ENV_FOR(path, envp));
+	return PMF_AGENT_NEXT(spawn_fn, "posix_spawn")(
+		pid, path, actions, attr, argv, ENV_FOR(path, envp));
 }
 
 PMF_AGENT_EXPORT int posix_spawnp(pid_t *pid, const char *file,
@@ -215,7 +210,8 @@ PMF_AGENT_EXPORT int posix_spawnp(pid_t *pid, const char *file,
 	char found[PATH_MAX];
 	const char *path = find_program(file, found, sizeof found) ? found : NULL;
 
-	return NEXT(spawn_fn, "posix_spawnp")(pid, file, actions, attr, argv, ENV_FOR(path, envp));
+	return PMF_AGENT_NEXT(spawn_fn, "posix_spawnp")(
+		pid, file, actions, attr, argv, ENV_FOR(path, envp));
 }
 
 /* The arguments behind @first up to the NULL, as an array on the caller's stack. */
@@ -284,7 +280,7 @@ PMF_AGENT_EXPORT int prctl(int option, ...)
 	va_end(ap);
 	if (option == PR_SET_SECCOMP)
 		filtered = true;
-	return NEXT(prctl_fn, "prctl")(option, a[0], a[1], a[2], a[3]);
+	return PMF_AGENT_NEXT(prctl_fn, "prctl")(option, a[0], a[1], a[2], a[3]);
 }
 
 PMF_AGENT_EXPORT long syscall(long number, ...)
@@ -299,5 +295,5 @@ PMF_AGENT_EXPORT long syscall(long number, ...)
 	va_end(ap);
 	if (number == SYS_seccomp)
 		filtered = true;
-	return NEXT(syscall_fn, "syscall")(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	return PMF_AGENT_NEXT(syscall_fn, "syscall")(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

@@ -66,6 +66,13 @@ void pmf_agent_walk_init(const struct pmf_agent_python *python);
 /* Write this thread's stack to @ring. For the signal handler. */
 void pmf_agent_walk(struct pmf_agent_ring *ring, pid_t tid, uint64_t ip, uint64_t sp);
 
+/* ---- agent_outer.c: threads that are in a sub-interpreter ---- */
+
+/* Find what is needed in the interpreter that dlsym(3) knows by @where. */
+void pmf_agent_outer_init(void *where);
+/* This thread's state in the main interpreter, if @tstate, which it runs, is of another one; else 0. */
+uintptr_t pmf_agent_outer_state(uintptr_t tstate, uint64_t now_ns);
+
 /* ---- agent_read.c: memory that may not be there ---- */
 
 /* May @len bytes at @address be read? Asks the kernel when that is not known of their pages; @now_ns
@@ -97,6 +104,15 @@ void pmf_agent_signal_forked(void);
 /* Preload the agent at @path into what may run it, with @env ("NAME=value") in its environment. Both
  * are kept. */
 void pmf_agent_exec_init(const char *path, const char *env);
+/* Do we want to be in the program at @path (may be NULL), and can we? */
+bool pmf_agent_wanted_in(const char *path);
+/* The function that the program would call without the agent, of the given type. */
+#define PMF_AGENT_NEXT(type, name) \
+	__extension__({ \
+		static void *cached_fn; \
+		(type *)pmf_agent_next(&cached_fn, name); \
+	})
+void *pmf_agent_next(void **cached, const char *name);
 /* Did this process install a system call filter, as far as is known? */
 bool pmf_agent_filtered(void);
 

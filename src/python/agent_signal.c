@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -65,32 +66,22 @@ static pid_t own_tid(void)
 
 	if (!tid_offset)
 		return (pid_t)syscall(SYS_gettid);
-	memcpy(&tid, (const char *)__builtin_thread_pointer() + tid_offset, sizeof tid);
+	memcpy(&tid, (const char *)pthread_self() + tid_offset, sizeof tid);
 	return tid;
 }
 
 static void find_tid_offset(void)
 {
-	const char *thread = __builtin_thread_pointer();
+	const char *thread = (const char *)pthread_self();
 	pid_t tid = (pid_t)syscall(SYS_gettid);
 	int at;
 
 	tid_offset = 0;
-	for (size_t off = sizeof(void *) * 4; off < PTHREAD_BYTES; off += sizeof at) {
-#if defined(__x86_64__)
+	for (size_t off = sizeof(void *) * 4; !tid_offset && off < PTHREAD_BYTES;
+		off += sizeof at) {
 		memcpy(&at, thread + off, sizeof at);
-#else
-		/* The descriptor lies below the thread pointer there. */
-		memcpy(&at, thread - off, sizeof at);
-#endif
-		if (at != tid)
-			continue;
-#if defined(__x86_64__)
-		tid_offset = off;
-#else
-		tid_offset = (size_t)0 - off;
-#endif
-		return;
+		if (at == tid)
+			tid_offset = off;
 	}
 }
 

@@ -26,6 +26,7 @@ static struct pmf_agent_python py;
 struct walk {
 	struct pmf_agent_ring *ring;
 	uint64_t now_ns;
+	uintptr_t outer; /* the frame that called into a sub-interpreter, or 0 */
 };
 
 /* ---- Reading ---- */
@@ -307,12 +308,19 @@ static uint32_t visit(
 	const struct walk *w, uintptr_t frame, struct pmf_agent_frame *out, uint32_t *cut)
 {
 	const struct pmf_agent_layout *l = py.layout;
+	uintptr_t outer = w->outer;
 	uint32_t n = 0;
 
 	*cut = 0;
-	for (size_t i = 0; frame && i < SHIMS_MAX; i++) {
+	for (size_t i = 0; i < SHIMS_MAX; i++) {
 		uintptr_t code;
 
+		if (!frame) {
+			frame = outer;
+			outer = 0;
+		}
+		if (!frame)
+			break;
 		if (frame % sizeof frame || !pmf_agent_readable(frame, l->frame_bytes, w->now_ns))
 			return n;
 		if (is_shim(frame)) {
@@ -352,10 +360,10 @@ void pmf_agent_walk(struct pmf_agent_ring *ring, pid_t tid, uint64_t ip, uint64_
 {
 	struct walk w = {.ring = ring};
 	struct timespec now;
-	uintptr_t tstate, frame = 0;
+	uintptr_t tstate, outer, frame = 0;
 	struct pmf_agent_stack *out;
 	uint32_t n = 0, cut;
-	bool entering = false;
+	bool entering = false, called = false;
 	size_t size;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -363,6 +371,9 @@ void pmf_agent_walk(struct pmf_agent_ring *ring, pid_t tid, uint64_t ip, uint64_
 	tstate = (uintptr_t)py.thread_state();
 	if (tstate)
 		frame = first_frame(&w, tstate, &entering);
+	outer = frame ? pmf_agent_outer_state(tstate, w.now_ns) : 0;
+	if (outer)
+		w.outer = first_frame(&w, outer, &called);
 	/* Twice: the first round tells code objects, and then the size is known. */
 	n = visit(&w, frame, NULL, &cut);
 	size = sizeof *out + n * sizeof out->frames[0];

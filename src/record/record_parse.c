@@ -1,86 +1,19 @@
 /* One record's bytes as struct pmf_record. The order of fields is linux/perf_event.h's, "enum
  * perf_event_type"; where the kernel leaves fields out, kernel/events/core.c
  * perf_output_sample(). */
+#include "record_cursor.h"
 #include "record_priv.h"
 
 #include "pmuflame/mem.h"
+#include <assert.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 
 /* From Linux 6.8's linux/perf_event.h: a u64 per branch behind the branch stack. */
 #define BRANCH_COUNTERS (1u << 19)
-enum { BRANCH_ENTRY_BYTES = 24, BUILD_ID_MAX = 20 };
-
-/* What is still unread of a record. The first take that asks for more than there is says for what
- * field that was, and gives zeroes from then on, so that callers check once, at the end. */
-struct cursor {
-	const uint8_t *p;
-	size_t left;
-	const char *missing;
-};
-
-static void refuse(struct cursor *c, const char *field)
-{
-	if (!c->missing)
-		c->missing = field;
-}
-
-static const uint8_t *take(struct cursor *c, uint64_t n, const char *field)
-{
-	const uint8_t *p = c->p;
-
-	if (n > c->left)
-		refuse(c, field);
-	if (c->missing)
-		return NULL;
-	c->p += n;
-	c->left -= (size_t)n;
-	return p;
-}
-
-static uint64_t take_u64(struct cursor *c, const char *field)
-{
-	const uint8_t *p = take(c, 8, field);
-	uint64_t v = 0;
-
-	if (p)
-		memcpy(&v, p, 8);
-	return v;
-}
-
-static uint32_t take_u32(struct cursor *c, const char *field)
-{
-	const uint8_t *p = take(c, 4, field);
-	uint32_t v = 0;
-
-	if (p)
-		memcpy(&v, p, 4);
-	return v;
-}
-
-static uint16_t take_u16(struct cursor *c, const char *field)
-{
-	const uint8_t *p = take(c, 2, field);
-	uint16_t v = 0;
-
-	if (p)
-		memcpy(&v, p, 2);
-	return v;
-}
-
-/* @n elements of @size bytes. */
-static const void *take_array(struct cursor *c, uint64_t n, size_t size, const char *field)
-{
-	return take(c, n > c->left / size ? UINT64_MAX : n * size, field);
-}
-
-static const char *take_string(struct cursor *c, const char *field)
-{
-	size_t len = c->missing ? 0 : strnlen((const char *)c->p, c->left);
-
-	return (const char *)take(c, len + 1, field);
-}
+enum { BUILD_ID_MAX = 20 };
+static_assert(sizeof(struct perf_branch_entry) == 24, "from, to and flags");
 
 static const char *type_name(uint32_t type)
 {
@@ -141,7 +74,7 @@ static void take_read(struct cursor *c, uint64_t format, struct pmf_record *out)
 	}
 }
 
-/* The count that a sample carries; that of a group belongs to several events and is passed over. */
+/* The counts that a sample carries: its own event's, or those of a group. */
 static void take_sample_read(struct cursor *c, uint64_t format, struct pmf_sample *s)
 {
 	uint64_t nr = 1, one = format & (PERF_FORMAT_ID | PERF_FORMAT_LOST);
@@ -160,8 +93,13 @@ static void take_sample_read(struct cursor *c, uint64_t format, struct pmf_sampl
 		s->count_id = take_u64(c, "counter id");
 		member_bytes -= sizeof s->count_id;
 	}
-	if (member_bytes)
-		take_array(c, nr, member_bytes, "counter values");
+	if (s->has_count) {
+		take(c, member_bytes, "lost count");
+		return;
+	}
+	s->group = take_array(c, nr, member_bytes, "counter values");
+	s->group_words = member_bytes / sizeof *s->group;
+	s->nr_group = s->group ? (size_t)nr : 0;
 }
 
 static const uint64_t *take_regs(struct cursor *c, uint64_t mask, uint64_t *abi)
@@ -179,7 +117,7 @@ static void take_sample_head(struct cursor *c, const struct pmf_layout *l, struc
 	uint64_t st = l->sample_type;
 
 	if (st & PERF_SAMPLE_IDENTIFIER)
-		take_u64(c, "identifier");
+		out->id = take_u64(c, "identifier");
 	if (st & PERF_SAMPLE_IP)
 		s->ip = take_u64(c, "ip");
 	if (st & PERF_SAMPLE_TID) {
@@ -191,7 +129,7 @@ static void take_sample_head(struct cursor *c, const struct pmf_layout *l, struc
 	if (st & PERF_SAMPLE_ADDR)
 		take_u64(c, "address");
 	if (st & PERF_SAMPLE_ID)
-		take_u64(c, "id");
+		out->id = take_u64(c, "id");
 	if (st & PERF_SAMPLE_STREAM_ID)
 		take_u64(c, "stream id");
 	if (st & PERF_SAMPLE_CPU) {
@@ -246,7 +184,8 @@ static void take_sample_tail(
 
 		if (l->branch_sample_type & PERF_SAMPLE_BRANCH_HW_INDEX && (nr || hw_index))
 			take_u64(c, "branch index");
-		take_array(c, nr, BRANCH_ENTRY_BYTES, "branch stack");
+		s->branches = take_array(c, nr, sizeof *s->branches, "branch stack");
+		s->nr_branches = s->branches ? (size_t)nr : 0;
 		if (l->branch_sample_type & BRANCH_COUNTERS)
 			take_array(c, nr, 8, "branch counters");
 	}
@@ -285,6 +224,8 @@ static void take_sample(struct cursor *c, const struct pmf_layout *l, struct pmf
 		l->branch_sample_type & PERF_SAMPLE_BRANCH_HW_INDEX) {
 		struct pmf_sample *s = &out->sample;
 
+		s->branches = NULL;
+		s->nr_branches = 0;
 		s->regs = NULL;
 		s->regs_abi = s->regs_mask = 0;
 		s->stack = NULL;
@@ -401,11 +342,15 @@ static void take_trailer(struct cursor *c, uint64_t st, struct pmf_record *out)
 	if (st & PERF_SAMPLE_TIME)
 		out->time_ns = take_u64(&t, "time");
 	if (st & PERF_SAMPLE_ID)
-		take_u64(&t, "id");
+		out->id = take_u64(&t, "id");
 	if (st & PERF_SAMPLE_STREAM_ID)
 		take_u64(&t, "stream id");
-	if (st & PERF_SAMPLE_CPU)
+	if (st & PERF_SAMPLE_CPU) {
 		out->cpu = take_u32(&t, "cpu");
+		take_u32(&t, "cpu");
+	}
+	if (st & PERF_SAMPLE_IDENTIFIER)
+		out->id = take_u64(&t, "identifier");
 }
 
 int pmf_record_parse_shaped(const struct pmf_record_shape *shape, const void *data, size_t len,
@@ -419,11 +364,12 @@ int pmf_record_parse_shaped(const struct pmf_record_shape *shape, const void *da
 	memset(out, 0, sizeof *out);
 	if (!l && (h.type == PERF_RECORD_SAMPLE || h.type == PERF_RECORD_READ))
 		return pmf_err_set(err, PMF_EFORMAT, "a record names an event that is not open");
+	out->bytes = data;
+	out->size = len;
 	out->type = h.type;
 	out->misc = h.misc;
 	out->event = l ? l->event : PMF_NO_EVENT;
 	out->signals = l && l->signals;
-	memcpy(&out->id, (const uint8_t *)data + pmf_record_id_offset(h.type, len), sizeof out->id);
 	if (h.type == PERF_RECORD_SAMPLE) {
 		take_sample(&c, l, out);
 	} else {

@@ -4,10 +4,12 @@
 
 static const struct pmf_renderer *const renderers[] = {
 	&pmf_renderer_svg,
+	&pmf_renderer_html,
 	&pmf_renderer_folded,
 	&pmf_renderer_speedscope,
 	&pmf_renderer_callgrind,
 	&pmf_renderer_json,
+	&pmf_renderer_pprof,
 };
 
 const struct pmf_renderer *const *pmf_renderers(size_t *n)

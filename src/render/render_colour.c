@@ -47,6 +47,11 @@ unsigned pmf_colour_of_kind(enum pmf_frame_kind kind)
 	       (hues[kind].spread > 0 ? PMF_COLOUR_STEPS + 1 : 0);
 }
 
+unsigned pmf_colour_of_paint(enum pmf_paint paint)
+{
+	return PMF_FRAME_KINDS * PMF_COLOURS_PER_KIND + paint;
+}
+
 static unsigned channel(double linear)
 {
 	double v = linear <= 0.0031308 ? 12.92 * linear : 1.055 * pow(linear, 1 / 2.4) - 0.055;
@@ -71,12 +76,33 @@ static unsigned oklch_to_rgb(double lightness, double chroma, double degrees)
 	       channel(-0.0041960863 * l - 0.7034186147 * m + 1.7076147010 * s);
 }
 
+/* Vermilion and blue differ to every common kind of colour vision; the larger the change, the darker on
+ * a light page and the lighter on a dark one. */
+static unsigned paint_to_rgb(enum pmf_paint paint, bool dark)
+{
+	static const struct {
+		double light, dark, chroma;
+	} steps[] = {
+		{0.93, 0.35, 0.04}, {0.88, 0.40, 0.08}, {0.82, 0.46, 0.12}, {0.76, 0.52, 0.15}};
+	bool grew = paint < PMF_PAINT_SHRANK;
+	size_t step = paint - (grew ? PMF_PAINT_GREW : PMF_PAINT_SHRANK);
+
+	if (paint == PMF_PAINT_CHANCE)
+		return oklch_to_rgb(dark ? 0.36 : 0.89, 0, 0);
+	return oklch_to_rgb(
+		dark ? steps[step].dark : steps[step].light, steps[step].chroma, grew ? 48 : 245);
+}
+
 unsigned pmf_colour_rgb(unsigned colour, bool dark)
 {
-	const struct hue *h = &hues[colour / PMF_COLOURS_PER_KIND];
+	unsigned first_paint = pmf_colour_of_paint(PMF_PAINT_CHANCE);
+	const struct hue *h = &hues[colour < first_paint ? colour / PMF_COLOURS_PER_KIND : 0];
 	unsigned shade = colour % PMF_COLOURS_PER_KIND;
 	unsigned module_step = shade / PMF_COLOUR_STEPS, name_step = shade % PMF_COLOUR_STEPS;
 	double lightness = dark ? h->dark : h->light;
+
+	if (colour >= first_paint)
+		return paint_to_rgb((enum pmf_paint)(colour - first_paint), dark);
 
 	/* The plain kinds have no shades, so no step moves their lightness. */
 	if (h->spread > 0)

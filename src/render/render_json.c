@@ -7,17 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kinds[] = {
-	[PMF_FRAME_ROOT] = "root",
-	[PMF_FRAME_PROCESS] = "process",
-	[PMF_FRAME_KERNEL] = "kernel",
-	[PMF_FRAME_NATIVE] = "native",
-	[PMF_FRAME_INLINED] = "inlined",
-	[PMF_FRAME_PYTHON] = "python",
-	[PMF_FRAME_JIT] = "jit",
-	[PMF_FRAME_SPECIAL] = "special",
-};
-
 static void add_text(struct pmf_buf *out, const char *key, const char *value)
 {
 	pmf_buf_printf(out, "\"%s\":", key);
@@ -33,11 +22,11 @@ static void add_number(struct pmf_buf *out, const char *key, uint64_t value)
 	pmf_buf_addu64(out, value);
 }
 
-static void add_ledger(struct pmf_buf *out, const struct pmf_profile *p, size_t event)
+static void add_ledger(struct pmf_buf *out, const struct pmf_tree *t, size_t event)
 {
 	struct pmf_buf ledger = PMF_BUF_INIT;
 
-	pmf_profile_ledger(p, event, &ledger);
+	pmf_tree_ledger(t, event, &ledger);
 	pmf_buf_addstr(out, ",\"ledger\":[");
 	for (const char *line = pmf_buf_str(&ledger), *before = ""; *line; before = ",") {
 		size_t len = strcspn(line, "\n");
@@ -74,7 +63,7 @@ static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 		pmf_buf_addstr(out, ",\"lost\":null");
 	pmf_buf_printf(out, ",\"scale\":%.17g", ev->scale);
 	add_number(out, "total", pmf_render_events(pmf_tree_total(t, e, 0)));
-	add_ledger(out, t->profile, e);
+	add_ledger(out, t, e);
 	pmf_buf_addch(out, '}');
 }
 
@@ -88,7 +77,7 @@ static void add_frames(struct pmf_buf *out, const struct pmf_tree *t, FILE *f)
 		pmf_buf_addstr(out, i ? ",\n{" : "\n{");
 		add_text(out, "name", pmf_render_func_name(t, i));
 		pmf_buf_addch(out, ',');
-		add_text(out, "kind", kinds[fn->kind]);
+		add_text(out, "kind", pmf_frame_kind_name(fn->kind));
 		pmf_buf_addch(out, ',');
 		add_text(out, "module", fn->module ? pmf_strtab_get(strs, fn->module) : NULL);
 		pmf_buf_addch(out, ',');

@@ -7,10 +7,12 @@
 #include "pmuflame/render.h"
 
 extern const struct pmf_renderer pmf_renderer_svg;
+extern const struct pmf_renderer pmf_renderer_html;
 extern const struct pmf_renderer pmf_renderer_folded;
 extern const struct pmf_renderer pmf_renderer_speedscope;
 extern const struct pmf_renderer pmf_renderer_callgrind;
 extern const struct pmf_renderer pmf_renderer_json;
+extern const struct pmf_renderer pmf_renderer_pprof;
 
 /* ---- render_text.c ---- */
 
@@ -23,8 +25,9 @@ enum pmf_text_form {
 	PMF_TEXT_XML,  /* safe in elements and in quoted attributes */
 	PMF_TEXT_JSON, /* the inside of a JSON string, safe in XML and in HTML's <script> too */
 };
-/* Append @s. Control characters, invalid UTF-8 and what XML 1.0 does not allow ("Char",
- * section 2.2) become U+FFFD. */
+/* Append @s. Nothing in it stays unseen: ASCII's control characters become their pictures ("␛"),
+ * characters that show nothing or turn text around their number ("<U+202E>"); invalid UTF-8 and what
+ * else XML 1.0 does not allow ("Char", section 2.2) become U+FFFD. */
 void pmf_text_add(struct pmf_buf *out, const char *s, size_t len, enum pmf_text_form form);
 
 /* Append @s as a JSON string, quotes included. */
@@ -49,6 +52,37 @@ uint64_t pmf_render_events(double weight);
 enum { PMF_RENDER_CHUNK = 1 << 16 };
 void pmf_render_flush(struct pmf_buf *out, FILE *f, size_t bytes);
 
+/* ---- render_data.c ---- */
+
+/* Ids of strings or functions → places in the table of one file, in the order of their first use. */
+struct pmf_id_table {
+	uint32_t *place; /* UINT32_MAX: not there */
+	uint32_t *items;
+	size_t n, cap;
+};
+void pmf_id_table_init(struct pmf_id_table *t, size_t ids);
+void pmf_id_table_release(struct pmf_id_table *t);
+uint32_t pmf_id_table_add(struct pmf_id_table *t, uint32_t id);
+
+/* Append a part of the JSON that a page's script reads. A field puts a comma before itself, unless it
+ * is the first of its object. */
+void pmf_json_comma(struct pmf_buf *out, size_t i); /* before element @i of an array */
+void pmf_json_field(struct pmf_buf *out, const char *key);
+/* Big counts are whole; small scaled ones keep their fraction. */
+void pmf_json_weight(struct pmf_buf *out, double weight);
+/* The field "strings": the table's strings. */
+void pmf_json_strings(
+	struct pmf_buf *out, const struct pmf_profile *p, const struct pmf_id_table *strings);
+/* A field: the lines of @text. */
+void pmf_json_lines(struct pmf_buf *out, const char *key, const char *text);
+
+/* ---- render_table.c ---- */
+
+/* Append the module of @row in @module_columns, where its table has one, and its name, so that the
+ * line that @out holds is at most @columns wide (0: however wide). */
+void pmf_table_add_name(struct pmf_buf *out, const struct pmf_table_row *row, enum pmf_table_by by,
+	size_t module_columns, size_t columns);
+
 /* ---- render_colour.c ---- */
 
 enum { PMF_COLOUR_STEPS = 4, PMF_COLOURS_PER_KIND = PMF_COLOUR_STEPS * PMF_COLOUR_STEPS };
@@ -60,5 +94,15 @@ unsigned pmf_colour_of(enum pmf_frame_kind kind, const char *module, const char 
 unsigned pmf_colour_rgb(unsigned colour, bool dark);
 /* The colour that stands for the whole kind, in a legend. */
 unsigned pmf_colour_of_kind(enum pmf_frame_kind kind);
+
+/* Colours of changes, from the smallest to the largest. */
+enum pmf_paint {
+	PMF_PAINT_CHANCE,
+	PMF_PAINT_GREW,
+	PMF_PAINT_SHRANK = PMF_PAINT_GREW + 4,
+	PMF_PAINTS = PMF_PAINT_SHRANK + 4,
+};
+/* The number of the colour, beyond those of kinds. */
+unsigned pmf_colour_of_paint(enum pmf_paint paint);
 
 #endif

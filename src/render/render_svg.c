@@ -22,7 +22,11 @@ enum { PAD = 10, ROW = 18, HEAD = 78, STATUS = 30, FOOT_LINE = 16, EMPTY_HEIGHT 
 #define LABEL_EM 7.3 /* 12 px and a little */
 #define FOOT_EM 6.7  /* 11 px */
 #define LEGEND_EM 7.0
-#define PRUNE_PX 0.1
+/* At least; and what is left out unasked, so that a file opens at once: a frame is a number per event
+ * and a few more, and so many make less than 2 MB. What can be seen is never left out. */
+#define MIN_PX 0.1
+#define MIN_PX_UNASKED 1.0
+enum { MAX_NUMBERS = 50000 };
 
 static const struct {
 	enum pmf_frame_kind kind;
@@ -34,6 +38,21 @@ static const struct {
 	{PMF_FRAME_JIT, "JIT"},
 	{PMF_FRAME_KERNEL, "kernel"},
 	{PMF_FRAME_SPECIAL, "not attributed"},
+};
+
+static const struct {
+	enum pmf_paint paint;
+	const char *text;
+} paint_legend[] = {
+	{PMF_PAINT_SHRANK + 3, "-50% or gone"},
+	{PMF_PAINT_SHRANK + 2, "-25%"},
+	{PMF_PAINT_SHRANK + 1, "-10%"},
+	{PMF_PAINT_SHRANK, "shrank"},
+	{PMF_PAINT_CHANCE, "chance explains it"},
+	{PMF_PAINT_GREW, "grew"},
+	{PMF_PAINT_GREW + 1, "+10%"},
+	{PMF_PAINT_GREW + 2, "+25%"},
+	{PMF_PAINT_GREW + 3, "+100% or new"},
 };
 
 static void add_xml(struct pmf_buf *out, const char *s)
@@ -53,12 +72,15 @@ static double chart_height(const struct svg *s)
 
 /* Choose what is drawn and lay it out: callees from the left of their caller, what is left of it at
  * the right being its own weight and what was too narrow. */
-static void lay_out(struct svg *s)
+static void lay_out_from(struct svg *s, double min_px)
 {
 	const struct pmf_tree *t = s->t;
 	double scale = s->total > 0 ? chart_width(s) / s->total : 0;
 	uint32_t *place = pmf_calloc(t->nr_nodes, sizeof *place);
 
+	s->min_px = min_px;
+	s->n = s->pruned = s->depth = 0;
+	s->pruned_weight = 0;
 	for (uint32_t i = 0; i < t->nr_nodes && s->total > 0; i++) {
 		struct svg_frame f = {.node = i, .parent = UINT32_MAX, .x = PAD};
 		double weight = pmf_tree_total(t, s->event, i);
@@ -69,7 +91,7 @@ static void lay_out(struct svg *s)
 		f.width = weight * scale;
 		if (i > 0)
 			f.parent = place[t->nodes[i].parent];
-		if ((i > 0 && f.parent == UINT32_MAX) || f.width < PRUNE_PX) {
+		if ((i > 0 && f.parent == UINT32_MAX) || f.width < min_px) {
 			s->pruned++;
 			if (f.parent != UINT32_MAX)
 				s->pruned_weight += weight;
@@ -87,11 +109,28 @@ static void lay_out(struct svg *s)
 	free(place);
 }
 
+static void lay_out(struct svg *s, double min_px)
+{
+	lay_out_from(s, min_px > 0 ? min_px : MIN_PX);
+	while (min_px <= 0 && s->min_px < MIN_PX_UNASKED &&
+		s->n * (s->t->profile->nr_events + 1) > MAX_NUMBERS)
+		lay_out_from(s, fmin(s->min_px * M_SQRT2, MIN_PX_UNASKED));
+}
+
+unsigned pmf_svg_colour(const struct svg *s, size_t i)
+{
+	uint32_t node = s->frames[i].node;
+
+	if (s->diff)
+		return pmf_colour_of_paint((enum pmf_paint)s->diff->paints[node]);
+	return s->colour_of_func[s->t->nodes[node].func];
+}
+
 static void choose_colours(struct svg *s)
 {
 	const struct pmf_tree *t = s->t;
 	const struct pmf_strtab *strs = &t->profile->strings;
-	size_t all = (size_t)PMF_FRAME_KINDS * PMF_COLOURS_PER_KIND;
+	size_t all = pmf_colour_of_paint(PMF_PAINTS);
 
 	s->colour_of_func = pmf_calloc(t->nr_funcs, sizeof *s->colour_of_func);
 	s->class_of_colour = pmf_calloc(all, sizeof *s->class_of_colour);
@@ -101,7 +140,7 @@ static void choose_colours(struct svg *s)
 			pmf_colour_of(t->funcs[i].kind, pmf_strtab_get(strs, t->funcs[i].module),
 				pmf_strtab_get(strs, t->funcs[i].name));
 	for (size_t i = 0; i < s->n; i++) {
-		unsigned colour = s->colour_of_func[t->nodes[s->frames[i].node].func];
+		unsigned colour = pmf_svg_colour(s, i);
 
 		if (s->class_of_colour[colour] == UINT32_MAX) {
 			s->class_of_colour[colour] = (uint32_t)s->nr_colours;
@@ -116,7 +155,10 @@ static void add_palette(struct pmf_buf *out, const struct svg *s, bool dark)
 		if (s->colours[i] / PMF_COLOURS_PER_KIND != PMF_FRAME_SPECIAL)
 			pmf_buf_printf(
 				out, ".c%zu{fill:#%06x}\n", i, pmf_colour_rgb(s->colours[i], dark));
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(legend); i++)
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(paint_legend) && s->diff; i++)
+		pmf_buf_printf(out, ".p%d{fill:#%06x}\n", (int)paint_legend[i].paint,
+			pmf_colour_rgb(pmf_colour_of_paint(paint_legend[i].paint), dark));
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(legend) && !s->diff; i++)
 		if (legend[i].kind != PMF_FRAME_SPECIAL)
 			pmf_buf_printf(out, ".k%d{fill:#%06x}\n", (int)legend[i].kind,
 				pmf_colour_rgb(pmf_colour_of_kind(legend[i].kind), dark));
@@ -175,8 +217,7 @@ static void add_frames(struct pmf_buf *out, const struct svg *s)
 
 	for (size_t i = 0; i < s->n; i++) {
 		const struct svg_frame *f = &s->frames[i];
-		unsigned colour = s->colour_of_func[s->t->nodes[f->node].func];
-		struct pmf_buf *d = &paths[s->class_of_colour[colour]];
+		struct pmf_buf *d = &paths[s->class_of_colour[pmf_svg_colour(s, i)]];
 		double width = f->width > 2 ? f->width - 0.5 : f->width;
 
 		pmf_buf_addch(d, 'M');
@@ -231,12 +272,42 @@ static void add_labels(struct pmf_buf *out, const struct svg *s)
 	pmf_buf_release(&label);
 }
 
+static void add_swatch(
+	struct pmf_buf *out, const char *class, int number, const char *text, double *x)
+{
+	pmf_buf_printf(out, "<rect class=\"%s", class);
+	if (number >= 0)
+		pmf_buf_printf(out, "%d", number);
+	pmf_buf_printf(out,
+		"\" x=\"%.0f\" y=\"57\" width=\"11\" height=\"11\" rx=\"2\"/>"
+		"<text class=\"su\" x=\"%.0f\" y=\"66\">%s</text>\n",
+		*x, *x + 16, text);
+	*x += 32 + LEGEND_EM * (double)strlen(text);
+}
+
+static void add_legend(struct pmf_buf *out, const struct svg *s)
+{
+	bool drawn[PMF_FRAME_KINDS] = {false};
+	double x = PAD;
+
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(paint_legend) && s->diff; i++)
+		add_swatch(out, "p", (int)paint_legend[i].paint, paint_legend[i].text, &x);
+	for (size_t i = 0; i < s->nr_colours && !s->diff; i++)
+		drawn[s->colours[i] / PMF_COLOURS_PER_KIND] = true;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(legend); i++) {
+		if (!drawn[legend[i].kind])
+			continue;
+		if (legend[i].kind == PMF_FRAME_SPECIAL)
+			add_swatch(out, "sp", -1, legend[i].text, &x);
+		else
+			add_swatch(out, "k", (int)legend[i].kind, legend[i].text, &x);
+	}
+}
+
 static void add_head(struct pmf_buf *out, const struct svg *s)
 {
 	const char *main_line = pmf_buf_str(&s->ledger);
-	bool drawn[PMF_FRAME_KINDS] = {false};
 	struct pmf_buf text = PMF_BUF_INIT;
-	double x = PAD;
 
 	pmf_buf_printf(out,
 		"<g id=\"pmf-head\">\n<rect class=\"page\" width=\"100%%\" height=\"%d\"/>\n"
@@ -247,22 +318,7 @@ static void add_head(struct pmf_buf *out, const struct svg *s)
 	pmf_buf_printf(out, "</text>\n<text class=\"su\" x=\"%d\" y=\"46\">", PAD);
 	pmf_text_add(out, main_line, strcspn(main_line, "\n"), PMF_TEXT_XML);
 	pmf_buf_addstr(out, "</text>\n<g id=\"pmf-legend\">\n");
-	for (size_t i = 0; i < s->nr_colours; i++)
-		drawn[s->colours[i] / PMF_COLOURS_PER_KIND] = true;
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(legend); i++) {
-		if (!drawn[legend[i].kind])
-			continue;
-		pmf_buf_printf(out, "<rect class=\"");
-		if (legend[i].kind == PMF_FRAME_SPECIAL)
-			pmf_buf_addstr(out, "sp");
-		else
-			pmf_buf_printf(out, "k%d", (int)legend[i].kind);
-		pmf_buf_printf(out,
-			"\" x=\"%.0f\" y=\"57\" width=\"11\" height=\"11\" rx=\"2\"/>"
-			"<text class=\"su\" x=\"%.0f\" y=\"66\">%s</text>\n",
-			x, x + 16, legend[i].text);
-		x += 32 + LEGEND_EM * (double)strlen(legend[i].text);
-	}
+	add_legend(out, s);
 	pmf_buf_addstr(out, "</g>\n</g>\n");
 	pmf_buf_release(&text);
 }
@@ -328,6 +384,8 @@ static void add_empty(struct pmf_buf *out, const struct svg *s)
 		"text-anchor=\"middle\">%s</text>\n</g>\n",
 		s->width / 2, HEAD + 62,
 		pmf_tree_is_filtered(s->t) ? "The filter leaves nothing. What it was stands below."
+		: s->ev->only_samples
+			? "The recording has none. What is known about it stands below."
 		: s->ev->counted == 0
 			? "The counter stayed at 0. What is known about the run stands below."
 			: "It counted, but no sample was taken. What is known about the run "
@@ -338,20 +396,28 @@ static void make_ledger(struct svg *s)
 {
 	char n[PMF_UNITS_MAX], share[PMF_UNITS_MAX];
 
-	pmf_tree_ledger(s->t, s->event, &s->ledger);
+	if (s->diff)
+		pmf_buf_addstr(&s->ledger, pmf_buf_str(&s->diff->ledger));
+	else
+		pmf_tree_ledger(s->t, s->event, &s->ledger);
+	if (s->reversed)
+		pmf_buf_addstr(&s->ledger,
+			"picture: reversed: the functions where samples were taken stand on the "
+			"root, their callers on them\n");
 	if (s->pruned)
 		pmf_buf_printf(&s->ledger,
-			"picture: %s frames narrower than %.1f px are left out; they hold %s, "
-			"which their callers show\n",
-			pmf_format_count(n, s->pruned), PRUNE_PX,
-			pmf_format_percent(share, s->pruned_weight, s->total));
+			"picture: %s frames narrower than %.2g px are left out; they hold %s, "
+			"which the frames below them show%s\n",
+			pmf_format_count(n, s->pruned), s->min_px,
+			pmf_format_percent(share, s->pruned_weight, s->total),
+			s->reversed ? "" : " (--min-width draws more)");
 }
 
 static char *make_title(const struct svg *s, const struct pmf_render_opts *opts)
 {
 	const char *title = s->t->profile->title;
 
-	if (opts && opts->title)
+	if (opts->title)
 		return pmf_strdup(opts->title);
 	return pmf_asprintf(
 		"%s%s%s", title ? title : "", title ? ": " : "", s->ev->label ? s->ev->label : "");
@@ -379,34 +445,58 @@ static void draw(struct pmf_buf *out, const struct svg *s)
 	pmf_buf_addstr(out, "})();\n]]></script>\n</svg>\n");
 }
 
-static int render(FILE *f, const struct pmf_tree *t, size_t event,
-	const struct pmf_render_opts *opts, struct pmf_err *err)
+static void draw_tree(struct pmf_buf *out, const struct pmf_tree *t, size_t event,
+	const struct pmf_render_opts *opts, const struct svg_diff *diff)
 {
 	struct svg s = {.t = t,
 		.event = event,
+		.diff = diff,
 		.ev = &t->profile->events[event],
-		.width = opts && opts->width_px > 0 ? opts->width_px : DEFAULT_WIDTH,
-		.total = pmf_tree_total(t, event, 0)};
-	struct pmf_buf out = PMF_BUF_INIT;
+		.width = opts->width_px > 0 ? opts->width_px : DEFAULT_WIDTH,
+		.total = pmf_tree_total(t, event, 0),
+		.reversed = opts->reverse};
 
-	if (s.width < 300 || s.width > 100000)
-		return pmf_err_set(err, PMF_EUSAGE,
-			"a flame graph %.0f px wide cannot be drawn: choose 300 to 100000",
-			s.width);
 	s.title = make_title(&s, opts);
-	lay_out(&s);
+	lay_out(&s, opts->min_width_px);
 	choose_colours(&s);
 	make_ledger(&s);
-	draw(&out, &s);
-	fwrite(out.data, 1, out.len, f);
-	pmf_buf_release(&out);
+	draw(out, &s);
 	pmf_buf_release(&s.ledger);
 	free(s.title);
 	free(s.frames);
 	free(s.colour_of_func);
 	free(s.colours);
 	free(s.class_of_colour);
+}
+
+int pmf_svg_render(FILE *f, const struct pmf_tree *t, size_t event,
+	const struct pmf_render_opts *opts, const struct svg_diff *diff, struct pmf_err *err)
+{
+	double width = opts->width_px > 0 ? opts->width_px : DEFAULT_WIDTH;
+	struct pmf_buf out = PMF_BUF_INIT;
+
+	if (width < 300 || width > 100000)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"a flame graph %.0f px wide cannot be drawn: choose 300 to 100000", width);
+	if (opts->reverse) {
+		struct pmf_tree reversed;
+
+		pmf_tree_reverse(&reversed, t, event,
+			pmf_tree_total(t, event, 0) * fmax(opts->min_width_px, MIN_PX) / width);
+		draw_tree(&out, &reversed, event, opts, diff);
+		pmf_tree_release(&reversed);
+	} else {
+		draw_tree(&out, t, event, opts, diff);
+	}
+	fwrite(out.data, 1, out.len, f);
+	pmf_buf_release(&out);
 	return 0;
+}
+
+static int render(FILE *f, const struct pmf_tree *t, size_t event,
+	const struct pmf_render_opts *opts, struct pmf_err *err)
+{
+	return pmf_svg_render(f, t, event, opts, NULL, err);
 }
 
 const struct pmf_renderer pmf_renderer_svg = {

@@ -1,67 +1,16 @@
 #include "render_svg_priv.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* Old ids of strings or functions → places in the tables of this file. */
-struct table {
-	uint32_t *place; /* UINT32_MAX: not there */
-	uint32_t *items;
-	size_t n, cap;
-};
-
-static void table_init(struct table *t, size_t ids)
-{
-	memset(t, 0, sizeof *t);
-	t->place = pmf_calloc(ids, sizeof *t->place);
-	memset(t->place, 0xff, ids * sizeof *t->place);
-}
-
-static void table_release(struct table *t)
-{
-	free(t->place);
-	free(t->items);
-}
-
-static uint32_t table_add(struct table *t, uint32_t id)
-{
-	if (t->place[id] == UINT32_MAX) {
-		t->place[id] = (uint32_t)t->n;
-		PMF_PUSH(t->items, t->n, t->cap) = id;
-	}
-	return t->place[id];
-}
-
-/* Big counts are whole; small scaled ones keep their fraction. */
-static void add_weight(struct pmf_buf *out, double weight)
-{
-	if (weight >= 0 && weight < 0x1p53 && (weight >= 1000 || weight == floor(weight)))
-		pmf_buf_addu64(out, (uint64_t)nearbyint(weight));
-	else
-		pmf_buf_printf(out, weight >= 1000 ? "%.0f" : "%.6g", weight);
-}
-
-static void add_field(struct pmf_buf *out, const char *key)
-{
-	pmf_buf_printf(out, "%s\"%s\":", out->data[out->len - 1] == '{' ? "" : ",\n", key);
-}
-
-static void add_comma(struct pmf_buf *out, size_t i)
-{
-	if (i)
-		pmf_buf_addch(out, ',');
-}
 
 static void add_weights(struct pmf_buf *out, const char *key, const struct svg *s, size_t event,
 	double (*get)(const struct pmf_tree *, size_t, uint32_t))
 {
-	add_field(out, key);
+	pmf_json_field(out, key);
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < s->n; i++) {
-		add_comma(out, i);
-		add_weight(out, get(s->t, event, s->frames[i].node));
+		pmf_json_comma(out, i);
+		pmf_json_weight(out, get(s->t, event, s->frames[i].node));
 	}
 	pmf_buf_addch(out, ']');
 }
@@ -71,10 +20,10 @@ static void add_joined(struct pmf_buf *out, const struct svg *s, size_t event)
 {
 	if (pmf_tree_joined(s->t, event, 0) == 0)
 		return;
-	add_field(out, "joined");
+	pmf_json_field(out, "joined");
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < s->n; i++) {
-		add_comma(out, i);
+		pmf_json_comma(out, i);
 		pmf_buf_addu64(out, pmf_tree_joined(s->t, event, s->frames[i].node));
 	}
 	pmf_buf_addch(out, ']');
@@ -85,9 +34,9 @@ static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 	const struct pmf_profile_event *ev = &s->t->profile->events[event];
 
 	pmf_buf_addch(out, '{');
-	add_field(out, "label");
+	pmf_json_field(out, "label");
 	pmf_json_string(out, ev->label ? ev->label : "");
-	add_field(out, "unit");
+	pmf_json_field(out, "unit");
 	pmf_json_string(out, ev->unit ? ev->unit : "events");
 	add_weights(out, "total", s, event, pmf_tree_total);
 	if (event == s->event)
@@ -95,97 +44,105 @@ static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 	if (event == s->event)
 		add_joined(out, s, event);
 	/* What the ± of a share follows from: samples of unequal weight know less. */
-	add_field(out, "effective");
-	add_weight(out, pmf_tree_effective_samples(s->t, event));
-	add_field(out, "samples");
+	pmf_json_field(out, "effective");
+	pmf_json_weight(out, pmf_tree_effective_samples(s->t, event));
+	pmf_json_field(out, "samples");
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < s->n; i++) {
-		add_comma(out, i);
+		pmf_json_comma(out, i);
 		pmf_buf_addu64(out, pmf_tree_samples(s->t, event, s->frames[i].node));
 	}
 	pmf_buf_addstr(out, "]}");
 }
 
 /* Functions, flat: name, kind, module, path, file, colour class; strings by place. */
-static void add_funcs(
-	struct pmf_buf *out, const struct svg *s, const struct table *funcs, struct table *strings)
+static void add_funcs(struct pmf_buf *out, const struct svg *s, const struct pmf_id_table *funcs,
+	struct pmf_id_table *strings)
 {
-	add_field(out, "funcs");
+	pmf_json_field(out, "funcs");
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < funcs->n; i++) {
 		const struct pmf_func *f = &s->t->funcs[funcs->items[i]];
-		uint32_t name = table_add(strings, f->name), module = table_add(strings, f->module);
-		uint32_t path = table_add(strings, f->path), file = table_add(strings, f->file);
+		uint32_t name = pmf_id_table_add(strings, f->name),
+			 module = pmf_id_table_add(strings, f->module);
+		uint32_t path = pmf_id_table_add(strings, f->path),
+			 file = pmf_id_table_add(strings, f->file);
 
-		add_comma(out, i);
+		pmf_json_comma(out, i);
 		pmf_buf_printf(out, "%" PRIu32 ",%d,%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%" PRIu32,
 			name, (int)f->kind, module, path, file,
-			s->class_of_colour[s->colour_of_func[funcs->items[i]]]);
+			s->diff ? 0 : s->class_of_colour[s->colour_of_func[funcs->items[i]]]);
 	}
 	pmf_buf_addch(out, ']');
 }
 
-static void add_strings(struct pmf_buf *out, const struct svg *s, const struct table *strings)
+static void add_frames(struct pmf_buf *out, const struct svg *s, struct pmf_id_table *funcs)
 {
-	add_field(out, "strings");
-	pmf_buf_addch(out, '[');
-	for (size_t i = 0; i < strings->n; i++) {
-		add_comma(out, i);
-		pmf_json_string(out, pmf_strtab_get(&s->t->profile->strings, strings->items[i]));
-	}
-	pmf_buf_addch(out, ']');
-}
-
-static void add_ledger(struct pmf_buf *out, const struct svg *s)
-{
-	const char *line = pmf_buf_str(&s->ledger);
-
-	add_field(out, "ledger");
-	pmf_buf_addch(out, '[');
-	for (size_t i = 0; *line; i++) {
-		size_t len = strcspn(line, "\n");
-
-		add_comma(out, i);
-		pmf_buf_addch(out, '"');
-		pmf_text_add(out, line, len, PMF_TEXT_JSON);
-		pmf_buf_addch(out, '"');
-		line += len + (line[len] == '\n');
-	}
-	pmf_buf_addch(out, ']');
-}
-
-static void add_frames(struct pmf_buf *out, const struct svg *s, struct table *funcs)
-{
-	add_field(out, "depth");
+	pmf_json_field(out, "depth");
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < s->n; i++) {
-		add_comma(out, i);
+		pmf_json_comma(out, i);
 		pmf_buf_addu64(out, s->t->nodes[s->frames[i].node].depth);
 	}
 	pmf_buf_addch(out, ']');
-	add_field(out, "func");
+	pmf_json_field(out, "func");
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; i < s->n; i++) {
-		add_comma(out, i);
-		pmf_buf_addu64(out, table_add(funcs, s->t->nodes[s->frames[i].node].func));
+		pmf_json_comma(out, i);
+		pmf_buf_addu64(out, pmf_id_table_add(funcs, s->t->nodes[s->frames[i].node].func));
 	}
 	pmf_buf_addch(out, ']');
+}
+
+/* A change is what event "now" has more than event "before", which @scale makes comparable. */
+static void add_diff(struct pmf_buf *out, const struct svg *s)
+{
+	const struct svg_diff *sd = s->diff;
+	bool before = s->event != sd->event;
+	size_t other = before ? sd->event : sd->d->nr_events + sd->event;
+	/* Where it stands when the drawn one is put first. */
+	size_t place = other < s->event ? other + 1 : other;
+
+	pmf_json_field(out, "diff");
+	pmf_buf_printf(out, "{\"now\":%zu,\"before\":%zu,\"scale\":%.15g", before ? place : 0,
+		before ? 0 : place, sd->d->scale[sd->event]);
+	pmf_json_field(out, "colour");
+	pmf_buf_addch(out, '[');
+	for (size_t i = 0; i < s->n; i++) {
+		pmf_json_comma(out, i);
+		pmf_buf_addu64(out, s->class_of_colour[pmf_svg_colour(s, i)]);
+	}
+	pmf_buf_addch(out, ']');
+	pmf_json_field(out, "error");
+	pmf_buf_addch(out, '[');
+	for (size_t i = 0; i < s->n; i++) {
+		pmf_json_comma(out, i);
+		pmf_json_weight(out, sd->changes[s->frames[i].node].error);
+	}
+	pmf_buf_addch(out, ']');
+	pmf_json_field(out, "real");
+	pmf_buf_addch(out, '[');
+	for (size_t i = 0; i < s->n; i++) {
+		pmf_json_comma(out, i);
+		pmf_buf_addu64(out, sd->changes[s->frames[i].node].real);
+	}
+	pmf_buf_addstr(out, "]}");
 }
 
 void pmf_svg_add_data(struct pmf_buf *out, const struct svg *s)
 {
-	struct table funcs, strings;
+	struct pmf_id_table funcs, strings;
 
-	table_init(&funcs, s->t->nr_funcs);
-	table_init(&strings, s->t->profile->strings.n);
+	pmf_id_table_init(&funcs, s->t->nr_funcs);
+	pmf_id_table_init(&strings, s->t->profile->strings.n);
 	pmf_buf_addch(out, '{');
-	add_field(out, "title");
+	pmf_json_field(out, "title");
 	pmf_json_string(out, s->title);
 	add_frames(out, s, &funcs);
 	add_funcs(out, s, &funcs, &strings);
-	add_strings(out, s, &strings);
+	pmf_json_strings(out, s->t->profile, &strings);
 	/* The event that is drawn comes first; the others are for the tooltip. */
-	add_field(out, "events");
+	pmf_json_field(out, "events");
 	pmf_buf_addch(out, '[');
 	add_event(out, s, s->event);
 	for (size_t e = 0; e < s->t->profile->nr_events; e++) {
@@ -195,8 +152,10 @@ void pmf_svg_add_data(struct pmf_buf *out, const struct svg *s)
 		}
 	}
 	pmf_buf_addch(out, ']');
-	add_ledger(out, s);
+	if (s->diff)
+		add_diff(out, s);
+	pmf_json_lines(out, "ledger", pmf_buf_str(&s->ledger));
 	pmf_buf_addch(out, '}');
-	table_release(&funcs);
-	table_release(&strings);
+	pmf_id_table_release(&funcs);
+	pmf_id_table_release(&strings);
 }

@@ -1,6 +1,7 @@
 #include "render_priv.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,10 +30,38 @@ size_t pmf_text_decode(const char *s, size_t len, uint32_t *cp)
 	return n;
 }
 
-static bool is_shown(uint32_t cp)
+/* What shows nothing, or turns around what stands beside it: soft hyphens, zero-width characters, line
+ * separators and the controls of bidirectional text (Unicode, UAX #9), by which one name looks like
+ * another. */
+static bool is_unseen(uint32_t cp)
 {
-	return cp >= 0x20 && !(cp >= 0x7f && cp <= 0x9f) && cp != 0xfffe && cp != 0xffff &&
-	       cp != 0x2028 && cp != 0x2029 && cp != REPLACEMENT;
+	return cp == 0xad || cp == 0x61c || cp == 0x180e || (cp >= 0x200b && cp <= 0x200f) ||
+	       (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff ||
+	       (cp >= 0xe0000 && cp <= 0xe007f);
+}
+
+/* Columns of "<U+202E>"; the longest has a digit more, which few will see. */
+enum { UNSEEN_COLUMNS = 8 };
+
+/* What @cp is shown as instead, in @out, if not as itself. */
+static const char *stand_in(uint32_t cp, enum pmf_text_form form, char out[static 24])
+{
+	if (cp < 0x20 || cp == 0x7f) {
+		/* Control Pictures, U+2400 and on. */
+		snprintf(out, 24, "\xe2\x90%c", cp == 0x7f ? 0xa1 : (int)(0x80 + cp));
+		return out;
+	}
+	if (is_unseen(cp)) {
+		snprintf(out, 24,
+			form == PMF_TEXT_XML    ? "&lt;U+%04X&gt;"
+			: form == PMF_TEXT_JSON ? "\\u003cU+%04X\\u003e"
+						: "<U+%04X>",
+			(unsigned)cp);
+		return out;
+	}
+	if ((cp >= 0x80 && cp <= 0x9f) || cp == 0xfffe || cp == 0xffff || cp == REPLACEMENT)
+		return "\xef\xbf\xbd";
+	return NULL;
 }
 
 static const char *escape(uint32_t cp, enum pmf_text_form form)
@@ -62,12 +91,13 @@ void pmf_text_add(struct pmf_buf *out, const char *s, size_t len, enum pmf_text_
 	for (size_t i = 0; i < len;) {
 		uint32_t cp;
 		size_t n = pmf_text_decode(s + i, len - i, &cp);
-		const char *esc = escape(cp, form);
+		char text[24];
+		const char *instead = stand_in(cp, form, text);
 
-		if (!is_shown(cp))
-			pmf_buf_addstr(out, "\xef\xbf\xbd");
-		else if (esc)
-			pmf_buf_addstr(out, esc);
+		if (!instead)
+			instead = escape(cp, form);
+		if (instead)
+			pmf_buf_addstr(out, instead);
 		else
 			pmf_buf_add(out, s + i, n);
 		i += n;
@@ -83,6 +113,8 @@ void pmf_json_string(struct pmf_buf *out, const char *s)
 
 static size_t char_columns(uint32_t cp)
 {
+	if (is_unseen(cp))
+		return UNSEEN_COLUMNS;
 	return (cp >= 0x1100 && cp <= 0x115f) || (cp >= 0x2e80 && cp <= 0xa4cf) ||
 			       (cp >= 0xac00 && cp <= 0xd7a3) || (cp >= 0xf900 && cp <= 0xfaff) ||
 			       (cp >= 0xfe30 && cp <= 0xfe6f) || (cp >= 0xff00 && cp <= 0xff60) ||

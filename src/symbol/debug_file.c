@@ -18,7 +18,7 @@ enum {
 };
 #define XZ_MEMORY (UINT64_C(128) << 20) /* xz -9 needs 65 MiB to decode */
 
-static bool open_src(struct pmf_elf_src *src, const char *path)
+bool pmf_elf_src_open(struct pmf_elf_src *src, const char *path)
 {
 	struct stat st;
 
@@ -65,7 +65,7 @@ static bool same_build_id(const struct pmf_elf_src *src, const struct pmf_image 
 static bool try_file(
 	struct pmf_elf_src *src, const struct pmf_image *im, char *path, const uint32_t *crc)
 {
-	bool ok = open_src(src, path);
+	bool ok = pmf_elf_src_open(src, path);
 
 	free(path);
 	if (!ok)
@@ -79,15 +79,9 @@ static bool try_file(
 
 static bool by_build_id(struct pmf_elf_src *src, const struct pmf_image *im, const char *root)
 {
-	struct pmf_buf path = PMF_BUF_INIT;
+	char *path = pmf_build_id_path(root, im->build_id, im->build_id_len, ".debug");
 
-	if (im->build_id_len < 2)
-		return false;
-	pmf_buf_printf(&path, "%s/.build-id/%02x/", root, im->build_id[0]);
-	for (size_t i = 1; i < im->build_id_len; i++)
-		pmf_buf_printf(&path, "%02x", im->build_id[i]);
-	pmf_buf_addstr(&path, ".debug");
-	return try_file(src, im, pmf_buf_detach(&path), NULL);
+	return path && try_file(src, im, path, NULL);
 }
 
 /* .gnu_debuglink: a file name, zeros up to a multiple of four, a CRC. */
@@ -95,8 +89,9 @@ static bool by_link(struct pmf_elf_src *src, const struct pmf_image *im, const c
 {
 	size_t size, len;
 	const uint8_t *sec = pmf_image_section(im, ".gnu_debuglink", &size, NULL);
-	const char *name = (const char *)sec, *slash = strrchr(im->path, '/');
-	int dir = slash ? (int)PMF_MIN(slash - im->path, (ptrdiff_t)4096) : 0;
+	const char *name = (const char *)sec, *at = im->file ? im->file : im->path,
+		   *slash = strrchr(at, '/');
+	int dir = slash ? (int)PMF_MIN(slash - at, (ptrdiff_t)4096) : 0;
 	uint32_t crc;
 
 	if (!sec || size < 8 || !slash)
@@ -105,9 +100,9 @@ static bool by_link(struct pmf_elf_src *src, const struct pmf_image *im, const c
 	if (len == 0 || len > size - 5 || strchr(name, '/') || ((len + 4) & ~(size_t)3) > size - 4)
 		return false;
 	memcpy(&crc, sec + ((len + 4) & ~(size_t)3), sizeof crc);
-	return try_file(src, im, pmf_asprintf("%.*s/%s", dir, im->path, name), &crc) ||
-	       try_file(src, im, pmf_asprintf("%.*s/.debug/%s", dir, im->path, name), &crc) ||
-	       try_file(src, im, pmf_asprintf("%s%.*s/%s", root, dir, im->path, name), &crc);
+	return try_file(src, im, pmf_asprintf("%.*s/%s", dir, at, name), &crc) ||
+	       try_file(src, im, pmf_asprintf("%.*s/.debug/%s", dir, at, name), &crc) ||
+	       try_file(src, im, pmf_asprintf("%s%.*s/%s", root, dir, at, name), &crc);
 }
 
 bool pmf_debug_file_open(struct pmf_elf_src *src, const struct pmf_image *im, const char *root)

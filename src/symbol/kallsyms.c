@@ -41,7 +41,13 @@ static unsigned base_rank(char type, const char *name)
 	return type == 'T' ? 0 : PMF_SYM_LOCAL;
 }
 
-static void add_line(struct pmf_symtab *t, struct pmf_buf *names, char *line)
+/* A symbol whose address is asked for. */
+struct ref {
+	const char *name;
+	uint64_t *va;
+};
+
+static void add_line(struct pmf_symtab *t, struct pmf_buf *names, const struct ref *ref, char *line)
 {
 	char *p = line, *name, *module, type;
 	uint64_t addr = take_hex(&p);
@@ -56,6 +62,8 @@ static void add_line(struct pmf_symtab *t, struct pmf_buf *names, char *line)
 		*module++ = '\0';
 	module += strspn(module, "\t ");
 	module[strcspn(module, "\n")] = '\0';
+	if (ref->name && !module[0] && strcmp(name, ref->name) == 0)
+		*ref->va = addr;
 	if (module[0] == '[')
 		id = (uint16_t)PMF_MIN(pmf_strtab_addz(&t->modules, module), (uint32_t)DATA - 1);
 	if (!strchr("tTwW", type))
@@ -96,8 +104,10 @@ static void give_sizes(struct pmf_symtab *t)
 	t->n = n;
 }
 
-int pmf_kallsyms_read(struct pmf_symtab *t, const char *path, struct pmf_err *err)
+int pmf_kallsyms_read(struct pmf_symtab *t, const char *path, const char *ref, uint64_t *ref_va,
+	struct pmf_err *err)
 {
+	struct ref wanted = {ref, ref_va};
 	struct pmf_buf names = PMF_BUF_INIT;
 	FILE *f = fopen(path, "re");
 	char line[LINE_BYTES], *buffer;
@@ -112,7 +122,7 @@ int pmf_kallsyms_read(struct pmf_symtab *t, const char *path, struct pmf_err *er
 	setvbuf(f, buffer, _IOFBF, READ_BYTES);
 	while (fgets(line, sizeof line, f)) {
 		any = true;
-		add_line(t, &names, line);
+		add_line(t, &names, &wanted, line);
 	}
 	fclose(f);
 	free(buffer);

@@ -15,9 +15,8 @@ struct pmf_symbolizer {
 	size_t n, cap;
 	struct pmf_index by_image;
 	const char *debug_root;
-	struct pmf_symtab kernel;
-	bool kernel_read;
-	struct pmf_err kernel_err; /* status PMF_OK if it was read */
+	char *symfs_debug_root; /* below a recording's symfs, or NULL */
+	struct pmf_kernel_symbols kernel;
 };
 
 struct pmf_symbolizer *pmf_symbolizer_new(void)
@@ -26,7 +25,7 @@ struct pmf_symbolizer *pmf_symbolizer_new(void)
 
 	elf_version(EV_CURRENT);
 	pmf_index_init(&s->by_image);
-	pmf_symtab_init(&s->kernel);
+	pmf_symtab_init(&s->kernel.tab);
 	s->debug_root = "/usr/lib/debug";
 	return s;
 }
@@ -41,13 +40,23 @@ void pmf_symbolizer_free(struct pmf_symbolizer *s)
 	}
 	free(s->tables);
 	pmf_index_release(&s->by_image);
-	pmf_symtab_release(&s->kernel);
+	pmf_kernel_symbols_release(&s->kernel);
+	free(s->symfs_debug_root);
 	free(s);
 }
 
 void pmf_symbolizer_set_debug_root(struct pmf_symbolizer *s, const char *root)
 {
 	s->debug_root = root;
+}
+
+void pmf_symbolizer_use_recording(struct pmf_symbolizer *s, const struct pmf_symbol_kernel *k,
+	const struct pmf_image_search *search)
+{
+	s->kernel.recorded = k;
+	s->kernel.search = search;
+	if (search->symfs)
+		s->symfs_debug_root = pmf_asprintf("%s/usr/lib/debug", search->symfs);
 }
 
 /* Symbols from another file that belongs to the image. False if it had no table. */
@@ -62,7 +71,15 @@ static bool add_other(struct pmf_symtab *t, struct pmf_elf_src *src)
 	return got;
 }
 
-static void read_image(struct pmf_symtab *t, const struct pmf_image *im, const char *debug_root)
+static bool open_debug_file(
+	const struct pmf_symbolizer *s, struct pmf_elf_src *src, const struct pmf_image *im)
+{
+	return (s->symfs_debug_root && pmf_debug_file_open(src, im, s->symfs_debug_root)) ||
+	       pmf_debug_file_open(src, im, s->debug_root);
+}
+
+static void read_image(
+	const struct pmf_symbolizer *s, struct pmf_symtab *t, const struct pmf_image *im)
 {
 	struct pmf_elf_src src = {
 		.elf = im->elf, .fd = im->fd, .mem = im->vdso, .bytes = im->file_bytes};
@@ -74,7 +91,7 @@ static void read_image(struct pmf_symtab *t, const struct pmf_image *im, const c
 		return;
 	pmf_elf_add_code(t, &src);
 	full = pmf_elf_add_symbols(t, &src, SHT_SYMTAB) >= 0;
-	if (!full && im->kind == PMF_IMAGE_FILE && pmf_debug_file_open(&other, im, debug_root))
+	if (!full && im->kind == PMF_IMAGE_FILE && open_debug_file(s, &other, im))
 		full = add_other(t, &other);
 	dynstr = pmf_elf_add_symbols(t, &src, SHT_DYNSYM);
 	if (!full && pmf_debug_data_open(&other, im))
@@ -113,7 +130,7 @@ static struct pmf_symtab *table_of(struct pmf_symbolizer *s, const struct pmf_im
 		PMF_PUSH(s->tables, s->n, s->cap) = it;
 	}
 	if (!it->read)
-		read_image(&it->tab, im, s->debug_root);
+		read_image(s, &it->tab, im);
 	it->read = true;
 	return &it->tab;
 }
@@ -129,27 +146,21 @@ void pmf_symbolizer_forget(struct pmf_symbolizer *s, const struct pmf_image *im)
 	it->read = false;
 }
 
-static struct pmf_symtab *kernel_table(struct pmf_symbolizer *s)
-{
-	if (!s->kernel_read)
-		pmf_kallsyms_read(&s->kernel, "/proc/kallsyms", &s->kernel_err);
-	s->kernel_read = true;
-	return &s->kernel;
-}
-
 bool pmf_symbol_find(
 	struct pmf_symbolizer *s, const struct pmf_image *im, uint64_t rva, struct pmf_symbol *out)
 {
 	struct pmf_symtab *t;
 	const struct pmf_sym *sym;
 
-	if (im->kind == PMF_IMAGE_KERNEL)
-		t = kernel_table(s);
-	else if (im->elf)
+	if (im->kind == PMF_IMAGE_KERNEL) {
+		t = &s->kernel.tab;
+		sym = pmf_kernel_symbols_find(&s->kernel, rva);
+	} else if (im->elf) {
 		t = table_of(s, im);
-	else
+		sym = pmf_symtab_find(t, rva);
+	} else {
 		return false;
-	sym = pmf_symtab_find(t, rva);
+	}
 	if (!sym)
 		return false;
 	out->name = pmf_symtab_name(t, sym);
@@ -161,8 +172,8 @@ bool pmf_symbol_find(
 
 int pmf_symbol_kernel_status(struct pmf_symbolizer *s, struct pmf_err *err)
 {
-	kernel_table(s);
-	if (s->kernel_err.status != PMF_OK && err)
-		*err = s->kernel_err;
-	return s->kernel_err.status;
+	pmf_kernel_symbols_read(&s->kernel);
+	if (s->kernel.why.status != PMF_OK && err)
+		*err = s->kernel.why;
+	return s->kernel.why.status;
 }

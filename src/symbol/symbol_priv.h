@@ -84,6 +84,8 @@ struct pmf_elf_src {
 
 /* Fill in the rest once elf and bytes stand; false if symbols of such a file cannot be read. */
 bool pmf_elf_src_check(struct pmf_elf_src *src);
+/* The file at @path; false if it is no ELF program or library. */
+bool pmf_elf_src_open(struct pmf_elf_src *src, const char *path);
 void pmf_elf_src_release(struct pmf_elf_src *src);
 bool pmf_elf_src_read(const struct pmf_elf_src *src, uint64_t off, void *out, size_t len);
 /* The next section header whose bytes lie inside the file (NOBITS passes). */
@@ -120,8 +122,28 @@ bool pmf_debug_data_open(struct pmf_elf_src *src, const struct pmf_image *im);
 
 /* ---- kallsyms.c ---- */
 
-/* Fill @t (initialized) from @path (proc(5), /proc/kallsyms) and seal it. */
-int pmf_kallsyms_read(struct pmf_symtab *t, const char *path, struct pmf_err *err);
+/* Fill @t (initialized) from @path (proc(5), /proc/kallsyms) and seal it. *ref_va gets the address of
+ * the symbol @ref, if it is there; both may be NULL. */
+int pmf_kallsyms_read(struct pmf_symtab *t, const char *path, const char *ref, uint64_t *ref_va,
+	struct pmf_err *err);
+
+/* ---- kernel.c: the kernel's table, this machine's or a recording's ---- */
+
+struct pmf_kernel_symbols {
+	struct pmf_symtab tab;
+	bool read;
+	struct pmf_err why;                       /* status PMF_OK if it was read */
+	const struct pmf_symbol_kernel *recorded; /* NULL: this machine's */
+	const struct pmf_image_search *search;
+	uint64_t slide;     /* what recorded addresses of the kernel itself are higher by */
+	bool *module_stays; /* per recorded module: the table has it at the same place */
+};
+
+void pmf_kernel_symbols_release(struct pmf_kernel_symbols *k);
+/* Read the table, once. */
+void pmf_kernel_symbols_read(struct pmf_kernel_symbols *k);
+/* The function at @va, or NULL. */
+const struct pmf_sym *pmf_kernel_symbols_find(struct pmf_kernel_symbols *k, uint64_t va);
 
 /* ---- symbol.c ---- */
 

@@ -205,16 +205,15 @@ static bool take_range(const struct pmf_cfi_section *s, struct pmf_cfi_cursor *c
 	return !c->bad && *end > *start;
 }
 
-static bool take_fde(const struct pmf_cfi_section *s, uint64_t off, uint8_t dwarf_ra, uint64_t rva,
-	struct pmf_cfi_fde *out)
+static bool take_fde(
+	const struct pmf_cfi_section *s, uint64_t off, uint8_t dwarf_ra, struct pmf_cfi_fde *out)
 {
 	struct entry e;
 	struct cie cie;
 
 	if (!take_entry(s, off, &e) || e.end || e.cie_off == UINT64_MAX ||
 		!take_cie(s, e.cie_off, dwarf_ra, &cie) ||
-		!take_range(s, &e.body, &cie, &out->start, &out->end) || rva < out->start ||
-		rva >= out->end)
+		!take_range(s, &e.body, &cie, &out->start, &out->end))
 		return false;
 	if (cie.sized)
 		pmf_cfi_skip(&e.body, pmf_cfi_uleb(&e.body));
@@ -230,6 +229,12 @@ static bool take_fde(const struct pmf_cfi_section *s, uint64_t off, uint8_t dwar
 	out->data_align = cie.data_align;
 	out->pointer_bytes = (uint8_t)format_bytes(cie.fde_encoding);
 	return true;
+}
+
+static bool take_fde_of(const struct pmf_cfi_section *s, uint64_t off, uint8_t dwarf_ra,
+	uint64_t rva, struct pmf_cfi_fde *out)
+{
+	return take_fde(s, off, dwarf_ra, out) && rva >= out->start && rva < out->end;
 }
 
 static int by_start(const void *a, const void *b)
@@ -300,6 +305,8 @@ static void cfi_free(void *priv)
 	free(cfi->converted);
 	pmf_image_rules_release(cfi->rules);
 	free(cfi->rules);
+	free(cfi->parts->items);
+	free(cfi->parts);
 	free(cfi);
 }
 
@@ -312,6 +319,7 @@ static struct pmf_cfi *cfi_new(const struct pmf_image *im, const struct pmf_arch
 
 	cfi->dwarf_ra = arch->dwarf_ra;
 	cfi->rules = pmf_zalloc(sizeof *cfi->rules);
+	cfi->parts = pmf_zalloc(sizeof *cfi->parts);
 	if (!im->elf || im->elf32 || im->elf_machine != arch->elf_machine)
 		return cfi;
 	if (im->kind == PMF_IMAGE_FILE && gelf_getehdr(im->elf, &eh))
@@ -369,7 +377,7 @@ static bool find_by_hdr(const struct pmf_cfi *cfi, uint64_t rva, struct pmf_cfi_
 		return false;
 	fde_rva = cfi->hdr_rva +
 		  (uint64_t)(int64_t)hdr_value(cfi->hdr_table + (lo - 1) * HDR_ENTRY_BYTES + 4);
-	return take_fde(&cfi->eh, fde_rva - cfi->eh.rva, cfi->dwarf_ra, rva, out);
+	return take_fde_of(&cfi->eh, fde_rva - cfi->eh.rva, cfi->dwarf_ra, rva, out);
 }
 
 static bool find_by_table(
@@ -385,7 +393,7 @@ static bool find_by_table(
 		else
 			hi = mid;
 	}
-	return lo > 0 && take_fde(s, s->table[lo - 1].off, dwarf_ra, rva, out);
+	return lo > 0 && take_fde_of(s, s->table[lo - 1].off, dwarf_ra, rva, out);
 }
 
 bool pmf_cfi_find(const struct pmf_cfi *cfi, uint64_t rva, struct pmf_cfi_fde *out)
@@ -394,4 +402,60 @@ bool pmf_cfi_find(const struct pmf_cfi *cfi, uint64_t rva, struct pmf_cfi_fde *o
 			   : find_by_table(&cfi->eh, cfi->dwarf_ra, rva, out))
 		return true;
 	return find_by_table(&cfi->debug, cfi->dwarf_ra, rva, out);
+}
+
+/* ---- Functions in parts ---- */
+
+static int by_part_start(const void *a, const void *b)
+{
+	const struct pmf_cfi_part *x = a, *y = b;
+
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+/* Does it start where a register has been saved already? Then somebody jumps there. */
+static bool starts_inside(const struct pmf_cfi_fde *fde, uint8_t dwarf_ra)
+{
+	struct pmf_cfi_row row;
+
+	if (fde->signal_frame || !pmf_cfi_row_at(fde, fde->start, &row))
+		return false;
+	for (size_t i = 0; i < PMF_CFI_COLUMNS; i++)
+		if (i != dwarf_ra && row.regs[i].how == PMF_CFI_AT_CFA)
+			return true;
+	return false;
+}
+
+static void find_parts(const struct pmf_cfi *cfi, struct pmf_cfi_parts *parts)
+{
+	struct pmf_cfi_fde fde;
+	uint64_t first = 0;
+	size_t cap = 0;
+	struct entry e;
+
+	for (uint64_t off = 0; take_entry(&cfi->eh, off, &e); off = e.next) {
+		if (!take_fde(&cfi->eh, off, cfi->dwarf_ra, &fde))
+			continue;
+		if (!starts_inside(&fde, cfi->dwarf_ra))
+			first = fde.start;
+		else if (first)
+			PMF_PUSH(parts->items, parts->n, cap) =
+				(struct pmf_cfi_part){fde.start, first};
+	}
+	parts->known = true;
+	if (parts->n)
+		qsort(parts->items, parts->n, sizeof *parts->items, by_part_start);
+}
+
+uint64_t pmf_cfi_function_start(const struct pmf_cfi *cfi, const struct pmf_cfi_fde *fde)
+{
+	const struct pmf_cfi_part key = {.start = fde->start}, *part = NULL;
+
+	if (fde->section != &cfi->eh)
+		return fde->start;
+	if (!cfi->parts->known)
+		find_parts(cfi, cfi->parts);
+	if (cfi->parts->n)
+		part = bsearch(&key, cfi->parts->items, cfi->parts->n, sizeof key, by_part_start);
+	return part ? part->function : fde->start;
 }

@@ -38,6 +38,16 @@ struct pmf_cfi {
 	uint64_t entry_rva; /* where the program starts; 0 if the image says nothing */
 	uint8_t dwarf_ra;
 	struct pmf_image_rules *rules; /* what was evaluated already; rule_priv.h */
+	struct pmf_cfi_parts *parts;
+};
+
+/* What compilers put apart of a function because it seldom runs ("name.cold"). */
+struct pmf_cfi_parts {
+	struct pmf_cfi_part {
+		uint64_t start, function; /* the rvas of the part and of its function */
+	} * items;                        /* sorted by start */
+	size_t n;
+	bool known; /* they have been looked for */
 };
 
 struct pmf_cfi_fde {
@@ -89,6 +99,9 @@ struct pmf_cfi_row {
  * @arch could use. */
 const struct pmf_cfi *pmf_cfi_of(struct pmf_image *im, const struct pmf_arch *arch);
 bool pmf_cfi_find(const struct pmf_cfi *cfi, uint64_t rva, struct pmf_cfi_fde *out);
+/* Where the function starts that the code of @fde belongs to. Compilers write the FDE of a part right
+ * behind its function's, and it starts with registers saved. Reads all FDEs at the first call. */
+uint64_t pmf_cfi_function_start(const struct pmf_cfi *cfi, const struct pmf_cfi_fde *fde);
 /* The rules in force at @rva, which @fde covers; false if its instructions make no sense. */
 bool pmf_cfi_row_at(const struct pmf_cfi_fde *fde, uint64_t rva, struct pmf_cfi_row *row);
 

@@ -351,12 +351,12 @@ void pmf_unwind_remember(
 bool pmf_unwind_function_start(
 	struct pmf_image *im, const struct pmf_arch *arch, uint64_t rva, uint64_t *start)
 {
-	const struct pmf_cfi *cfi = pmf_cfi_of(im, arch);
+	const struct pmf_cfi *cfi = arch ? pmf_cfi_of(im, arch) : NULL;
 	struct pmf_cfi_fde fde;
 
 	if (!cfi || !pmf_cfi_find(cfi, rva, &fde))
 		return false;
-	*start = fde.start;
+	*start = pmf_cfi_function_start(cfi, &fde);
 	return true;
 }
 

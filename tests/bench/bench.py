@@ -1,14 +1,17 @@
 #!/usr/bin/python3
 """Measure pmuflame beside perf on the same programs, in the same minutes.
 
-Usage: bench.py [--quick] [--rounds N] [--docs FILE] [WORKLOAD|SECTION]...
+Usage: bench.py [--quick] [--rounds N] [--docs FILE] [--flamegraph DIR] [WORKLOAD|SECTION]...
 
 Workloads: cpp, cpp-64k (65,528-byte dumps), python, threads, clang, recursion, events (four at
 once); sections: unwind (ns a frame, nothing else), rings (draining and unwinding many rings), forks
-(what events cost a fork) and soak (ten million samples, only when named). Without names: all but soak.
+(what events cost a fork), recording (drawing what perf recorded), and only when named soak (ten million
+samples) and report (needs node, Chromium and tests/browser's packages). Without names: all but these two.
   --rounds N   runs of each (5); what is printed are medians
   --quick      one round, shorter programs: does it work at all?
   --docs FILE  put each table into FILE, between <!-- NAME --> and <!-- end -->
+  --flamegraph DIR  where stackcollapse-perf.pl and flamegraph.pl are, for recording: the whole
+               pipeline then stands beside, too
 
 In every round the program runs bare, under pmuflame, under perf record without stacks (what the
 interrupts alone cost it), and under perf record --call-graph dwarf, whose recording perf script then
@@ -273,6 +276,12 @@ def forks(quick):
     return program("bench_forks", "50" if quick else "400")
 
 
+def report(rounds):
+    argv = ["node", os.path.join(HERE, "../browser/bench_report.mjs"), str(rounds)]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout.rstrip()
+
+
 def soak(quick):
     """Memory over a long run: pmuflame's own, looked at while it runs."""
     rounds = 400000 if quick else 1600000 * 100
@@ -304,6 +313,45 @@ def soak(quick):
     return "\n".join(lines)
 
 
+def recording(quick, rounds, scripts):
+    """From a perf.data file to the flame graph, or, by perf script, to text."""
+    tools = {"pmuflame render": 'exec "$0" render -o "$2/" "$1"'}
+    tools["perf script --no-inline"] = 'exec perf script -i "$1" --no-inline >"$2/text"'
+    if scripts:
+        collapse, draw = (f"{os.path.abspath(scripts)}/{n}.pl" for n in ("stackcollapse-perf", "flamegraph"))
+        tools["… \\| stackcollapse-perf.pl \\| flamegraph.pl"] = (
+            f'perf script -i "$1" --no-inline | {collapse} | {draw} >"$2/drawn.svg"'
+        )
+    runs = {name: [] for name in tools}
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/tmp")) as folder:
+        data = f"{folder}/perf.data"
+        argv = ["perf", "record", "-q", "-F", str(RATE_HZ), "--call-graph", "dwarf", "-e", "cpu-clock"]
+        argv += ["-o", data, "--", WORK, "cpp", "100000" if quick else "1000000"]
+        run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(rounds):
+            for name, script in tools.items():
+                wall, usage = run(
+                    ["sh", "-c", script, os.path.abspath(PMUFLAME), data, folder],
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+                runs[name].append((wall, cpu(usage), usage.ru_maxrss / 1024))
+        with open(f"{folder}/bench_work.cpu-clock.svg", encoding="utf-8") as f:
+            samples = int(re.search(r"samples ([\d,]+)", f.read())[1].replace(",", ""))
+        size = os.path.getsize(data) / 2**20
+    own = runs["pmuflame render"]
+    lines = ["| | wall, s | … / pmuflame | CPU, s | … / pmuflame | peak memory, MiB |"]
+    lines.append("|---|---:|---:|---:|---:|---:|")
+    for name, theirs in runs.items():
+        cells = []
+        for i in range(2):
+            cells.append(f"{statistics.median(r[i] for r in theirs):.2f}")
+            cells.append(f"{statistics.median(b[i] / a[i] for a, b in zip(own, theirs)):.3g}")
+        memory = statistics.median(r[2] for r in theirs)
+        lines.append(f"| {name} | {' | '.join(cells)} | {memory:,.0f} |")
+    return f"{samples:,} samples with 8 KiB of stack each, {size:,.0f} MiB\n\n" + "\n".join(lines)
+
+
 def put(path, name, text):
     """Replace what stands between the marks of @name in the document."""
     with open(path, encoding="utf-8") as f:
@@ -320,11 +368,13 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--docs")
+    parser.add_argument("--flamegraph")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     known = workloads(args.quick)
-    names = args.names or [*known, "unwind", "rings", "forks"]
-    unknown = [n for n in names if n not in known and n not in ("unwind", "rings", "forks", "soak")]
+    sections = ["unwind", "rings", "forks", "recording"]
+    names = args.names or [*known, *sections]
+    unknown = [n for n in names if n not in known and n not in (*sections, "soak", "report")]
     if unknown:
         parser.error(f"unknown name '{unknown[0]}'")
     if not shutil.which("perf"):
@@ -342,6 +392,11 @@ def main():
                 text = rings(args.quick, folder)
         elif name == "forks":
             title, text = "fork, exec and wait", forks(args.quick)
+        elif name == "recording":
+            title = "drawing what perf recorded"
+            text = recording(args.quick, 1 if args.quick else args.rounds, args.flamegraph)
+        elif name == "report":
+            title, text = "the report of 105,000 functions", report(args.rounds)
         else:
             title, text = "memory over a long run", soak(args.quick)
         print(f"## {name}: {title}\n\n{text}\n", flush=True)

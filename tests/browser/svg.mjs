@@ -1,63 +1,11 @@
-// What people do with a flame graph, done in a real browser. Prints TAP. playwright-core comes from
-// `npm ci` in this folder (or from NODE_PATH); the browser is CHROMIUM or the system's.
+// What people do with a flame graph, done in a real browser. Prints TAP.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import path from "node:path";
-import { pathToFileURL } from "node:url";
-
-const buildDir = process.env.builddir || ".";
-const browserPath = process.env.CHROMIUM ||
-	["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
-
-function skipAll(reason) {
-	if (process.env.CI === "true") {
-		console.log("Bail out! " + reason);
-		process.exit(1);
-	}
-	console.log("1..0 # SKIP " + reason);
-	process.exit(0);
-}
-
-let chromium;
-try {
-	({ chromium } = createRequire(import.meta.url)("playwright-core"));
-} catch {
-	skipAll("playwright-core is not installed: npm ci in tests/browser");
-}
-if (!browserPath)
-	skipAll("no chromium found");
+import { runAll, sample, test as testPage } from "./harness.mjs";
 
 const sampleUrls = {};
-for (const kind of ["normal", "hostile", "empty", "tall", "deep", "big"]) {
-	const file = path.join(buildDir, "tests", "browser", "sample-" + kind + ".svg");
-	const tool = path.join(buildDir, "tests", "tools", "svg_sample");
-	execFileSync("mkdir", ["-p", path.dirname(file)]);
-	writeFileSync(file, execFileSync(tool, [kind], { maxBuffer: 1 << 28 }));
-	sampleUrls[kind] = pathToFileURL(path.resolve(file)).href;
-}
-
-const browser = await chromium.launch({
-	executablePath: browserPath,
-	args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-		"--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
-const tests = [];
-const test = (name, kind, run, options = {}) => tests.push({ name, kind, run, options });
-
-// The page of one test, and what must not happen in it.
-async function open(kind, options) {
-	const context = await browser.newContext({ viewport: { width: 1200, height: 800 }, ...options });
-	const page = await context.newPage();
-	const trouble = [];
-	page.on("console", (m) => trouble.push("console: " + m.text()));
-	page.on("pageerror", (e) => trouble.push("error: " + e.message));
-	page.on("dialog", (d) => { trouble.push("dialog: " + d.message()); d.dismiss(); });
-	page.on("request", (r) => r.url() === sampleUrls[kind] || trouble.push("request: " + r.url()));
-	await page.goto(sampleUrls[kind]);
-	return { context, page, trouble };
-}
+for (const kind of ["normal", "hostile", "empty", "tall", "deep", "big"])
+	sampleUrls[kind] = sample(kind, "svg").url;
+const test = (name, kind, run, options) => testPage(name, sampleUrls[kind], run, options);
 
 const labels = (page) => page.locator("#pmf-labels text").allTextContents();
 const label = (page, text) =>
@@ -264,6 +212,14 @@ test("the picture follows the window, labels fit", "normal", async (page) => {
 	assert.ok(await widthOf(page, "main") > 370);
 });
 
+test("the line below the title keeps clear of the search box", "normal", async (page) => {
+	for (const width of [1100, 900, 700]) {
+		await resize(page, width);
+		const [subtitle, box] = await Promise.all([page.locator(".su").first().boundingBox(), input(page).boundingBox()]);
+		assert.ok(box.y + box.height <= subtitle.y || subtitle.y + subtitle.height <= box.y);
+	}
+});
+
 test("labels stay inside their frames", "normal", async (page) => {
 	await resize(page, 900);
 	const boxes = await page.evaluate(() => [...document.querySelectorAll("#pmf-labels text")].map((t) => {
@@ -374,19 +330,4 @@ test("without scripts the picture is whole", "normal", async (page) => {
 	assert.equal(await page.locator(".bar").count(), 0);
 }, { javaScriptEnabled: false });
 
-console.log("1.." + tests.length);
-for (const [i, t] of tests.entries()) {
-	const { context, page, trouble } = await open(t.kind, t.options);
-	let failure = "";
-	try {
-		await t.run(page);
-		assert.deepEqual(trouble, []);
-	} catch (err) {
-		failure = String(err.stack);
-	}
-	console.log((failure ? "not ok " : "ok ") + (i + 1) + " - " + t.name);
-	if (failure)
-		console.log(failure.replace(/^/gm, "# "));
-	await context.close();
-}
-await browser.close();
+await runAll();

@@ -4,6 +4,7 @@
  * the rings. */
 #include "pmuflame/mem.h"
 #include "pmuflame/record.h"
+#include "record_touch.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,45 +41,11 @@ static const struct pmf_layout known[] = {
 		.branch_sample_type = PERF_SAMPLE_BRANCH_HW_INDEX},
 };
 
-/* Every byte that the record points to, for the sanitizer to see. */
-static uint64_t sum_bytes(const void *p, size_t n)
-{
-	const uint8_t *b = p;
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sum += b[i];
-	return sum;
-}
-
-static uint64_t read_all(const struct pmf_record *rec)
-{
-	const struct pmf_sample *s = &rec->sample;
-
-	switch (rec->type) {
-	case PERF_RECORD_SAMPLE:
-		return sum_bytes(s->callchain, s->nr_callchain * sizeof *s->callchain) +
-		       sum_bytes(s->regs,
-			       (size_t)__builtin_popcountll(s->regs ? s->regs_mask : 0) * 8) +
-		       sum_bytes(s->stack, s->stack_bytes);
-	case PERF_RECORD_MMAP:
-	case PERF_RECORD_MMAP2:
-		return strlen(rec->mmap.path) +
-		       sum_bytes(rec->mmap.build_id, rec->mmap.build_id_len);
-	case PERF_RECORD_COMM:
-		return strlen(rec->comm.comm);
-	case PERF_RECORD_KSYMBOL:
-		return strlen(rec->ksymbol.name);
-	default:
-		return 0;
-	}
-}
-
 static int on_record(void *ctx, const struct pmf_record *rec)
 {
 	uint64_t *sums = ctx;
 
-	sums[rec->reader] += read_all(rec);
+	sums[rec->reader] += touch_record(rec);
 	return 0;
 }
 
@@ -100,7 +67,7 @@ static uint64_t parse_alone(const struct pmf_layouts *layouts, const uint8_t *da
 		memcpy(exact, data + at, h.size);
 		sum += pmf_record_time(layouts, exact, h.size);
 		if (pmf_record_parse(layouts, exact, h.size, &rec, NULL) == 0)
-			sum += read_all(&rec);
+			sum += touch_record(&rec);
 		free(exact);
 	}
 	return sum;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Write the seeds of the fuzz targets: make_seeds.py FOLDER (tests/fuzz/seeds)."""
+import gzip
 import pathlib
 import struct
 import sys
@@ -135,10 +136,166 @@ def ring_records(first):
     return out
 
 
+def attr(kind, config, sample_type, read_format=0, size=128):
+    """sample_id_all, and two registers."""
+    out = struct.pack("<IIQQQQQ", kind, size, config, 1000, sample_type, read_format, 1 << 18)
+    out += bytes(80 - len(out)) + struct.pack("<QI", 0x105, 16)
+    return (out + bytes(size))[:size]
+
+
+def text(s):
+    return struct.pack("<I", 64) + s.encode().ljust(64, b"\0")
+
+
+IDENTIFIER, ID_TIME_TID, READ, CALLCHAIN, PERIOD = 1 << 16, 0x46, 1 << 4, 1 << 5, 1 << 8
+ROUND = struct.pack("<IHH", 68, 0, 8)
+FEATURES = {
+    2: struct.pack("<IHHI", 67, 1 << 15 | 2, 48, 2**32 - 1) + bytes(range(20)) +
+       b"\x10\0\0\0" + b"/bin/x".ljust(12, b"\0"),
+    3: text("host"), 4: text("6.1"), 6: text("x86_64"),
+    11: struct.pack("<I", 2) + text("perf") + text("record"),
+    12: struct.pack("<II", 1, 72) + bytes(72) + struct.pack("<I", 1) + text("an event") +
+        bytes(8),
+}
+
+
+def perf_file(attrs, records, features=(), magic=b"PERFILE2"):
+    """File mode: the ids of event i are i + 2."""
+    size = len(attrs[0]) + 16
+    attrs_at = 104 + 8 * len(attrs)
+    data_at = attrs_at + size * len(attrs)
+    flags = sum(1 << bit for bit in features)
+    out = magic + struct.pack("<12Q", 104, size, attrs_at, size * len(attrs), data_at, len(records),
+                              0, 0, flags, 0, 0, 0)
+    out += b"".join(struct.pack("<Q", i + 2) for i in range(len(attrs)))
+    for i, one in enumerate(attrs):
+        out += one + struct.pack("<QQ", 104 + 8 * i, 8)
+    out += records
+    at = len(out) + 16 * len(features)
+    for bit in sorted(features):
+        out += struct.pack("<QQ", at, len(FEATURES[bit]))
+        at += len(FEATURES[bit])
+    return out + b"".join(FEATURES[bit] for bit in sorted(features))
+
+
+def perf_stream(attrs, records, features=()):
+    out = b"PERFILE2" + struct.pack("<Q", 16)
+    for i, one in enumerate(attrs):
+        out += struct.pack("<IHH", 64, 0, 16 + len(one)) + one + struct.pack("<Q", i + 2)
+    for bit in sorted(features):
+        body = struct.pack("<Q", bit) + FEATURES[bit]
+        out += struct.pack("<IHH", 80, 0, 8 + len(body)) + body
+    update = struct.pack("<QQ", 2, 2) + b"renamed\0"
+    tracing = struct.pack("<IHHI", 66, 0, 12, 5) + b"12345\0\0\0"
+    return out + ring_record(78, update) + tracing + records
+
+
+def zstd_frame(data):
+    """Not compressed at all: RFC 8878, one raw block of at most 255 bytes in a single segment."""
+    block = struct.pack("<I", len(data) << 3 | 1)[:3] + data
+    return struct.pack("<IBB", 0xFD2FB528, 0x20, len(data)) + block
+
+
+def write_perf_data(folder):
+    who = struct.pack("<IIQ", 7, 7, 1000)
+    event = IDENTIFIER | ID_TIME_TID | CALLCHAIN | PERIOD
+    one = attr(0, 0, event)
+    chain = struct.pack("<Q5Q", 2, 10, 3, 2**64 - 512, 1, 2)
+    sample = ring_record(9, struct.pack("<Q", 2) + who + chain)
+    ids = who + struct.pack("<QQ", 2, 2)
+    comm = ring_record(3, struct.pack("<II", 7, 7) + b"name\0\0\0\0", ids)
+    group_attr = attr(0, 1, IDENTIFIER | ID_TIME_TID | READ, 4 | 8)
+    counts = struct.pack("<6Q", 2, 2, 5, 2, 6, 3)
+    group = ring_record(9, struct.pack("<Q", 2) + who + counts)
+    lost = ring_record(2, struct.pack("<QQ", 2, 9), ids)
+    records = comm + sample + ROUND + sample + lost + ROUND
+    packed = zstd_frame(sample + sample[:20])
+    rest = zstd_frame(sample[20:] + comm)
+    compressed = comm + ring_record(81, packed)
+    compressed += ring_record(83, struct.pack("<Q", len(rest)) + rest) + ROUND
+    two = [one, attr(1, 9, event)]
+    old = [attr(1, 0, event, size=64)]
+    (folder / "file").write_bytes(perf_file(two, records, list(FEATURES)))
+    (folder / "v1").write_bytes(perf_file(old, records, magic=b"PERFFILE"))
+    (folder / "group").write_bytes(perf_file([group_attr, group_attr], group + group))
+    (folder / "stream").write_bytes(perf_stream([one], records, list(FEATURES)))
+    (folder / "compressed").write_bytes(perf_file([one], compressed))
+
+
+def varint(n):
+    n &= 2**64 - 1
+    out = b""
+    while n >= 0x80:
+        out += bytes([n & 0x7F | 0x80])
+        n >>= 7
+    return out + bytes([n])
+
+
+def field(number, value):
+    """A field of a protobuf message: an int, bytes, or a list of ints, packed."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    if isinstance(value, list):
+        value = b"".join(map(varint, value))
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def pprof(types, comments=(), labels=(), system_names=False):
+    """Two stacks of a kernel, a native and an inlined frame."""
+    strings = [""]
+
+    def text(s):
+        if s not in strings:
+            strings.append(s)
+        return strings.index(s)
+
+    out = b""
+    for name, unit in types:
+        out += field(1, field(1, text(name)) + field(2, text(unit)))
+    for i, path in enumerate(["/usr/bin/server", "[kernel.kallsyms]"]):
+        out += field(3, field(1, i + 1) + field(2, i << 20) + field(3, 2**40) + field(5, text(path)) +
+                     field(6, text("c0ffee")))
+    for i, (name, kind) in enumerate([("main", "native server"), ("add", "inlined server"),
+                                      ("do_exit", "kernel? [kernel]"), ("run (a.py:3)", "python a.py")]):
+        system = field(3, text(kind)) if system_names else b""
+        out += field(5, field(1, i + 1) + field(2, text(name)) + system + field(4, text("a.py")))
+    for i, lines in enumerate([[1], [2, 1], [3], [4], []]):
+        body = field(1, i + 1) + field(2, 2 if lines == [3] else 1) + field(3, 0x1000 * i)
+        for line in lines:
+            body += field(4, field(1, line) + field(2, 7))
+        out += field(4, body)
+    for i, stack in enumerate([[3, 2, 1], [5, 4, 1], []]):
+        body = field(1, stack) + field(2, [10**i * (j + 1) for j in range(len(types))])
+        for key, value in labels:
+            number = 2 if isinstance(value, str) else 3
+            body += field(3, field(1, text(key)) + field(number, text(value) if number == 2 else value))
+        out += field(2, body)
+    out += field(13, [text(comment) for comment in comments]) + field(9, 10**18) + field(10, 10**9)
+    out += field(11, field(1, text(types[-1][0])) + field(2, text(types[-1][1]))) + field(12, 1000)
+    return out + b"".join(field(6, s.encode()) for s in strings)
+
+
+def pprof_seeds(folder):
+    (folder / "go").write_bytes(pprof([("samples", "count"), ("cpu", "microseconds")],
+                                      labels=[("bytes", 512)]))
+    (folder / "converter").write_bytes(pprof(
+        [("cycles_sample", "count"), ("cycles_event", "count"), ("heap", "bytes")]))
+    ours = pprof(
+        [("cycles", "count"), ("cycles.samples", "count")], system_names=True,
+        labels=[("process", "server"), ("cycles.joined", 3)],
+        comments=["pmuflame profile 1", "pmuflame title server", "pmuflame run cpus=2",
+                  "pmuflame event 0 freq_hz=997 counted=111 scale=1.5 samples=222 weight_sq=0.5",
+                  "pmuflame fallback 0 why", "pmuflame warning 0 of it", "pmuflame note - of all"])
+    (folder / "ours").write_bytes(ours)
+    (folder / "ours-gzip").write_bytes(gzip.compress(ours, mtime=0))
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
-    for target in ("fuzz_cfi", "fuzz_image", "fuzz_rings"):
+    for target in ("fuzz_cfi", "fuzz_image", "fuzz_perf_data", "fuzz_pprof", "fuzz_rings"):
         (folder / target).mkdir(parents=True, exist_ok=True)
+    write_perf_data(folder / "fuzz_perf_data")
+    pprof_seeds(folder / "fuzz_pprof")
     rings = folder / "fuzz_rings"
     one = ring_records(1000)
     (rings / "one").write_bytes(bytes([0, 0]) + one)

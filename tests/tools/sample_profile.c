@@ -1,4 +1,4 @@
-#include "sample_profile.h"
+#include "sample_profile_priv.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +69,10 @@ static const struct line hostile[] = {
 	{"p::<b>|n::\\u003c \\\\ \" {{7*7}} ${alert(3)} javascript:alert(4)", 200},
 	{"p::<b>|n::日本語の関数名 ünïcödé \xf0\x9f\x94\xa5", 200},
 	{"p::<b>|n::__proto__|n::constructor|n::%s%n%s", 100},
+	{"p::<b>|t::\xe2\x80\xae<u>gnp.exe|n:\xe2\x81\xa6<i>.so:turned "
+	 "\xe2\x80\xae"
+	 "around\xe2\x80\xa8 zero\xe2\x80\x8bwidth",
+		250},
 };
 
 static enum pmf_frame_kind kind_of(char c)
@@ -86,13 +90,15 @@ static enum pmf_frame_kind kind_of(char c)
 		return PMF_FRAME_JIT;
 	case 's':
 		return PMF_FRAME_SPECIAL;
+	case 't':
+		return PMF_FRAME_THREAD;
 	default:
 		return PMF_FRAME_NATIVE;
 	}
 }
 
 /* A frame by kind, module and name: its place in the string table stands for its address. */
-static uint32_t frame(struct pmf_profile *p, enum pmf_frame_kind kind, const char *module,
+uint32_t sample_frame(struct pmf_profile *p, enum pmf_frame_kind kind, const char *module,
 	size_t module_len, const char *name, size_t name_len)
 {
 	uint32_t module_id = pmf_strtab_add(&p->strings, module, module_len);
@@ -104,7 +110,7 @@ static uint32_t frame(struct pmf_profile *p, enum pmf_frame_kind kind, const cha
 	return id;
 }
 
-static uint32_t add_stack(struct pmf_profile *p, const char *s)
+uint32_t sample_stack(struct pmf_profile *p, const char *s)
 {
 	uint32_t node = 0;
 
@@ -114,7 +120,8 @@ static uint32_t add_stack(struct pmf_profile *p, const char *s)
 		const char *name = s + 3 + module_len;
 
 		node = pmf_profile_node(p, node,
-			frame(p, kind_of(*s), s + 2, module_len, name, (size_t)(s + len - name)));
+			sample_frame(
+				p, kind_of(*s), s + 2, module_len, name, (size_t)(s + len - name)));
 		s += len + (s[len] == '|');
 	}
 	return node;
@@ -123,7 +130,7 @@ static uint32_t add_stack(struct pmf_profile *p, const char *s)
 static void add_lines(struct pmf_profile *p, const struct line *lines, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		uint32_t node = add_stack(p, lines[i].stack);
+		uint32_t node = sample_stack(p, lines[i].stack);
 
 		pmf_profile_add(p, 0, node, lines[i].samples * 1003009, lines[i].samples);
 		if (p->nr_events > 1)
@@ -132,7 +139,7 @@ static void add_lines(struct pmf_profile *p, const struct line *lines, size_t n)
 	}
 }
 
-static void add_up(struct pmf_profile *p, size_t e)
+void sample_add_up(struct pmf_profile *p, size_t e)
 {
 	struct pmf_profile_event *ev = &p->events[e];
 
@@ -149,10 +156,10 @@ static void finish(struct pmf_profile *p)
 	uint64_t samples;
 
 	for (size_t e = 0; e < p->nr_events; e++)
-		add_up(p, e);
+		sample_add_up(p, e);
 	samples = ev->samples;
 	ev->spec = pmf_strdup("cycles");
-	ev->label = pmf_strdup("cpu-clock");
+	ev->label = pmf_strdup(p->command ? "<b>cpu-clock</b>\xe2\x80\xae" : "cpu-clock");
 	ev->unit = pmf_strdup("ns");
 	ev->fallback_reason = pmf_strdup(
 		"this machine's processor offers no cycles counter to programs (ENOENT)");
@@ -171,8 +178,10 @@ static void finish(struct pmf_profile *p)
 	}
 	if (!p->title)
 		p->title = pmf_strdup("backtest");
-	p->command = pmf_strdup("./backtest --from 2019-01-01 --symbols 'ES NQ'");
-	p->host_note = pmf_strdup("x86_64, Linux 6.18.44, 2 CPUs");
+	if (!p->command)
+		p->command = pmf_strdup("./backtest --from 2019-01-01 --symbols 'ES NQ'");
+	if (!p->host_note)
+		p->host_note = pmf_strdup("x86_64, Linux 6.18.44, 2 CPUs");
 	p->start_unix_ns = UINT64_C(1790000000) * 1000000000;
 	p->duration_ns = 11234567890;
 	p->ring_bytes = 16 << 20;
@@ -199,7 +208,7 @@ static void fill_big(struct pmf_profile *p, unsigned stacks)
 				"library::component<%u>::function_%u(std::string const&)",
 				(seed >> 12) % 7, (seed >> 8) % 3000);
 			path[d] = pmf_profile_node(p, path[d - 1],
-				frame(p, kind, module, strlen(module), name, (size_t)len));
+				sample_frame(p, kind, module, strlen(module), name, (size_t)len));
 		}
 		pmf_profile_add(p, 0, path[DEPTH - 1], 1000000 + seed % 1000000, 1);
 	}
@@ -207,11 +216,11 @@ static void fill_big(struct pmf_profile *p, unsigned stacks)
 
 static void fill_deep(struct pmf_profile *p, unsigned depth)
 {
-	uint32_t node = add_stack(p, "p::deep|n:deep:main");
+	uint32_t node = sample_stack(p, "p::deep|n:deep:main");
 
 	for (unsigned i = 0; i < depth; i++) {
 		node = pmf_profile_node(
-			p, node, frame(p, PMF_FRAME_NATIVE, "deep", 4, "recurse", 7));
+			p, node, sample_frame(p, PMF_FRAME_NATIVE, "deep", 4, "recurse", 7));
 		if (i % 500 == 0)
 			pmf_profile_add(p, 0, node, 1000000, 1);
 	}
@@ -224,9 +233,9 @@ enum { JOINED = 70 };
 static void fill_normal(struct pmf_profile *p)
 {
 	add_lines(p, normal, PMF_ARRAY_SIZE(normal));
-	pmf_profile_add(p, 0, add_stack(p, "p::backtest|s::[unsampled]"), 112000000, 0);
+	pmf_profile_add(p, 0, sample_stack(p, "p::backtest|s::[unsampled]"), 112000000, 0);
 	pmf_profile_add_joined(p, 0,
-		add_stack(p,
+		sample_stack(p,
 			"p::backtest|n:backtest:_start|n:libc.so.6:__libc_start_main|"
 			"n:backtest:main|n:backtest:market::Engine::run(market::Config const&)"),
 		JOINED);
@@ -238,20 +247,23 @@ static void fill_normal(struct pmf_profile *p)
 
 bool sample_profile(struct pmf_profile *p, const char *kind)
 {
+	if (sample_counters(p, kind))
+		return true;
 	pmf_profile_init(p, strcmp(kind, "normal") == 0 ? 2 : 1);
 	if (strcmp(kind, "normal") == 0) {
 		fill_normal(p);
-	} else if (strcmp(kind, "hostile") == 0) {
-		char longest[3001];
+	} else if (strcmp(kind, "hostile") == 0 || strcmp(kind, "hostile-64k") == 0) {
+		char longest[65536] = "";
 
 		add_lines(p, hostile, PMF_ARRAY_SIZE(hostile));
-		memset(longest, 'x', sizeof longest - 1);
-		longest[sizeof longest - 1] = '\0';
+		memset(longest, 'x', kind[7] ? sizeof longest - 1 : 3000);
 		memcpy(longest, "n::", 3);
-		pmf_profile_add(p, 0, add_stack(p, longest), 300000000, 300);
+		pmf_profile_add(p, 0, sample_stack(p, longest), 300000000, 300);
 		pmf_profile_note(
 			p, PMF_NOTE_INFO, 0, "%s", "]]></script><script>alert(5)</script>");
 		p->title = pmf_strdup("戦略 ü</title><script>alert(6)</script>&\"'\x1b]]>\xff");
+		p->command = pmf_strdup("<script>alert(7)</script>\xe2\x80\xae\x07");
+		p->host_note = pmf_strdup("<img src=x onerror=alert(8)>");
 		p->events[0].unsampled_name = pmf_strdup("[<i>&\n]]>]");
 	} else if (strcmp(kind, "empty") == 0) {
 		pmf_profile_note(p, PMF_NOTE_WARN, -1, "%s",

@@ -4,7 +4,8 @@
 
 #include "pmuflame/profile.h"
 
-/* Fill @p with the profile called @kind; false if there is none of that name. */
+/* Fill @p with the profile called @kind; false if there is none of that name: normal, hostile,
+ * hostile-64k, empty, tall, deep, big; counters, wide. */
 bool sample_profile(struct pmf_profile *p, const char *kind);
 
 #endif

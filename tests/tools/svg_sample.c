@@ -1,5 +1,5 @@
-/* svg_sample KIND: a flame graph of a made-up profile on stdout, for the browser tests and for
- * looking at. Kinds: normal, hostile, empty, tall, deep, big. */
+/* svg_sample KIND [FORMAT [EVENT]]: a made-up profile on stdout, as a flame graph or in another format, for
+ * the browser tests and for looking at. Kinds: see sample_profile.h. */
 #include "pmuflame/render.h"
 
 #include <stdlib.h>
@@ -9,18 +9,21 @@
 
 int main(int argc, char **argv)
 {
+	const char *format = argc > 2 ? argv[2] : "svg";
+	const struct pmf_renderer *r = pmf_renderer_by_name(format, strlen(format));
+	size_t event = argc > 3 ? strtoul(argv[3], NULL, 10) : 0;
 	struct pmf_render_opts opts = {0};
 	struct pmf_err err = PMF_ERR_INIT;
 	struct pmf_profile p;
 	struct pmf_tree t;
 	int ret;
 
-	if (argc != 2 || !sample_profile(&p, argv[1])) {
-		fputs("usage: svg_sample normal|hostile|empty|tall|deep|big\n", stderr);
+	if (argc < 2 || !r || !sample_profile(&p, argv[1]) || event >= p.nr_events) {
+		fputs("usage: svg_sample KIND [FORMAT [EVENT]]\n", stderr);
 		return 2;
 	}
 	pmf_tree_build(&t, &p, NULL);
-	ret = pmf_renderer_by_name("svg", 3)->render(stdout, &t, 0, &opts, &err);
+	ret = r->render(stdout, &t, event, &opts, &err);
 	if (ret)
 		fprintf(stderr, "svg_sample: %s\n", err.text);
 	pmf_tree_release(&t);

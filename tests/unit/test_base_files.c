@@ -337,11 +337,24 @@ static void test_log(void **state)
 	free(got);
 }
 
+static void test_safe_name(void **state)
+{
+	char *name = pmf_file_safe_name("mem:0x10/4:rw:u");
+
+	(void)state;
+	assert_string_equal(name, "mem_0x10_4_rw_u");
+	free(name);
+	name = pmf_file_safe_name("../a\n\xff.b-c_D");
+	assert_string_equal(name, ".._a__.b-c_D");
+	free(name);
+}
+
 #define FOLDER_TEST(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_safe_name),
 		FOLDER_TEST(test_file_read),
 		FOLDER_TEST(test_outfile),
 		FOLDER_TEST(test_outfile_replaces_symlink),

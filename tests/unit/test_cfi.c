@@ -318,6 +318,36 @@ static void debug_frame_is_understood(void **state)
 	}
 }
 
+/* A CIE, then the FDEs of a function at 0x1000, of a part of it at 0x500, which starts with a frame
+ * pointer and its register saved, and of PLT stubs at 0x400, which start with something pushed. */
+static const uint8_t eh_frame_parts[] = {0x14, 0, 0, 0, 0, 0, 0, 0, 1, 'z', 'R', 0, 1, 0x78, 16, 1,
+	3, 0x0c, 7, 8, 0x90, 1, 0, 0, /* function */ 0x10, 0, 0, 0, 28, 0, 0, 0, 0, 0x10, 0, 0,
+	0x40, 0, 0, 0, 0, 0x41, 0x0e, 16, /* part */ 0x14, 0, 0, 0, 48, 0, 0, 0, 0, 5, 0, 0, 0x20,
+	0, 0, 0, 0, 0x0c, 6, 16, 0x86, 2, 0, 0, /* stubs */ 0x10, 0, 0, 0, 72, 0, 0, 0, 0, 4, 0, 0,
+	0x20, 0, 0, 0, 0, 0x0e, 16, 0x46};
+
+static void a_part_is_its_functions(void **state)
+{
+	struct pmf_cfi_parts parts = {0};
+	struct pmf_cfi cfi = {.dwarf_ra = 16,
+		.parts = &parts,
+		.eh = {.data = eh_frame_parts, .size = sizeof eh_frame_parts}};
+	static const struct {
+		uint64_t rva, function;
+	} cases[] = {{0x1000, 0x1000}, {0x103f, 0x1000}, {0x500, 0x1000}, {0x51f, 0x1000},
+		{0x400, 0x400}};
+	struct pmf_cfi_fde fde;
+
+	(void)state;
+	pmf_cfi_build_table(&cfi.eh, cfi.dwarf_ra);
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(cases); i++) {
+		assert_true(pmf_cfi_find(&cfi, cases[i].rva, &fde));
+		assert_int_equal(pmf_cfi_function_start(&cfi, &fde), cases[i].function);
+	}
+	free(cfi.eh.table);
+	free(parts.items);
+}
+
 static uint64_t random_u64(uint64_t *seed)
 {
 	*seed += 0x9e3779b97f4a7c15u;
@@ -500,6 +530,7 @@ int main(void)
 		cmocka_unit_test(programs_that_must_not_run_are_refused),
 		cmocka_unit_test_setup_teardown(search_table_and_scan_agree, setup, teardown),
 		cmocka_unit_test(debug_frame_is_understood),
+		cmocka_unit_test(a_part_is_its_functions),
 		cmocka_unit_test(rows_follow_the_instructions),
 		cmocka_unit_test(rows_that_make_no_sense_are_none),
 		cmocka_unit_test(expressions_are_evaluated),

@@ -410,20 +410,6 @@ static void test_fallback(void **state)
 	}
 }
 
-static void test_file_name(void **state)
-{
-	struct pmf_event_list list;
-	char *name;
-
-	(void)state;
-	get("mem:0x10/4:rw:u", &list);
-	name = pmf_event_file_name(&list.events[0]);
-	assert_string_equal(name, "mem_0x10_4_rw_u");
-	assert_string_equal(pmf_event_unit(&list.events[0]), "events");
-	free(name);
-	pmf_event_list_release(&list);
-}
-
 /* Lets through what @ctx, a comma list, names; the others for want of the first. */
 static bool only(void *ctx, const struct pmf_event *ev, struct pmf_err *why)
 {
@@ -500,7 +486,6 @@ int main(void)
 		cmocka_unit_test(test_pfm),
 		cmocka_unit_test(test_default_rate),
 		cmocka_unit_test(test_fallback),
-		cmocka_unit_test(test_file_name),
 		cmocka_unit_test(test_presets),
 		cmocka_unit_test(test_walk),
 	};

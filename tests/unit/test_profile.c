@@ -209,6 +209,86 @@ static void a_filter_says_what_it_shows(void **state)
 	pmf_profile_release(&p);
 }
 
+/* A line for each node, as far from the margin as it is deep: name, total, self. */
+static char *tree_text(const struct pmf_tree *t, size_t event)
+{
+	struct pmf_buf out = PMF_BUF_INIT;
+
+	for (uint32_t i = 0; i < t->nr_nodes; i++)
+		pmf_buf_printf(&out, "%*s%s %.0f %.0f\n", (int)t->nodes[i].depth, "",
+			func_name(t, i), pmf_tree_total(t, event, i), pmf_tree_self(t, event, i));
+	return pmf_buf_detach(&out);
+}
+
+static void a_reversed_tree_has_callers_upon_what_they_call(void **state)
+{
+	struct pmf_profile p;
+	struct pmf_tree t, r;
+	char *text;
+
+	(void)state;
+	fill_for_filters(&p);
+	pmf_tree_build(&t, &p, NULL);
+	pmf_tree_reverse(&r, &t, 0, 0);
+	text = tree_text(&r, 0);
+	assert_string_equal(text, "all 4000 0\n"
+				  " other 2000 0\n"
+				  "  main 2000 0\n"
+				  "   app 2000 2000\n"
+				  " parse 600 0\n"
+				  "  work 600 0\n"
+				  "   main 600 0\n"
+				  "    app 600 600\n"
+				  " sweep 1200 0\n"
+				  "  gc 1200 0\n"
+				  "   work 1200 0\n"
+				  "    main 1200 0\n"
+				  "     app 1200 1200\n"
+				  " work 200 0\n"
+				  "  main 200 0\n"
+				  "   app 200 200\n");
+	free(text);
+	/* The other event is beside it, samples too, and links lead where the order does. */
+	assert_true(pmf_tree_total(&r, 1, 0) == 7 && pmf_tree_total(&r, 1, 8) == 7);
+	assert_true(pmf_tree_samples(&r, 0, 8) == 60 && pmf_tree_samples_self(&r, 0, 12) == 60);
+	assert_int_equal(r.nodes[0].first_child, 1);
+	assert_int_equal(r.nodes[1].next_sibling, 4);
+	assert_int_equal(r.max_depth, 5);
+	pmf_tree_release(&r);
+	pmf_tree_reverse(&r, &t, 0, 700);
+	text = tree_text(&r, 0);
+	assert_non_null(strstr(text, " parse 600 600\n sweep 1200 0\n"));
+	assert_non_null(strstr(text, "\n work 200 200\n"));
+	free(text);
+	pmf_tree_release(&r);
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+}
+
+static void every_function_has_its_costs(void **state)
+{
+	struct pmf_func_cost costs[8];
+	struct pmf_profile p;
+	struct pmf_tree t;
+
+	(void)state;
+	fill_for_filters(&p);
+	pmf_tree_build(&t, &p, NULL);
+	assert_int_equal(t.nr_funcs, 8);
+	pmf_tree_costs(&t, 0, false, costs);
+	for (uint32_t f = 0; f < t.nr_funcs; f++) {
+		const char *name = pmf_strtab_get(&p.strings, t.funcs[f].name);
+
+		assert_int_equal(costs[f].func, f);
+		if (strcmp(name, "work") == 0)
+			assert_true(costs[f].self == 200 && costs[f].total == 2000);
+		if (strcmp(name, "gc") == 0)
+			assert_true(costs[f].self == 0 && costs[f].total == 1200);
+	}
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+}
+
 static void frames_of_one_function_merge_and_siblings_are_in_order(void **state)
 {
 	struct pmf_profile p;
@@ -438,6 +518,33 @@ static void the_ledger_names_scaling_and_unknown_loss(void **state)
 	pmf_profile_release(&p);
 }
 
+static void the_ledger_of_a_recording_invents_no_count(void **state)
+{
+	struct pmf_buf out = PMF_BUF_INIT;
+	struct pmf_profile p;
+	struct pmf_profile_event *ev;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	ev = &p.events[0];
+	ev->label = pmf_strdup("cycles:u");
+	ev->unit = pmf_strdup("events");
+	ev->freq_hz = 4000;
+	ev->exclude_kernel = true;
+	ev->only_samples = true;
+	ev->counted = ev->weight = 2000000;
+	ev->samples = 100;
+	ev->lost_known = false;
+	pmf_profile_ledger(&p, 0, &out);
+	assert_string_equal(pmf_buf_str(&out),
+		"cycles:u: 2,000,000 events sampled · samples 100 · what was counted beside them is "
+		"not recorded · lost: not recorded per event\n"
+		"rate 4000 Hz · precise_ip 0 · user only\n"
+		"stacks: none unwound from a dump\n");
+	pmf_buf_release(&out);
+	pmf_profile_release(&p);
+}
+
 /* 22 samples of one event each and one of 100: what is known of a share comes from the last. */
 static void samples_of_unequal_weight_are_worth_fewer(void **state)
 {
@@ -540,12 +647,15 @@ int main(void)
 		cmocka_unit_test(inlined_callees_stand_below_their_function),
 		cmocka_unit_test(a_filter_takes_whole_stacks),
 		cmocka_unit_test(a_filter_says_what_it_shows),
+		cmocka_unit_test(a_reversed_tree_has_callers_upon_what_they_call),
+		cmocka_unit_test(every_function_has_its_costs),
 		cmocka_unit_test(frames_of_one_function_merge_and_siblings_are_in_order),
 		cmocka_unit_test(top_counts_recursion_once_and_leaves_specials_out),
 		cmocka_unit_test(top_of_the_user_side_is_who_called_into_the_kernel),
 		cmocka_unit_test(a_million_nodes_and_a_deep_stack_build),
 		cmocka_unit_test(the_ledger_says_it_all),
 		cmocka_unit_test(the_ledger_names_scaling_and_unknown_loss),
+		cmocka_unit_test(the_ledger_of_a_recording_invents_no_count),
 		cmocka_unit_test(samples_of_unequal_weight_are_worth_fewer),
 		cmocka_unit_test(samples_of_equal_weight_are_worth_their_number),
 		cmocka_unit_test(joined_stacks_reach_from_where_they_were_joined_to_the_root),

@@ -273,6 +273,63 @@ static void pruned_frames_are_stated(void **state)
 	pmf_profile_release(&p);
 }
 
+static size_t svg_size(const char *kind, const struct pmf_render_opts *opts, const char *has)
+{
+	struct pmf_profile p;
+	struct pmf_tree t;
+	char *text = NULL;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	assert_non_null(f);
+	assert_true(sample_profile(&p, kind));
+	pmf_tree_build(&t, &p, NULL);
+	assert_int_equal(pmf_renderer_by_name("svg", 3)->render(f, &t, 0, opts, NULL), 0);
+	assert_int_equal(fclose(f), 0);
+	assert_non_null(strstr(text, has));
+	free(text);
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+	return len;
+}
+
+static void a_picture_opens_at_once_unless_more_is_asked_for(void **state)
+{
+	size_t plain = svg_size("wide", &(struct pmf_render_opts){0}, "(--min-width draws more)");
+	size_t more = svg_size(
+		"wide", &(struct pmf_render_opts){.min_width_px = 0.1}, "narrower than 0.1 px");
+	size_t less = svg_size(
+		"wide", &(struct pmf_render_opts){.min_width_px = 5}, "narrower than 5 px");
+
+	(void)state;
+	assert_true(plain < 2000000);
+	assert_true(more > plain && less < plain);
+	svg_size("normal", &(struct pmf_render_opts){.reverse = true}, "picture: reversed");
+}
+
+static void the_report_holds_no_name_outside_its_data(void **state)
+{
+	size_t len;
+	char *text = render_sample("hostile", "html", &len), *data;
+
+	(void)state;
+	assert_int_equal(strlen(text), len);
+	assert_int_equal(occurrences(text, "<script"), 2);
+	assert_int_equal(occurrences(text, "</script"), 2);
+	assert_int_equal(occurrences(text, "<title"), 1);
+	assert_int_equal(occurrences(text, "<b>"), 0);
+	assert_int_equal(occurrences(text, "<img"), 0);
+	assert_null(strstr(text, "\xe2\x80\xae"));
+	data = strstr(text, "id=\"data\">");
+	assert_non_null(data);
+	data += strlen("id=\"data\">");
+	assert_int_equal(strspn(data, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				      "0123456789+/="),
+		strcspn(data, "<"));
+	assert_int_equal(strcspn(data, "<") % 4, 0);
+	free(text);
+}
+
 static void a_width_that_cannot_be_is_refused(void **state)
 {
 	struct pmf_err err = PMF_ERR_INIT;
@@ -299,7 +356,12 @@ static void text_is_escaped(void **state)
 		{"<a href=\"x\">&'", "&lt;a href=&quot;x&quot;&gt;&amp;&#39;",
 			"\\u003ca href=\\\"x\\\"\\u003e\\u0026'"},
 		{"]]>", "]]&gt;", "]]\\u003e"},
-		{"a\\b\n\x7f", "a\\b\xef\xbf\xbd\xef\xbf\xbd", "a\\\\b\xef\xbf\xbd\xef\xbf\xbd"},
+		{"a\\b\n\x7f", "a\\b\xe2\x90\x8a\xe2\x90\xa1", "a\\\\b\xe2\x90\x8a\xe2\x90\xa1"},
+		/* a right-to-left override, a line separator, a zero-width space */
+		{"\xe2\x80\xae", "&lt;U+202E&gt;", "\\u003cU+202E\\u003e"},
+		{"\xe2\x80\xa8\xe2\x80\x8b", "&lt;U+2028&gt;&lt;U+200B&gt;",
+			"\\u003cU+2028\\u003e\\u003cU+200B\\u003e"},
+		{"\xc2\x85", "\xef\xbf\xbd", "\xef\xbf\xbd"},
 		{"\xc3\xa9\xf0\x9f\x94\xa5", "\xc3\xa9\xf0\x9f\x94\xa5",
 			"\xc3\xa9\xf0\x9f\x94\xa5"},
 		/* Overlong, a surrogate, beyond the last plane, cut off, and what XML forbids. */
@@ -392,6 +454,8 @@ int main(void)
 		cmocka_unit_test(recursion_costs_once),
 		cmocka_unit_test(hostile_names_stay_text),
 		cmocka_unit_test(pruned_frames_are_stated),
+		cmocka_unit_test(a_picture_opens_at_once_unless_more_is_asked_for),
+		cmocka_unit_test(the_report_holds_no_name_outside_its_data),
 		cmocka_unit_test(a_width_that_cannot_be_is_refused),
 		cmocka_unit_test(text_is_escaped),
 		cmocka_unit_test(names_are_shortened_by_what_says_least),

@@ -480,7 +480,7 @@ static void read_text(struct pmf_symtab *t, const char *text, int status)
 	fputs(text, f);
 	fclose(f);
 	pmf_symtab_init(t);
-	assert_int_equal(pmf_kallsyms_read(t, path, &err), status);
+	assert_int_equal(pmf_kallsyms_read(t, path, NULL, NULL, &err), status);
 	unlink(path);
 	free(path);
 }

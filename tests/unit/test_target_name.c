@@ -72,7 +72,24 @@ static void test_runners(void **state)
 	check("test_x", "pytest -q tests/test_x.py");
 	check("test_x", "python3 -m pytest -k fast tests/test_x.py");
 	check("pytest", "python3 -m pytest");
+	check("pytest", "pytest -n 2 -q");
+	check("pytest", "python3 -m pytest -n 2 .");
+	check("test_x", "pytest-3 -n 2 tests/test_x.py::test_one");
+	check("tests", "pytest --maxfail 1 tests/");
+	check("job", "poetry -C sub run python -X dev job.py");
+	check("job", "python3 -m poetry run job.py");
+	check("test_x", "uv --directory sub run -p 3.12 --extra dev pytest test_x.py");
+	check("pkg.job", "uv run -m pkg.job");
+	check("test_x", "uv run -m pytest test_x.py");
+	check("uv", "uv sync");
+	check("shop.wsgi", "gunicorn -w 2 -b 127.0.0.1:8000 shop.wsgi:application");
+	check("shop", "python3 -m gunicorn --threads 2 shop:app");
+	check("gunicorn", "gunicorn -c gunicorn.conf.py");
+	check("notebook", "jupyter nbconvert --to notebook --execute notebook.ipynb");
+	check("notebook", "jupyter-nbconvert --execute --stdout --to html notebook.ipynb");
+	check("jupyter", "jupyter lab");
 	check("env", "env");
+	check("env", "env -u HOME A=1");
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-// The flame graph's behaviour. render_svg.c has drawn everything once; from the data behind the picture
+// The flame graph's picture. render_svg.c has drawn everything once; from the data behind the picture
 // this draws again what a view needs: a zoom costs what it shows, not what the file holds. There is one
 // path per colour and no element per frame: the frame under the pointer is found by arithmetic. Names
 // come from the profiled program and are hostile: they only ever become textContent.
@@ -69,6 +69,7 @@ const string = (i, k) => data.strings[field(i, k)];
 // Samples that have frame i from an earlier stack. Processes, threads, and all, are no frames of one.
 const isOfStack = (i) => !["", "process", "thread"].includes(KINDS[field(i, 1)]);
 const joinedOf = (i) => event.joined && isOfStack(i) ? event.joined[i] : 0;
+const colourOf = (i) => data.diff ? data.diff.colour[i] : field(i, 5);
 const nameOf = (i) => string(i, 0) || "[unknown]";
 
 function widestChild(i) {
@@ -146,7 +147,7 @@ function draw() {
 	eachVisible((i, x, width, isCaller) => {
 		const y = top(i);
 		const hit = view.matches !== null && view.matches[data.func[i]] === 1;
-		const list = hit ? matched : (isCaller ? callers : main)[field(i, 5)];
+		const list = hit ? matched : (isCaller ? callers : main)[colourOf(i)];
 		list.push(rectPath(x, y, width));
 		const label = shorten(nameOf(i), Math.floor((width - 6) / view.em));
 		if (label)
@@ -248,7 +249,7 @@ function layOutHead() {
 	title.textContent = cut(data.title, Math.max(Math.floor(titleRoom), 8));
 	subtitle.textContent = cut(data.ledger[0], Math.floor(chartWidth() / 6.6));
 	set(toolbar.parentNode,
-		{x: view.width - PAD - barWidth, y: narrow ? 54 : 8, width: barWidth, height: 30});
+		{x: view.width - PAD - barWidth, y: narrow ? 54 : 4, width: barWidth, height: 30});
 	toolbar.classList.toggle("left", narrow);
 	view.headHeight = layOutLegend(57 + (narrow ? TOOLBAR : 0));
 	headPage.setAttribute("height", view.headHeight - 4);
@@ -303,187 +304,6 @@ function scrollTo(i) {
 		window.scrollBy(0, y - view.headHeight - ROW);
 	else if (y + 2 * ROW > window.innerHeight)
 		window.scrollBy(0, y + 3 * ROW - window.innerHeight);
-}
-
-// ---- Search ----
-
-// Frames whose name matches; "@" first looks at modules and files instead. Small letters match capital
-// ones too.
-function search(pattern) {
-	let re = null;
-	input.classList.remove("bad");
-	view.pattern = pattern;
-	view.matches = null;
-	try {
-		const source = pattern.replace(/^@/, "");
-		re = source ? new RegExp(source, /[A-Z]/.test(source) ? "" : "i") : null;
-	} catch (err) {
-		input.classList.add("bad");
-		output.textContent = "not a regular expression";
-		output.title = err.message;
-		draw();
-		return;
-	}
-	if (re) {
-		const fields = pattern[0] === "@" ? [2, 3, 4] : [0];
-		view.matches = new Uint8Array(data.funcs.length / FUNC_FIELDS);
-		for (let f = 0; f < view.matches.length; f++)
-			view.matches[f] = fields.some((k) =>
-				re.test(data.strings[data.funcs[f * FUNC_FIELDS + k]]));
-	}
-	showMatched();
-	draw();
-}
-
-// The matching frames from root on: how many, and their weight, in which what stands on a matching
-// frame counts with it.
-function matchedFrom(root) {
-	let weight = 0, count = 0;
-	for (let i = root, open = root; i < end[root]; i++) {
-		if (!view.matches[data.func[i]])
-			continue;
-		count++;
-		if (i >= open) {
-			weight += total[i];
-			open = end[i];
-		}
-	}
-	return {weight, count};
-}
-
-function showMatched() {
-	if (!view.matches) {
-		output.textContent = output.title = "";
-		return;
-	}
-	const found = matchedFrom(0);
-	const share = percent(found.weight, total[0]) + " \u00b7 " + formatCount(found.count) + " of " +
-		formatCount(n);
-	const ofZoom = view.zoom ?
-		", " + percent(matchedFrom(view.zoom).weight, total[view.zoom]) + " of zoom" : "";
-	output.title = share + " frames" + ofZoom;
-	output.textContent = view.width < NARROW ? share : output.title;
-}
-
-function nextMatch(step) {
-	const from = view.zoom, count = end[view.zoom] - from;
-	for (let k = 1; view.matches && k <= count; k++) {
-		const i = from + (((view.focus - from + step * k) % count) + count) % count;
-		if (view.matches[data.func[i]]) {
-			focusOn(i);
-			return;
-		}
-	}
-}
-
-// ---- Doing things ----
-
-function zoomTo(i) {
-	view.zoom = i;
-	view.hover = -1;
-	if (view.focus < i || view.focus >= end[i])
-		view.focus = i;
-	hideTip();
-	showMatched();
-	draw();
-}
-
-function resetAll() {
-	input.value = "";
-	search("");
-	zoomTo(0);
-}
-
-function flip() {
-	view.icicle = !view.icicle;
-	draw();
-	scrollTo(view.focus);
-}
-
-function focusOn(i) {
-	view.focus = i;
-	view.showFocus = true;
-	view.hover = -1;
-	hideTip();
-	drawMarks();
-	scrollTo(i);
-}
-
-function move(key) {
-	const up = (key === "ArrowUp") !== view.icicle, row = rows[depth[view.focus]];
-	let i = view.focus;
-	if (key === "ArrowUp" || key === "ArrowDown") {
-		i = up ? widestChild(i) : parent[i];
-		// From a caller of the zoomed frame, the way down leads to it.
-		if (up && isAncestor(view.focus))
-			for (i = view.zoom; parent[i] !== view.focus;)
-				i = parent[i];
-	} else if (!isAncestor(i)) {
-		i = row[row.indexOf(i) + (key === "ArrowLeft" ? -1 : 1)];
-		if (i === undefined || i < view.zoom || i >= end[view.zoom])
-			i = -1;
-	}
-	focusOn(i < 0 ? view.focus : i);
-}
-
-function focusSearch() {
-	input.focus();
-	input.select();
-}
-
-function toggleHelp(show) {
-	helpBox.hidden = show === undefined ? !helpBox.hidden : !show;
-}
-
-function copyName() {
-	const name = nameOf(view.hover >= 0 ? view.hover : view.focus);
-	if (navigator.clipboard)
-		navigator.clipboard.writeText(name).then(() => {
-			status.textContent = "copied";
-		}, () => {});
-}
-
-const KEYS = {
-	"/": focusSearch,
-	"?": () => toggleHelp(),
-	Enter: () => zoomTo(view.focus),
-	Backspace: () => zoomTo(Math.max(parent[view.zoom], 0)),
-	Home: () => focusOn(view.zoom),
-	i: flip,
-	c: copyName,
-	n: () => nextMatch(1),
-	N: () => nextMatch(-1),
-	Escape: () => (helpBox.hidden ? resetAll() : toggleHelp(false)),
-};
-
-function onKey(e) {
-	if ((e.ctrlKey || e.metaKey) && e.key === "f" && document.activeElement !== input) {
-		focusSearch(); // a second Ctrl-F is the browser's
-		e.preventDefault();
-		return;
-	}
-	if (e.ctrlKey || e.metaKey || e.altKey)
-		return;
-	if (e.target === input) {
-		if (e.key === "Enter")
-			nextMatch(e.shiftKey ? -1 : 1);
-		if (e.key === "Escape") {
-			input.value = "";
-			search("");
-			input.blur();
-			svg.focus({preventScroll: true});
-		}
-		return;
-	}
-	if (e.key === "Enter" && e.target.localName === "button")
-		return;
-	if (/^Arrow/.test(e.key))
-		move(e.key);
-	else if (Object.prototype.hasOwnProperty.call(KEYS, e.key))
-		KEYS[e.key]();
-	else
-		return;
-	e.preventDefault();
 }
 
 // ---- The pointer ----
@@ -550,6 +370,18 @@ function tipRow(table, cells) {
 	cells.forEach((text) => make(tr, "td", {}, text));
 }
 
+// What became of frame i between two runs; both costs are in the new one's events.
+function addChange(table, i) {
+	const diff = data.diff, now = data.events[diff.now].total[i];
+	const before = data.events[diff.before].total[i] * diff.scale, change = now - before;
+	const relative = before > 0 && now > 0 ? (100 * change / before).toFixed(1) + "%" :
+		now > 0 ? "new" : "gone";
+	tipRow(table, ["change", (change < 0 ? "-" : "+") + formatWeight(event, Math.abs(change)),
+		relative + " \u00b1 " + formatWeight(event, diff.error[i])]);
+	if (!diff.real[i])
+		make(tip, "i", {}, "chance explains this change: more samples may tell");
+}
+
 function fillTip(i) {
 	tip.textContent = "";
 	make(tip, "b", {}, nameOf(i));
@@ -563,6 +395,8 @@ function fillTip(i) {
 		tipRow(table, ["of the zoomed frame", "", percent(total[i], total[view.zoom])]);
 	tipRow(table, ["self", formatWeight(event, self[i]), percent(self[i], total[0])]);
 	tipRow(table, ["samples", formatCount(samples[i]), percent(samples[i], samples[0])]);
+	if (data.diff)
+		addChange(table, i);
 	const joined = joinedOf(i);
 	if (joined)
 		tipRow(table, ["joined", formatCount(joined), percent(joined, samples[0])]);

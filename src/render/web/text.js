@@ -1,5 +1,4 @@
-// Numbers and names as text. This and svg.js are the body of one function; render_svg.c puts it around
-// them, so several pictures can share a page.
+// Numbers and names as text, for flame graphs and the report.
 "use strict";
 
 // ---- Numbers as text, as base/units.c writes them ----

@@ -1,0 +1,85 @@
+/* What the commands that read profiles share of their options and results. */
+#include "cli.h"
+
+#include "pmuflame/buf.h"
+#include "pmuflame/mem.h"
+#include "pmuflame/units.h"
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+int pmf_cli_bad_option(int opt, char **argv, struct pmf_err *err)
+{
+	if (opt == ':')
+		return pmf_err_set(err, PMF_EUSAGE, "option '%s' needs a value", argv[optind - 1]);
+	return pmf_err_set(err, PMF_EUSAGE,
+		"%s does not know '%s': 'pmuflame %s --help' shows its options", argv[0],
+		argv[optind - 1], argv[0]);
+}
+
+int pmf_cli_event(const struct pmf_profile *p, size_t n, const char *name, struct pmf_err *err)
+{
+	struct pmf_buf names = PMF_BUF_INIT;
+
+	for (size_t e = 0; e < n; e++) {
+		const struct pmf_profile_event *ev = &p->events[e];
+
+		if ((ev->label && strcmp(ev->label, name) == 0) ||
+			(ev->spec && strcmp(ev->spec, name) == 0)) {
+			pmf_buf_release(&names);
+			return (int)e;
+		}
+		pmf_buf_addstr(&names, e ? ", " : "");
+		pmf_buf_addclean(&names, ev->label ? ev->label : "", '?');
+	}
+	pmf_err_set(err, PMF_EUSAGE, "the profile has no event '%s', but %s", name,
+		pmf_buf_str(&names));
+	pmf_buf_release(&names);
+	return PMF_EUSAGE;
+}
+
+int pmf_cli_events(const struct pmf_profile *p, size_t n, const char *const *names, size_t nr_names,
+	bool **wanted, struct pmf_err *err)
+{
+	*wanted = nr_names ? pmf_calloc(n, sizeof **wanted) : NULL;
+	for (size_t i = 0; i < nr_names; i++) {
+		int e = pmf_cli_event(p, n, names[i], err);
+
+		if (e < 0) {
+			free(*wanted);
+			*wanted = NULL;
+			return e;
+		}
+		(*wanted)[e] = true;
+	}
+	return 0;
+}
+
+int pmf_cli_rows(const char *text, size_t *out, struct pmf_err *err)
+{
+	uint64_t n = 0;
+	int ret = pmf_parse_u64(text, strlen(text), &n, "-n", err);
+
+	*out = (size_t)n;
+	return ret;
+}
+
+size_t pmf_cli_columns(void)
+{
+	enum { LEAST = 80 };
+	struct winsize size = {.ws_col = 0};
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || !size.ws_col)
+		return 0;
+	return PMF_MAX(size.ws_col, (size_t)LEAST);
+}
+
+int pmf_cli_flush(struct pmf_err *err)
+{
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return pmf_err_errno(err, PMF_EIO, errno, "cannot write to standard output");
+	return 0;
+}

@@ -1,0 +1,231 @@
+/* Two profiles into one that has both runs' columns, so that a tree of it holds both. */
+#include "pmuflame/diff.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t take(struct pmf_profile *p, const struct pmf_profile *from, uint32_t string)
+{
+	return pmf_strtab_addz(&p->strings, pmf_strtab_get(&from->strings, string));
+}
+
+/* Frame @i of @from. Addresses of different builds mean nothing to each other, so frames are only put
+ * together by name, when the tree is built: here each is one of its own. */
+static uint32_t take_frame(
+	struct pmf_profile *p, const struct pmf_profile *from, uint32_t run, uint32_t i)
+{
+	const struct pmf_frame *f = &from->frames[i];
+	uint32_t id = pmf_profile_frame_at(
+		p, f->kind, run, take(p, from, f->module), take(p, from, f->path), i);
+
+	pmf_profile_name_frame(p, id, pmf_strtab_get(&from->strings, f->name),
+		f->file ? pmf_strtab_get(&from->strings, f->file) : NULL, f->line);
+	p->frames[id].unresolved = f->unresolved;
+	for (uint32_t k = 0; k < f->nr_inline; k++) {
+		const struct pmf_frame *callee = &from->frames[f->first_inline + k];
+
+		pmf_profile_add_inline(p, id, pmf_strtab_get(&from->strings, callee->name),
+			callee->file ? pmf_strtab_get(&from->strings, callee->file) : NULL,
+			callee->line);
+	}
+	return id;
+}
+
+/* All stacks of @from; its event events[e], of @n, becomes event first + e. */
+static void take_stacks(struct pmf_profile *p, const struct pmf_profile *from, uint32_t run,
+	const size_t *events, size_t first, size_t n)
+{
+	uint32_t *nodes = pmf_calloc(from->nr_nodes, sizeof *nodes);
+	uint32_t *frames = pmf_calloc(from->nr_frames, sizeof *frames);
+
+	for (uint32_t i = 1; i < from->nr_nodes; i++) {
+		uint32_t of = from->nodes[i].frame;
+
+		/* Frame 0 is the root's, which is no other node's. */
+		if (!frames[of])
+			frames[of] = take_frame(p, from, run, of);
+		nodes[i] = pmf_profile_node(p, nodes[from->nodes[i].parent], frames[of]);
+	}
+	free(frames);
+	for (size_t e = 0; e < n; e++) {
+		size_t of = events[e];
+
+		for (size_t i = 0; i < from->nr_nodes; i++) {
+			p->weights[first + e][nodes[i]] += from->weights[of][i];
+			p->samples[first + e][nodes[i]] += from->samples[of][i];
+			if (from->joined[of] && from->joined[of][i])
+				pmf_profile_add_joined(p, first + e, nodes[i], from->joined[of][i]);
+		}
+	}
+	free(nodes);
+}
+
+static char *copy(const char *s)
+{
+	return s ? pmf_strdup(s) : NULL;
+}
+
+static void take_event(
+	struct pmf_profile_event *to, const struct pmf_profile_event *from, bool before)
+{
+	*to = *from;
+	to->spec = copy(from->spec);
+	to->label = before ? pmf_asprintf("%s (before)", from->label) : copy(from->label);
+	to->unit = copy(from->unit);
+	to->file_name = copy(from->file_name);
+	to->fallback_reason = copy(from->fallback_reason);
+	to->unsampled_name = copy(from->unsampled_name);
+}
+
+/* The event of @p that is called @label, or -1. */
+static int same_event(const struct pmf_profile *p, const char *label)
+{
+	for (size_t e = 0; e < p->nr_events; e++)
+		if (p->events[e].label && label && strcmp(p->events[e].label, label) == 0)
+			return (int)e;
+	return -1;
+}
+
+static void note_alone(struct pmf_profile *joined, const struct pmf_profile *p,
+	const struct pmf_profile *other, const char *which)
+{
+	for (size_t e = 0; e < p->nr_events; e++)
+		if (same_event(other, p->events[e].label) < 0)
+			pmf_profile_note(joined, PMF_NOTE_WARN, -1,
+				"'%s' is not compared: only the %s run has it", p->events[e].label,
+				which);
+}
+
+static void take_notes(struct pmf_profile *joined, const struct pmf_profile *p, const char *which)
+{
+	for (size_t i = 0; i < p->nr_notes; i++)
+		if (p->notes[i].level == PMF_NOTE_WARN)
+			pmf_profile_note(
+				joined, PMF_NOTE_WARN, -1, "%s: %s", which, p->notes[i].text);
+}
+
+static int join(struct pmf_diff *d, const struct pmf_profile *base, const struct pmf_profile *now,
+	struct pmf_err *err)
+{
+	size_t *of_now = pmf_calloc(now->nr_events, sizeof *of_now);
+	size_t *of_base = pmf_calloc(now->nr_events, sizeof *of_base), n = 0;
+
+	for (size_t e = 0; e < now->nr_events; e++) {
+		int same = same_event(base, now->events[e].label);
+
+		if (same < 0)
+			continue;
+		of_now[n] = e;
+		of_base[n++] = (size_t)same;
+	}
+	pmf_profile_init(&d->joined, 2 * n);
+	d->nr_events = n;
+	for (size_t e = 0; e < n; e++) {
+		take_event(&d->joined.events[e], &now->events[of_now[e]], false);
+		take_event(&d->joined.events[n + e], &base->events[of_base[e]], true);
+	}
+	take_stacks(&d->joined, now, 0, of_now, 0, n);
+	take_stacks(&d->joined, base, 1, of_base, n, n);
+	free(of_now);
+	free(of_base);
+	if (n == 0)
+		return pmf_err_set(err, PMF_ENOTFOUND,
+			"the two profiles have no event in common: one has '%s', the other '%s'",
+			base->nr_events ? base->events[0].label : "none",
+			now->nr_events ? now->events[0].label : "none");
+	note_alone(&d->joined, base, now, "base");
+	note_alone(&d->joined, now, base, "new");
+	take_notes(&d->joined, base, "before");
+	take_notes(&d->joined, now, "now");
+	d->joined.title = copy(now->title);
+	d->joined.command = copy(now->command);
+	d->joined.host_note = copy(now->host_note);
+	d->joined.start_unix_ns = now->start_unix_ns;
+	d->joined.duration_ns = now->duration_ns;
+	d->joined.cpus = now->cpus;
+	return 0;
+}
+
+static double counted(const struct pmf_profile *p, int e)
+{
+	return (double)p->events[e].counted * p->events[e].scale;
+}
+
+/* The sizes of the two runs by which costs are divided, and in words what that is. */
+static int sizes(struct pmf_diff *d, const struct pmf_profile *base, const struct pmf_profile *now,
+	const struct pmf_diff_opts *o, double *before, double *after, struct pmf_err *err)
+{
+	int a, b;
+
+	*before = *after = 1;
+	switch (o->per) {
+	case PMF_PER_RUN:
+		d->per = pmf_strdup("per run: as if both runs did the same work");
+		return 0;
+	case PMF_PER_TOTAL:
+		d->per = pmf_strdup("per total: shares of what each run spent");
+		return 0;
+	case PMF_PER_TIME:
+		*before = (double)base->duration_ns;
+		*after = (double)now->duration_ns;
+		d->per = pmf_asprintf(
+			"per time: the runs took %.2f s and %.2f s", *before / 1e9, *after / 1e9);
+		break;
+	case PMF_PER_COUNTER:
+		a = same_event(base, o->counter);
+		b = same_event(now, o->counter);
+		if (a < 0 || b < 0)
+			return pmf_err_set(err, PMF_ENOTFOUND,
+				"'%s' is no event that both profiles have", o->counter);
+		*before = counted(base, a);
+		*after = counted(now, b);
+		d->per = pmf_asprintf("per '%s': %.4g and %.4g", o->counter, *before, *after);
+		break;
+	case PMF_PER_WORK:
+		*before = o->work_base;
+		*after = o->work_new;
+		d->per = pmf_asprintf("per unit of work: %.10g and %.10g", *before, *after);
+		break;
+	}
+	if (!(*before > 0 && *after > 0))
+		return pmf_err_set(
+			err, PMF_EUSAGE, "cannot compare %s: both must be more than 0", d->per);
+	return 0;
+}
+
+int pmf_diff_build(struct pmf_diff *d, const struct pmf_profile *base,
+	const struct pmf_profile *now, const struct pmf_diff_opts *opts, struct pmf_err *err)
+{
+	double before, after;
+	int ret;
+
+	memset(d, 0, sizeof *d);
+	ret = join(d, base, now, err);
+	if (ret == 0)
+		ret = sizes(d, base, now, opts, &before, &after, err);
+	if (ret) {
+		pmf_profile_release(&d->joined);
+		free(d->per);
+		return ret;
+	}
+	pmf_tree_build(&d->tree, &d->joined, &opts->tree);
+	d->scale = pmf_calloc(d->nr_events, sizeof *d->scale);
+	for (size_t e = 0; e < d->nr_events; e++) {
+		double was = pmf_tree_total(&d->tree, d->nr_events + e, 0);
+
+		d->scale[e] = after / before;
+		if (opts->per == PMF_PER_TOTAL && was > 0)
+			d->scale[e] = pmf_tree_total(&d->tree, e, 0) / was;
+	}
+	return 0;
+}
+
+void pmf_diff_release(struct pmf_diff *d)
+{
+	pmf_tree_release(&d->tree);
+	pmf_profile_release(&d->joined);
+	free(d->scale);
+	free(d->per);
+	memset(d, 0, sizeof *d);
+}

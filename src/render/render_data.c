@@ -1,0 +1,80 @@
+/* JSON for the scripts of a page: tables of what is in use, columns, text that is safe anywhere. */
+#include "render_priv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+void pmf_id_table_init(struct pmf_id_table *t, size_t ids)
+{
+	memset(t, 0, sizeof *t);
+	t->place = pmf_calloc(ids, sizeof *t->place);
+	memset(t->place, 0xff, ids * sizeof *t->place);
+}
+
+void pmf_id_table_release(struct pmf_id_table *t)
+{
+	free(t->place);
+	free(t->items);
+}
+
+uint32_t pmf_id_table_add(struct pmf_id_table *t, uint32_t id)
+{
+	if (t->place[id] == UINT32_MAX) {
+		t->place[id] = (uint32_t)t->n;
+		PMF_PUSH(t->items, t->n, t->cap) = id;
+	}
+	return t->place[id];
+}
+
+void pmf_json_comma(struct pmf_buf *out, size_t i)
+{
+	if (i)
+		pmf_buf_addch(out, ',');
+}
+
+void pmf_json_field(struct pmf_buf *out, const char *key)
+{
+	pmf_buf_printf(out, "%s\"%s\":", out->data[out->len - 1] == '{' ? "" : ",\n", key);
+}
+
+static void add_quoted(struct pmf_buf *out, const char *s, size_t len)
+{
+	pmf_buf_addch(out, '"');
+	pmf_text_add(out, s, len, PMF_TEXT_JSON);
+	pmf_buf_addch(out, '"');
+}
+
+void pmf_json_weight(struct pmf_buf *out, double weight)
+{
+	if (weight >= 0 && weight < 0x1p53 && (weight >= 1000 || weight == floor(weight)))
+		pmf_buf_addu64(out, (uint64_t)nearbyint(weight));
+	else
+		pmf_buf_printf(out, weight >= 1000 ? "%.0f" : "%.6g", weight);
+}
+
+void pmf_json_strings(
+	struct pmf_buf *out, const struct pmf_profile *p, const struct pmf_id_table *strings)
+{
+	pmf_json_field(out, "strings");
+	pmf_buf_addch(out, '[');
+	for (size_t i = 0; i < strings->n; i++) {
+		pmf_json_comma(out, i);
+		pmf_json_string(out, pmf_strtab_get(&p->strings, strings->items[i]));
+	}
+	pmf_buf_addch(out, ']');
+}
+
+void pmf_json_lines(struct pmf_buf *out, const char *key, const char *text)
+{
+	pmf_json_field(out, key);
+	pmf_buf_addch(out, '[');
+	for (size_t i = 0; *text; i++) {
+		size_t len = strcspn(text, "\n");
+
+		pmf_json_comma(out, i);
+		add_quoted(out, text, len);
+		text += len + (text[len] == '\n');
+	}
+	pmf_buf_addch(out, ']');
+}
