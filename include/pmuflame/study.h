@@ -1,4 +1,4 @@
-/* pmuflame/study.h - pmuflame.ini: named targets, presets and budgets.
+/* pmuflame/study.h - pmuflame.ini: named targets and presets.
  * Layer: study (uses base, event, profile, collect). Threads: one owner per object.
  *
  * The file is looked for from a folder upwards and not beyond its file system. It names commands
@@ -22,23 +22,7 @@ struct pmf_target {
 	char **events; /* as --event takes them; none: the caller's default */
 	size_t nr_events, cap_events;
 	uint64_t freq_hz, period; /* at most one of them is not 0 */
-	double work;      /* units that one run does; 0: not known, or found by work_regex */
-	char *work_regex; /* its first group is the number, in what the command prints; NULL if none */
-	char *work_unit; /* "bar"; "unit" where nothing is said */
-	int line;        /* of the section */
-};
-
-/* [budget NAME]: what must hold of a target. */
-struct pmf_budget_line {
-	char *text; /* "cycles/bar < 12000" */
-	int line;
-};
-struct pmf_budget {
-	char *name;
-	char *target;
-	struct pmf_budget_line *require;
-	size_t nr_require, cap_require;
-	int line;
+	int line;                 /* of the section */
 };
 
 /* [preset NAME]: events that @NAME stands for. */
@@ -52,8 +36,6 @@ struct pmf_config {
 	char *path; /* of the file; NULL: there is none */
 	struct pmf_target *targets;
 	size_t nr_targets, cap_targets;
-	struct pmf_budget *budgets;
-	size_t nr_budgets, cap_budgets;
 	struct pmf_preset *presets;
 	size_t nr_presets, cap_presets;
 };

@@ -89,7 +89,7 @@ _pmuflame()
 	list | doctor)
 		if [ "$cword" -gt 1 ]; then
 			case $cur in
-			-*) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$cur") ;;
+			-*) mapfile -t COMPREPLY < <(compgen -W '--json --help --targets' -- "$cur") ;;
 			*) [ "${words[1]}" = doctor ] || _pmuflame_complete_event "${words[0]}" ;;
 			esac
 			return
@@ -146,7 +146,7 @@ _pmuflame()
 	else
 		_command_offset "${starts[i]}"
 		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
-			< <(compgen -W 'record list doctor render view' -- "$cur")
+			< <(compgen -W 'record list doctor render view init all' -- "$cur")
 	fi
 }
 

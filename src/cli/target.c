@@ -1,8 +1,11 @@
 #include "target.h"
 
+#include "cli.h"
+
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -85,14 +88,14 @@ int pmf_target_step(
 	if (pid == 0) {
 		if (dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
 			execvp(argv[0], argv);
-		_exit(126);
+		_exit(PMF_EXIT_CANNOT_EXEC);
 	}
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	pmf_target_argv_free(argv);
 	if (pid < 0)
-		return pmf_err_errno(err, PMF_EIO, errno, "cannot start the %s of target '%s'",
-			what, t->name);
+		return pmf_err_errno(
+			err, PMF_EIO, errno, "cannot start the %s of target '%s'", what, t->name);
 	if (WIFSIGNALED(status))
 		return pmf_err_set(err, PMF_EIO, "the %s of target '%s' was ended by signal %d",
 			what, t->name, WTERMSIG(status));
@@ -100,4 +103,42 @@ int pmf_target_step(
 		return pmf_err_set(err, PMF_EIO, "the %s of target '%s' failed with status %d: %s",
 			what, t->name, WEXITSTATUS(status), script);
 	return 0;
+}
+
+bool pmf_target_is_all(const struct pmf_cli_config *c, const char *word)
+{
+	return strcmp(word, "all") == 0 && c->file.nr_targets > 0;
+}
+
+int pmf_target_run_all(const struct pmf_cli_config *c, char **argv, int place)
+{
+	int first = 0, status = 0, wstatus = 0;
+	char **own;
+	size_t n = 0;
+	pid_t pid;
+
+	while (argv[n])
+		n++;
+	/* argv[0] may be "record", the command's name. */
+	own = pmf_calloc(n + 2, sizeof *own);
+	own[0] = (char *)"pmuflame";
+	own[1] = (char *)"record";
+	memcpy(own + 2, argv + 1, n * sizeof *own);
+	for (size_t i = 0; i < c->file.nr_targets && status < 128; i++) {
+		own[place + 1] = c->file.targets[i].name;
+		fflush(NULL);
+		pid = fork();
+		if (pid == 0) {
+			execv("/proc/self/exe", own);
+			_exit(PMF_EXIT_FAILED);
+		}
+		while (pid > 0 && waitpid(pid, &wstatus, 0) < 0 && errno == EINTR)
+			;
+		status = pid < 0                ? PMF_EXIT_FAILED
+			 : WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus)
+						: WEXITSTATUS(wstatus);
+		first = first ? first : status;
+	}
+	free(own);
+	return first;
 }

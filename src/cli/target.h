@@ -27,4 +27,10 @@ void pmf_target_argv_free(char **argv);
 int pmf_target_step(
 	const struct pmf_target *t, const char *script, const char *what, struct pmf_err *err);
 
+/* Is @word 'all', with targets that it can mean? */
+bool pmf_target_is_all(const struct pmf_cli_config *c, const char *word);
+/* Run pmuflame itself with @argv for each target, whose name stands at @place for 'all'. Returns the
+ * first status that is not 0; ends early where a signal ended a command. */
+int pmf_target_run_all(const struct pmf_cli_config *c, char **argv, int place);
+
 #endif

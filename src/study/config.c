@@ -1,4 +1,4 @@
-/* pmuflame.ini, by inih: sections [target NAME], [preset NAME], [budget NAME]. */
+/* pmuflame.ini, by inih: sections [target NAME] and [preset NAME]. */
 #include "pmuflame/study.h"
 
 #include "pmuflame/buf.h"
@@ -7,8 +7,6 @@
 #include "pmuflame/units.h"
 #include <errno.h>
 #include <ini.h>
-#include <math.h>
-#include <regex.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -29,7 +27,6 @@ struct reading {
 	int line;
 	char *section; /* in hand; "" before the first */
 	struct pmf_target *target;
-	struct pmf_budget *budget;
 	struct pmf_preset *preset;
 	struct pmf_err *err;
 	bool failed;
@@ -97,22 +94,8 @@ static int open_target(struct reading *r, const char *name)
 	if (strcmp(name, "all") == 0)
 		return fail(r, r->line, "'all' stands for every target: take another name");
 	r->target = &PMF_PUSH(c->targets, c->nr_targets, c->cap_targets);
-	*r->target = (struct pmf_target){.name = pmf_strdup(name),
-		.folder = pmf_strdup(r->folder),
-		.work_unit = pmf_strdup("unit"),
-		.line = r->line};
-	return 1;
-}
-
-static int open_budget(struct reading *r, const char *name)
-{
-	struct pmf_config *c = r->config;
-
-	for (size_t i = 0; i < c->nr_budgets; i++)
-		if (strcmp(c->budgets[i].name, name) == 0)
-			return fail(r, r->line, "budget '%s' is defined twice", name);
-	r->budget = &PMF_PUSH(c->budgets, c->nr_budgets, c->cap_budgets);
-	*r->budget = (struct pmf_budget){.name = pmf_strdup(name), .line = r->line};
+	*r->target = (struct pmf_target){
+		.name = pmf_strdup(name), .folder = pmf_strdup(r->folder), .line = r->line};
 	return 1;
 }
 
@@ -133,12 +116,11 @@ static int open_section(struct reading *r, const char *section)
 	static const struct {
 		const char *kind;
 		int (*open)(struct reading *r, const char *name);
-	} kinds[] = {{"target ", open_target}, {"budget ", open_budget}, {"preset ", open_preset}};
+	} kinds[] = {{"target ", open_target}, {"preset ", open_preset}};
 
 	free(r->section);
 	r->section = pmf_strdup(section);
 	r->target = NULL;
-	r->budget = NULL;
 	r->preset = NULL;
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(kinds); i++) {
 		const char *name = section + strlen(kinds[i].kind);
@@ -147,7 +129,7 @@ static int open_section(struct reading *r, const char *section)
 			return kinds[i].open(r, name);
 	}
 	return fail(r, r->line,
-		"'[%s]' is none of [target NAME], [preset NAME], [budget NAME], with a NAME of "
+		"'[%s]' is neither [target NAME] nor [preset NAME], with a NAME of "
 		"letters, digits, '.', '_' and '-'",
 		section);
 }
@@ -190,39 +172,6 @@ static int set_rate(struct reading *r, const char *value)
 	return 1;
 }
 
-/* A number of units, or /REGEX/ over the command's output. */
-static int set_work(struct reading *r, const char *value)
-{
-	struct pmf_target *t = r->target;
-	size_t len = strlen(value);
-	regex_t re;
-	char *end, why[200];
-	int ret;
-
-	if (value[0] != '/') {
-		t->work = strtod(value, &end);
-		if (end == value || *end || !isfinite(t->work) || t->work <= 0)
-			return fail(r, r->line,
-				"work '%s' is neither a number above 0 nor a /regular expression/",
-				value);
-		return 1;
-	}
-	if (len < 3 || value[len - 1] != '/')
-		return fail(r, r->line, "work '%s' lacks its second '/'", value);
-	free(t->work_regex);
-	t->work_regex = pmf_strndup(value + 1, len - 2);
-	ret = regcomp(&re, t->work_regex, REG_EXTENDED | REG_NEWLINE);
-	if (ret) {
-		regerror(ret, &re, why, sizeof why);
-		return fail(r, r->line, "work '%s' is no regular expression: %s", value, why);
-	}
-	if (re.re_nsub == 0)
-		fail(r, r->line, "work '%s' needs a group around the number: /bars: ([0-9]+)/",
-			value);
-	regfree(&re);
-	return !r->failed;
-}
-
 static int set_events(struct reading *r, const char *value)
 {
 	struct pmf_target *t = r->target;
@@ -257,36 +206,11 @@ static int target_key(struct reading *r, const char *key, const char *value)
 		return set_events(r, value);
 	if (strcmp(key, "rate") == 0)
 		return set_rate(r, value);
-	if (strcmp(key, "work") == 0)
-		return set_work(r, value);
-	if (strcmp(key, "unit") == 0) {
-		free(t->work_unit);
-		t->work_unit = pmf_strdup(value);
-		return good_name(value) ? 1 : fail(r, r->line, "unit '%s' is no word", value);
-	}
 	if (strncmp(key, "env.", 4) == 0)
 		return set_env(r, key + 4, value);
 	return fail(r, r->line,
-		"a target has no '%s': command, folder, env.NAME, setup, teardown, events, rate, "
-		"work, unit",
+		"a target has no '%s': command, folder, env.NAME, setup, teardown, events, rate",
 		key);
-}
-
-static int budget_key(struct reading *r, const char *key, const char *value)
-{
-	struct pmf_budget *b = r->budget;
-
-	if (strcmp(key, "target") == 0) {
-		free(b->target);
-		b->target = pmf_strdup(value);
-		return 1;
-	}
-	if (strcmp(key, "require") == 0) {
-		PMF_PUSH(b->require, b->nr_require, b->cap_require) =
-			(struct pmf_budget_line){.text = pmf_strdup(value), .line = r->line};
-		return 1;
-	}
-	return fail(r, r->line, "a budget has no '%s': target, require", key);
 }
 
 static int on_key(void *ctx, const char *section, const char *key, const char *value)
@@ -301,8 +225,6 @@ static int on_key(void *ctx, const char *section, const char *key, const char *v
 		return fail(r, r->line, "'%s' has no value", key);
 	if (r->target)
 		return target_key(r, key, value);
-	if (r->budget)
-		return budget_key(r, key, value);
 	if (r->preset) {
 		if (strcmp(key, "events") == 0)
 			return add_text(&r->preset->events, value, ",");
@@ -324,14 +246,6 @@ static void check_whole(struct reading *r)
 		if (!c->presets[i].events)
 			fail(r, c->presets[i].line, "preset '%s' has no events",
 				c->presets[i].name);
-	for (size_t i = 0; i < c->nr_budgets; i++) {
-		const struct pmf_budget *b = &c->budgets[i];
-
-		if (!b->target || !pmf_config_target(c, b->target))
-			fail(r, b->line, "budget '%s' names no target of this file", b->name);
-		if (b->nr_require == 0)
-			fail(r, b->line, "budget '%s' requires nothing", b->name);
-	}
 }
 
 /* May this user let the file say what to run? sudo(8) keeps the caller's id in SUDO_UID. */
@@ -442,24 +356,12 @@ void pmf_config_release(struct pmf_config *c)
 		free(t->teardown);
 		free_strings(t->env, t->nr_env);
 		free_strings(t->events, t->nr_events);
-		free(t->work_regex);
-		free(t->work_unit);
-	}
-	for (size_t i = 0; i < c->nr_budgets; i++) {
-		struct pmf_budget *b = &c->budgets[i];
-
-		for (size_t k = 0; k < b->nr_require; k++)
-			free(b->require[k].text);
-		free(b->require);
-		free(b->name);
-		free(b->target);
 	}
 	for (size_t i = 0; i < c->nr_presets; i++) {
 		free(c->presets[i].name);
 		free(c->presets[i].events);
 	}
 	free(c->targets);
-	free(c->budgets);
 	free(c->presets);
 	free(c->path);
 	memset(c, 0, sizeof *c);
