@@ -34,6 +34,7 @@ libunwind-dev   /usr/include/*/libunwind.h
 libelf-dev      /usr/include/libelf.h
 liblzma-dev     /usr/include/lzma.h
 zlib1g-dev      /usr/include/zlib.h
+libinih-dev     /usr/include/ini.h
 libzstd-dev     /usr/include/zstd.h
 libjansson-dev  /usr/include/jansson.h
 libpcre2-dev    /usr/include/pcre2.h

@@ -52,8 +52,17 @@ struct pmf_event {
 	char *fallback_reason; /* why label differs from spec, or NULL */
 };
 
+/* A preset: "@default", and what it stands for. */
+struct pmf_event_preset {
+	const char *name;
+	const char *specs;
+	const char *without_pmu; /* used instead where there is no PMU, or NULL */
+	const char *desc;
+};
+
 /* What one --event argument or preset became. */
 struct pmf_event_list {
+	const struct pmf_event_preset *presets; /* the user's, asked first; borrowed, may be NULL */
 	struct pmf_event *events;
 	size_t n, cap;
 	int nr_groups;
@@ -110,13 +119,7 @@ int pmf_event_walk(pmf_event_walk_cb *cb, void *ctx, struct pmf_err *err);
  * where it may not be read. The sentence has the command that helps. */
 int pmf_event_tracefs_check(struct pmf_err *err);
 
-/* The presets: "@default", … and what they stand for. NULL-terminated. */
-struct pmf_event_preset {
-	const char *name;
-	const char *specs;
-	const char *without_pmu; /* used instead where there is no PMU, or NULL */
-	const char *desc;
-};
+/* The presets of every machine. Ends with a NULL name. */
 const struct pmf_event_preset *pmf_event_presets(void);
 
 #endif

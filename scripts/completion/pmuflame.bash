@@ -90,7 +90,7 @@ _pmuflame()
 	list | doctor)
 		if [ "$cword" -gt 1 ]; then
 			case $cur in
-			-*) mapfile -t COMPREPLY < <(compgen -W '--json --help' -- "$cur") ;;
+			-*) mapfile -t COMPREPLY < <(compgen -W '--json --help --targets' -- "$cur") ;;
 			*) [ "${words[1]}" = doctor ] || _pmuflame_complete_event "${words[0]}" ;;
 			esac
 			return
@@ -166,7 +166,7 @@ _pmuflame()
 	else
 		_command_offset "${starts[i]}"
 		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
-			< <(compgen -W 'record list doctor render top diff view' -- "$cur")
+			< <(compgen -W 'record list doctor render top diff view init all' -- "$cur")
 	fi
 }
 

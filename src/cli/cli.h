@@ -29,6 +29,7 @@ extern const struct pmf_cmd pmf_cmd_record;
 extern const struct pmf_cmd pmf_cmd_render;
 extern const struct pmf_cmd pmf_cmd_list;
 extern const struct pmf_cmd pmf_cmd_doctor;
+extern const struct pmf_cmd pmf_cmd_init;
 extern const struct pmf_cmd pmf_cmd_view;
 extern const struct pmf_cmd pmf_cmd_top;
 extern const struct pmf_cmd pmf_cmd_diff;

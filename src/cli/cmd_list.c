@@ -5,6 +5,7 @@
 #include "pmuflame/event.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/perf.h"
+#include "pmuflame/study.h"
 #include "pmuflame/units.h"
 #include <fnmatch.h>
 #include <jansson.h>
@@ -256,6 +257,7 @@ static int list(struct listing *l)
 
 static const char help[] =
 	"Usage: pmuflame list [--json] [PATTERN]\n"
+	"       pmuflame list [--json] --targets\n"
 	"\n"
 	"Show the events of this machine, and for each whether it opens, counts and samples, by\n"
 	"trying it for a millisecond, or the reason why not.\n"
@@ -264,17 +266,59 @@ static const char help[] =
 	"are tried only when a PATTERN selects them. A ? under `counts' means that the trial\n"
 	"cannot make the event happen.\n"
 	"\n"
+	"  --targets   show what pmuflame.ini calls targets, not events\n"
 	"  --json      an array of objects instead of a table\n"
 	"  -h, --help  this text\n";
+
+/* The targets of pmuflame.ini that holds here. */
+static int list_targets(bool as_json)
+{
+	struct pmf_config c;
+	struct pmf_err err = PMF_ERR_INIT;
+	json_t *all = json_array();
+	int status = PMF_EXIT_OK;
+
+	if (pmf_config_find(&c, ".", &err))
+		status = pmf_cli_fail(
+			err.status == PMF_ENOTFOUND ? PMF_EXIT_NO : PMF_EXIT_FAILED, &err);
+	for (size_t i = 0; i < c.nr_targets && status == PMF_EXIT_OK; i++) {
+		const struct pmf_target *t = &c.targets[i];
+
+		json_array_append_new(all, json_pack("{s:s, s:s, s:s}", "name", t->name, "command",
+						   t->command, "folder", t->folder));
+		if (!as_json)
+			printf("%-16s %s\n", t->name, t->command);
+	}
+	if (as_json && status == PMF_EXIT_OK) {
+		json_dumpf(all, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(all);
+	pmf_config_release(&c);
+	return status;
+}
 
 static int run(int argc, char **argv)
 {
 	struct listing l = {.pattern = NULL};
-	bool json;
-	int ret, status = pmf_cli_json_options(argc, argv, help, &json);
+	bool json, targets = false;
+	int ret, status, n = 1;
 
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--targets") == 0)
+			targets = true;
+		else
+			argv[n++] = argv[i];
+	}
+	argv[argc = n] = NULL;
+	status = pmf_cli_json_options(argc, argv, help, &json);
 	if (status >= 0)
 		return status;
+	if (targets && argv[optind])
+		return pmf_cli_failf(PMF_EXIT_USAGE,
+			"list --targets takes no PATTERN, and '%s' is one", argv[optind]);
+	if (targets)
+		return list_targets(json);
 	if (argc - optind > 1)
 		return pmf_cli_failf(PMF_EXIT_USAGE,
 			"list takes one PATTERN, and '%s' is a second one: quote a pattern with * "

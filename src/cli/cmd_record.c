@@ -4,6 +4,7 @@
 #include "cli.h"
 #include "output.h"
 #include "picture_args.h"
+#include "target.h"
 #include "target_name.h"
 #include "tree_args.h"
 
@@ -42,12 +43,16 @@ struct record_args {
 	bool no_command;
 	bool quiet;
 	char **command; /* NULL-terminated rest of argv */
+	struct pmf_cli_config config;
+	const struct pmf_target *target; /* that the command names; NULL: it is a command */
+	char **target_argv;              /* what runs then; owned */
 };
 
 static const char help[] =
-	"usage: pmuflame [record] [options] [--] COMMAND [ARG...]\n"
+	"usage: pmuflame [record] [options] [--] COMMAND|TARGET [ARG...]\n"
 	"       pmuflame COMMAND-BELOW [options]\n\n"
-	"Run COMMAND under hardware or software events and draw one flame graph per event.\n\n"
+	"Run COMMAND, or what pmuflame.ini calls TARGET ('all': every target), under hardware or\n"
+	"software events and draw one flame graph per event.\n\n"
 	"examples:\n"
 	"  pmuflame --event cycles ./backtest\n"
 	"  pmuflame -e cpu-clock,page-faults,context-switches -- python3 strategy.py\n"
@@ -314,7 +319,6 @@ static int parse_option(struct record_args *a, int opt, struct pmf_err *err)
 /* 0 to go on, 1 when help or version was all that was asked, or a negative status. */
 static int parse_args(struct record_args *a, int argc, char **argv, struct pmf_err *err)
 {
-	static char default_spec[] = "cycles";
 	int opt, ret;
 
 	a->collect.call_graph = PMF_UNWIND_AUTO;
@@ -355,8 +359,6 @@ static int parse_args(struct record_args *a, int argc, char **argv, struct pmf_e
 	if (!a->command[0])
 		return pmf_err_set(err, PMF_EUSAGE,
 			"no command to profile: 'pmuflame [options] COMMAND [ARG...]'");
-	if (a->plan.nr_specs == 0)
-		PMF_PUSH(a->plan.specs, a->plan.nr_specs, a->cap_specs) = default_spec;
 	return 0;
 }
 
@@ -465,6 +467,19 @@ static int prepare_output(
 	return ret;
 }
 
+/* What the outputs say was run: of a target, its command as pmuflame.ini has it. */
+static char *shown_command(const struct record_args *a)
+{
+	char *args, *all;
+
+	if (!a->target)
+		return pmf_output_quote_command(a->command);
+	args = pmf_output_quote_command(a->command + 1);
+	all = pmf_asprintf("%s%s%s", a->target->command, *args ? " " : "", args);
+	free(args);
+	return all;
+}
+
 static int record(struct record_args *a, struct pmf_event_list *list)
 {
 	struct pmf_collect_result res;
@@ -478,9 +493,9 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
 	}
 	warn_about_plan(list);
-	a->collect.argv = a->command;
+	a->collect.argv = a->target ? a->target_argv : a->command;
 	if (!a->no_command)
-		a->collect.raw_argv = a->command;
+		a->collect.raw_argv = a->collect.argv;
 	if (!a->quiet && isatty(STDERR_FILENO))
 		a->collect.progress = show_progress;
 	a->collect.ctx = &progress_shown;
@@ -498,7 +513,7 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	} else {
 		profile.title = pmf_strdup(a->title ? a->title : a->name);
 		if (!a->no_command)
-			profile.command = pmf_output_quote_command(a->command);
+			profile.command = shown_command(a);
 		status = exit_status(&res);
 		if (finish(a, &profile, &res, &err))
 			status = pmf_cli_fail(PMF_EXIT_FAILED, &err);
@@ -507,31 +522,91 @@ static int record(struct record_args *a, struct pmf_event_list *list)
 	return status;
 }
 
+static bool names_preset(const struct pmf_plan_opts *plan)
+{
+	for (size_t i = 0; i < plan->nr_specs; i++)
+		if (strchr(plan->specs[i], '@'))
+			return true;
+	return false;
+}
+
+/* What pmuflame.ini says, where the command line leaves that open. A word with a slash is a command. */
+static int apply_config(struct record_args *a, struct pmf_err *err)
+{
+	static char default_spec[] = "cycles";
+	bool word = !strchr(a->command[0], '/');
+	const struct pmf_target *t;
+	int ret;
+
+	if (word || names_preset(&a->plan)) {
+		ret = pmf_cli_config_load(&a->config, err);
+		if (ret)
+			return ret;
+	}
+	t = word ? pmf_config_target(&a->config.file, a->command[0]) : NULL;
+	if (t) {
+		if (a->plan.nr_specs == 0)
+			for (size_t i = 0; i < t->nr_events; i++)
+				PMF_PUSH(a->plan.specs, a->plan.nr_specs, a->cap_specs) =
+					t->events[i];
+		if (!a->plan.period && !a->plan.freq_hz) {
+			a->plan.period = t->period;
+			a->plan.freq_hz = t->freq_hz;
+		}
+		a->target = t;
+		a->target_argv = pmf_target_argv(t, t->command, a->command + 1);
+	}
+	if (a->plan.nr_specs == 0)
+		PMF_PUSH(a->plan.specs, a->plan.nr_specs, a->cap_specs) = default_spec;
+	return 0;
+}
+
+/* The events and names of the run, and the run; of a target, with what comes before and after it. */
+static int run(struct record_args *a, struct pmf_err *err)
+{
+	const struct pmf_target *t = a->target;
+	struct pmf_event_list list;
+	int status = PMF_EXIT_FAILED;
+
+	pmf_event_list_init(&list);
+	list.presets = a->config.presets;
+	if (pmf_plan_events(&list, &a->plan, err) ||
+		(t && pmf_target_step(t, t->setup, "setup", err))) {
+		pmf_cli_fail(status, err);
+	} else {
+		a->name = t ? pmf_strdup(t->name) : pmf_target_name(a->command);
+		a->output.name = pmf_target_file_name(a->name);
+		status = record(a, &list);
+		if (t && pmf_target_step(t, t->teardown, "teardown", err))
+			pmf_warn("warning: %s", err->text);
+	}
+	pmf_event_list_release(&list);
+	return status;
+}
+
 static int cmd_record(int argc, char **argv)
 {
 	struct record_args a = {0};
-	struct pmf_event_list list;
 	struct pmf_err err = PMF_ERR_INIT;
-	int status = PMF_EXIT_FAILED, ret;
+	int status, ret;
 
 	if (argc < 2) {
 		print_help(stderr);
 		return PMF_EXIT_FAILED;
 	}
-	pmf_event_list_init(&list);
 	ret = parse_args(&a, argc, argv, &err);
-	if (ret > 0) {
-		status = PMF_EXIT_OK;
-	} else if (ret < 0 || pmf_plan_events(&list, &a.plan, &err)) {
-		status = pmf_cli_fail(PMF_EXIT_FAILED, &err);
-	} else {
-		a.name = pmf_target_name(a.command);
-		a.output.name = pmf_target_file_name(a.name);
-		status = record(&a, &list);
-	}
-	pmf_event_list_release(&list);
+	if (ret == 0)
+		ret = apply_config(&a, &err);
+	if (ret)
+		status = ret > 0 ? PMF_EXIT_OK : pmf_cli_fail(PMF_EXIT_FAILED, &err);
+	else if (!a.target && pmf_target_is_all(&a.config, a.command[0]))
+		status = pmf_target_run_all(&a.config, argv, (int)(a.command - argv));
+	else
+		status = run(&a, &err);
 	pmf_output_opts_release(&a.output);
 	pmf_tree_args_release(&a.tree);
+	pmf_target_argv_free(a.target_argv);
+	pmf_cli_config_release(&a.config);
 	free(a.name);
 	free(a.plan.specs);
 	return status;

@@ -105,9 +105,10 @@ const struct pmf_event_preset *pmf_event_presets(void)
 	return presets;
 }
 
-const struct pmf_event_preset *pmf_event_preset_find(const char *name, size_t len)
+const struct pmf_event_preset *pmf_event_preset_find(
+	const struct pmf_event_preset *among, const char *name, size_t len)
 {
-	for (const struct pmf_event_preset *p = presets; p->name; p++)
+	for (const struct pmf_event_preset *p = among; p && p->name; p++)
 		if (strlen(p->name) == len && memcmp(p->name, name, len) == 0)
 			return p;
 	return NULL;

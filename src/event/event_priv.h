@@ -103,6 +103,7 @@ int pmf_event_walk_tracepoints(const struct pmf_event_env *env, pmf_event_walk_c
 int pmf_event_walk_pfm(pmf_event_walk_cb *cb, void *ctx);
 /* Append up to three known names near @name to @out ("a, b and c"); false if there is none. */
 bool pmf_event_nearest(const struct pmf_event_env *env, const char *name, struct pmf_buf *out);
-const struct pmf_event_preset *pmf_event_preset_find(const char *name, size_t len);
+const struct pmf_event_preset *pmf_event_preset_find(
+	const struct pmf_event_preset *among, const char *name, size_t len);
 
 #endif

@@ -337,6 +337,12 @@ static int add_members(const struct parse *p, const char *specs, const struct ta
 	return 0;
 }
 
+static void name_presets(struct pmf_buf *out, const struct pmf_event_preset *preset)
+{
+	for (; preset && preset->name; preset++)
+		pmf_buf_printf(out, "%s%s", out->len ? ", " : "", preset->name);
+}
+
 static int add_preset(const struct parse *p, const char *item, size_t len)
 {
 	size_t name_len = 1, kept = 0;
@@ -347,12 +353,14 @@ static int add_preset(const struct parse *p, const char *item, size_t len)
 
 	while (name_len < len && item[name_len] != ':' && item[name_len] != '@')
 		name_len++;
-	preset = pmf_event_preset_find(item, name_len);
+	preset = pmf_event_preset_find(p->list->presets, item, name_len);
+	if (!preset)
+		preset = pmf_event_preset_find(pmf_event_presets(), item, name_len);
 	if (!preset) {
 		struct pmf_buf have = PMF_BUF_INIT;
 
-		for (preset = pmf_event_presets(); preset->name; preset++)
-			pmf_buf_printf(&have, "%s%s", have.len ? ", " : "", preset->name);
+		name_presets(&have, p->list->presets);
+		name_presets(&have, pmf_event_presets());
 		ret = pmf_err_set(p->err, PMF_ENOTFOUND, "there is no preset '%.*s': there are %s",
 			(int)PMF_MIN(name_len, (size_t)QUOTE_MAX), item, have.data);
 		pmf_buf_release(&have);
@@ -453,6 +461,7 @@ int pmf_event_list_add_in(const struct pmf_event_env *env, struct pmf_event_list
 
 	pmf_event_list_init(&more);
 	more.nr_groups = list->nr_groups;
+	more.presets = list->presets;
 	ret = parse_list(&p, arg);
 	if (ret == 0) {
 		for (size_t i = 0; i < more.n; i++)

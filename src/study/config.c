@@ -1,0 +1,368 @@
+/* pmuflame.ini, by inih: sections [target NAME] and [preset NAME]. */
+#include "pmuflame/study.h"
+
+#include "pmuflame/buf.h"
+#include "pmuflame/file.h"
+#include "pmuflame/mem.h"
+#include "pmuflame/units.h"
+#include <errno.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_NAME "pmuflame.ini"
+enum { SECTION_MAX = 48 }; /* inih cuts what is longer */
+
+/* What inih calls back with: where it is, and what the section in hand is. */
+struct reading {
+	struct pmf_config *config;
+	FILE *f;
+	char *folder; /* of the file */
+	int line;
+	char *section; /* in hand; "" before the first */
+	struct pmf_target *target;
+	struct pmf_preset *preset;
+	struct pmf_err *err;
+	bool failed;
+};
+
+static int fail(struct reading *r, int line, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Keep the first sentence, with its place in the file; 0 is inih's "stop". */
+static int fail(struct reading *r, int line, const char *fmt, ...)
+{
+	struct pmf_buf text = PMF_BUF_INIT;
+	va_list ap;
+
+	if (!r->failed) {
+		va_start(ap, fmt);
+		pmf_buf_vprintf(&text, fmt, ap);
+		va_end(ap);
+		pmf_err_set(r->err, PMF_EFORMAT, "%s:%d: %s", r->config->path, line,
+			pmf_buf_str(&text));
+		pmf_buf_release(&text);
+		r->failed = true;
+	}
+	return 0;
+}
+
+/* A line for inih, as fgets(3). What inih would drop without a word is refused: the end of a line
+ * that is too long for it, and what follows " ;", which it takes for a comment. */
+static char *next_line(char *room, int size, void *ctx)
+{
+	struct reading *r = ctx;
+	size_t len;
+
+	if (r->failed || !fgets(room, size, r->f))
+		return NULL;
+	r->line++;
+	len = strlen(room);
+	if (len + 1 == (size_t)size && room[len - 1] != '\n')
+		fail(r, r->line,
+			"the line is longer than %d bytes: continue it on the next one, indented",
+			size - 2);
+	else if (!strchr("#;", room[strspn(room, " \t")]) &&
+		 (strstr(room, " ;") || strstr(room, "\t;")))
+		fail(r, r->line,
+			"';' after a space would begin a comment: put comments on lines of their "
+			"own, and write '&&' or a script where a command needs it");
+	else if (room[0] == '[' && strcspn(room, "]\n") > SECTION_MAX)
+		fail(r, r->line, "the section's name is longer than %d bytes", SECTION_MAX);
+	return r->failed ? NULL : room;
+}
+
+static bool good_name(const char *name)
+{
+	return *name && name[0] != '-' && name[0] != '.' &&
+	       name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				 "0123456789._-")] == '\0';
+}
+
+static int open_target(struct reading *r, const char *name)
+{
+	struct pmf_config *c = r->config;
+
+	if (pmf_config_target(c, name))
+		return fail(r, r->line, "target '%s' is defined twice", name);
+	if (strcmp(name, "all") == 0)
+		return fail(r, r->line, "'all' stands for every target: take another name");
+	r->target = &PMF_PUSH(c->targets, c->nr_targets, c->cap_targets);
+	*r->target = (struct pmf_target){
+		.name = pmf_strdup(name), .folder = pmf_strdup(r->folder), .line = r->line};
+	return 1;
+}
+
+static int open_preset(struct reading *r, const char *name)
+{
+	struct pmf_config *c = r->config;
+
+	for (size_t i = 0; i < c->nr_presets; i++)
+		if (strcmp(c->presets[i].name, name) == 0)
+			return fail(r, r->line, "preset '%s' is defined twice", name);
+	r->preset = &PMF_PUSH(c->presets, c->nr_presets, c->cap_presets);
+	*r->preset = (struct pmf_preset){.name = pmf_strdup(name), .line = r->line};
+	return 1;
+}
+
+static int open_section(struct reading *r, const char *section)
+{
+	static const struct {
+		const char *kind;
+		int (*open)(struct reading *r, const char *name);
+	} kinds[] = {{"target ", open_target}, {"preset ", open_preset}};
+
+	free(r->section);
+	r->section = pmf_strdup(section);
+	r->target = NULL;
+	r->preset = NULL;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(kinds); i++) {
+		const char *name = section + strlen(kinds[i].kind);
+
+		if (strncmp(section, kinds[i].kind, strlen(kinds[i].kind)) == 0 && good_name(name))
+			return kinds[i].open(r, name);
+	}
+	return fail(r, r->line,
+		"'[%s]' is neither [target NAME] nor [preset NAME], with a NAME of "
+		"letters, digits, '.', '_' and '-'",
+		section);
+}
+
+/* A value that may go on over several lines, joined by @by. */
+static int add_text(char **text, const char *value, const char *by)
+{
+	char *longer = *text ? pmf_asprintf("%s%s%s", *text, by, value) : pmf_strdup(value);
+
+	free(*text);
+	*text = longer;
+	return 1;
+}
+
+static int set_folder(struct reading *r, const char *value)
+{
+	char *folder =
+		value[0] == '/' ? pmf_strdup(value) : pmf_asprintf("%s/%s", r->folder, value);
+
+	free(r->target->folder);
+	r->target->folder = folder;
+	return 1;
+}
+
+/* "997hz", or a period: "1000003". As -F and -c, which exclude each other. */
+static int set_rate(struct reading *r, const char *value)
+{
+	struct pmf_target *t = r->target;
+	size_t len = strlen(value);
+	bool hz = len > 2 && strcasecmp(value + len - 2, "hz") == 0;
+	uint64_t n;
+	struct pmf_err err;
+
+	if (pmf_parse_u64(value, hz ? len - 2 : len, &n, "rate", &err))
+		return fail(r, r->line, "%s", err.text);
+	if (n == 0)
+		return fail(r, r->line, "rate must be at least 1: '997hz', or a period in events");
+	*(hz ? &t->freq_hz : &t->period) = n;
+	*(hz ? &t->period : &t->freq_hz) = 0;
+	return 1;
+}
+
+static int set_events(struct reading *r, const char *value)
+{
+	struct pmf_target *t = r->target;
+
+	PMF_PUSH(t->events, t->nr_events, t->cap_events) = pmf_strdup(value);
+	return 1;
+}
+
+static int set_env(struct reading *r, const char *name, const char *value)
+{
+	struct pmf_target *t = r->target;
+
+	if (!*name || strchr(name, '='))
+		return fail(r, r->line, "'env.%s' names no variable", name);
+	PMF_PUSH(t->env, t->nr_env, t->cap_env) = pmf_asprintf("%s=%s", name, value);
+	return 1;
+}
+
+static int target_key(struct reading *r, const char *key, const char *value)
+{
+	struct pmf_target *t = r->target;
+
+	if (strcmp(key, "command") == 0)
+		return add_text(&t->command, value, " ");
+	if (strcmp(key, "setup") == 0)
+		return add_text(&t->setup, value, "\n");
+	if (strcmp(key, "teardown") == 0)
+		return add_text(&t->teardown, value, "\n");
+	if (strcmp(key, "folder") == 0)
+		return set_folder(r, value);
+	if (strcmp(key, "events") == 0)
+		return set_events(r, value);
+	if (strcmp(key, "rate") == 0)
+		return set_rate(r, value);
+	if (strncmp(key, "env.", 4) == 0)
+		return set_env(r, key + 4, value);
+	return fail(r, r->line,
+		"a target has no '%s': command, folder, env.NAME, setup, teardown, events, rate",
+		key);
+}
+
+static int on_key(void *ctx, const char *section, const char *key, const char *value)
+{
+	struct reading *r = ctx;
+
+	if (r->failed)
+		return 0;
+	if (strcmp(section, r->section) != 0 && !open_section(r, section))
+		return 0;
+	if (!*value)
+		return fail(r, r->line, "'%s' has no value", key);
+	if (r->target)
+		return target_key(r, key, value);
+	if (r->preset) {
+		if (strcmp(key, "events") == 0)
+			return add_text(&r->preset->events, value, ",");
+		return fail(r, r->line, "a preset has no '%s': events", key);
+	}
+	return fail(r, r->line, "'%s' stands before the first section: [target NAME]", key);
+}
+
+/* What only the whole file tells. */
+static void check_whole(struct reading *r)
+{
+	const struct pmf_config *c = r->config;
+
+	for (size_t i = 0; i < c->nr_targets; i++)
+		if (!c->targets[i].command)
+			fail(r, c->targets[i].line, "target '%s' has no command",
+				c->targets[i].name);
+	for (size_t i = 0; i < c->nr_presets; i++)
+		if (!c->presets[i].events)
+			fail(r, c->presets[i].line, "preset '%s' has no events",
+				c->presets[i].name);
+}
+
+/* May this user let the file say what to run? sudo(8) keeps the caller's id in SUDO_UID. */
+static int trusted(const char *path, const struct stat *st, struct pmf_err *err)
+{
+	const char *caller = geteuid() == 0 ? getenv("SUDO_UID") : NULL;
+	char owner[24];
+
+	snprintf(owner, sizeof owner, "%lu", (unsigned long)st->st_uid);
+	if (st->st_uid != 0 && st->st_uid != geteuid() && !(caller && strcmp(caller, owner) == 0))
+		return pmf_err_set(err, PMF_EPERM,
+			"'%s' is not used, for it names commands and belongs to user %s: it must be "
+			"yours or root's",
+			path, owner);
+	if (st->st_mode & (S_IWGRP | S_IWOTH))
+		return pmf_err_set(err, PMF_EPERM,
+			"'%s' is not used, for it names commands and others may write to it: "
+			"'chmod go-w %s'",
+			path, path);
+	return 0;
+}
+
+int pmf_config_read(struct pmf_config *c, const char *path, struct pmf_err *err)
+{
+	const char *slash = strrchr(path, '/');
+	struct reading r = {.config = c, .err = err};
+	struct stat st;
+	int fd = pmf_file_open_regular(path, &st), ret, bad_line;
+
+	memset(c, 0, sizeof *c);
+	if (fd < 0)
+		return pmf_err_errno(
+			err, pmf_status_of_errno(errno), errno, "cannot open '%s'", path);
+	c->path = pmf_strdup(path);
+	ret = trusted(path, &st, err);
+	r.f = ret ? NULL : fdopen(fd, "r");
+	if (!r.f) {
+		close(fd);
+		return ret ? ret : pmf_err_errno(err, PMF_EIO, errno, "cannot read '%s'", path);
+	}
+	r.folder = slash ? pmf_strndup(path, slash == path ? 1 : (size_t)(slash - path))
+			 : pmf_strdup(".");
+	r.section = pmf_strdup("");
+	bad_line = ini_parse_stream(next_line, &r, on_key, &r);
+	if (bad_line)
+		fail(&r, bad_line, "neither '[section]' nor 'key = value'");
+	check_whole(&r);
+	fclose(r.f);
+	free(r.folder);
+	free(r.section);
+	return r.failed ? PMF_EFORMAT : 0;
+}
+
+int pmf_config_find(struct pmf_config *c, const char *folder, struct pmf_err *err)
+{
+	char *at = realpath(folder, NULL), *path, *slash;
+	struct stat here, st;
+	int ret = 1;
+
+	memset(c, 0, sizeof *c);
+	if (!at || stat(at, &here) < 0) {
+		free(at);
+		return pmf_err_errno(err, pmf_status_of_errno(errno), errno,
+			"cannot look for " FILE_NAME " in '%s'", folder);
+	}
+	while (ret > 0 && stat(at, &st) == 0 && st.st_dev == here.st_dev) {
+		path = pmf_asprintf("%s/" FILE_NAME, strcmp(at, "/") == 0 ? "" : at);
+		if (access(path, F_OK) == 0)
+			ret = pmf_config_read(c, path, err);
+		free(path);
+		slash = strrchr(at, '/');
+		if (strcmp(at, "/") == 0)
+			break;
+		slash[slash == at] = '\0';
+	}
+	free(at);
+	return ret <= 0 ? ret
+			: pmf_err_set(err, PMF_ENOTFOUND,
+				  "there is no " FILE_NAME
+				  " in '%s' or above: 'pmuflame init' writes one",
+				  folder);
+}
+
+const struct pmf_target *pmf_config_target(const struct pmf_config *c, const char *name)
+{
+	for (size_t i = 0; i < c->nr_targets; i++)
+		if (strcmp(c->targets[i].name, name) == 0)
+			return &c->targets[i];
+	return NULL;
+}
+
+static void free_strings(char **items, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(items[i]);
+	free(items);
+}
+
+void pmf_config_release(struct pmf_config *c)
+{
+	for (size_t i = 0; i < c->nr_targets; i++) {
+		struct pmf_target *t = &c->targets[i];
+
+		free(t->name);
+		free(t->command);
+		free(t->folder);
+		free(t->setup);
+		free(t->teardown);
+		free_strings(t->env, t->nr_env);
+		free_strings(t->events, t->nr_events);
+	}
+	for (size_t i = 0; i < c->nr_presets; i++) {
+		free(c->presets[i].name);
+		free(c->presets[i].events);
+	}
+	free(c->targets);
+	free(c->presets);
+	free(c->path);
+	memset(c, 0, sizeof *c);
+}

@@ -1,0 +1,26 @@
+/* What `pmuflame init` writes. Every line that says something is an example to be changed. */
+#include "pmuflame/study.h"
+
+const char pmf_config_example[] =
+	"# pmuflame.ini: what to measure here, by name. pmuflame looks for this file in the current\n"
+	"# folder and those above it, and uses it if it belongs to you or to root and nobody else may\n"
+	"# write to it. A value goes on in the next line if that is indented.\n"
+	"\n"
+	"# 'pmuflame backtest' profiles this target, 'pmuflame all' every target.\n"
+	"[target backtest]\n"
+	"# For /bin/sh; further arguments of 'pmuflame backtest ARG...' follow it.\n"
+	"command = python3 backtest.py\n"
+	"# Where it runs, from this file's folder on.\n"
+	"# folder = research\n"
+	"# env.PYTHONHASHSEED = 0\n"
+	"# Before and after it, not measured.\n"
+	"# setup = python3 prepare.py\n"
+	"# teardown = rm -rf cache\n"
+	"# As --event takes them; --event on the command line replaces them.\n"
+	"events = @default\n"
+	"# Samples a second, or a period in events: rate = 1000003\n"
+	"# rate = 997hz\n"
+	"\n"
+	"# 'pmuflame -e @memory backtest'\n"
+	"# [preset memory]\n"
+	"# events = cycles,cache-misses,page-faults\n";

@@ -1,0 +1,210 @@
+/* pmuflame.ini: what is read, what is refused, and where it is looked for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "skip.h"
+#include <cmocka.h>
+
+#include "pmuflame/mem.h"
+#include "pmuflame/study.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/pmuflame-config-XXXXXX", *file;
+static struct pmf_config config;
+static struct pmf_err err;
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(folder + sizeof folder - 7, "XXXXXX");
+	if (!mkdtemp(folder))
+		return -1;
+	file = pmf_asprintf("%s/pmuflame.ini", folder);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	pmf_config_release(&config);
+	unlink(file);
+	rmdir(folder);
+	free(file);
+	return 0;
+}
+
+static int read_text(const char *text)
+{
+	FILE *f = fopen(file, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	assert_int_equal(chmod(file, 0644), 0);
+	pmf_config_release(&config);
+	return pmf_config_read(&config, file, &err);
+}
+
+static void a_target_says_all_about_a_run(void **state)
+{
+	const struct pmf_target *t;
+	char *inside = pmf_asprintf("%s/research", folder);
+
+	(void)state;
+	assert_int_equal(read_text("# first\n"
+				   "[target backtest]\n"
+				   "command = python3 backtest.py\n"
+				   "  --bars 500\n"
+				   "folder = research\n"
+				   "env.SEED = 1=2\n"
+				   "setup = one\n"
+				   "  two\n"
+				   "events = cycles,{instructions,cache-misses:u}\n"
+				   "events = @tlb\n"
+				   "rate = 1999hz\n"
+				   "\n"
+				   "[target signal]\n"
+				   "command = ./signal\n"
+				   "rate = 1000003\n"
+				   "[preset mine]\n"
+				   "events = cycles\n"
+				   "events = page-faults\n"),
+		0);
+	t = pmf_config_target(&config, "backtest");
+	assert_non_null(t);
+	assert_string_equal(t->command, "python3 backtest.py --bars 500");
+	assert_string_equal(t->folder, inside);
+	assert_string_equal(t->env[0], "SEED=1=2");
+	assert_string_equal(t->setup, "one\ntwo");
+	assert_null(t->teardown);
+	assert_int_equal(t->nr_events, 2);
+	assert_string_equal(t->events[0], "cycles,{instructions,cache-misses:u}");
+	assert_int_equal(t->freq_hz, 1999);
+	assert_int_equal(t->period, 0);
+	t = pmf_config_target(&config, "signal");
+	assert_non_null(t);
+	assert_string_equal(t->folder, folder);
+	assert_int_equal(t->period, 1000003);
+	assert_string_equal(config.presets[0].events, "cycles,page-faults");
+	assert_null(pmf_config_target(&config, "nothing"));
+	free(inside);
+}
+
+static void what_makes_no_sense_names_its_line(void **state)
+{
+	static const struct {
+		const char *text, *line, *says;
+	} cases[] = {
+		{"[target a]\ncommand = x\nspeed = 3\n", ":3:", "no 'speed'"},
+		{"[target a]\nno equals sign\n", ":2:", "key = value"},
+		{"key = 1\n", ":1:", "before the first section"},
+		{"[targets a]\ncommand = x\n", ":2:", "neither [target NAME]"},
+		{"[target ../a]\ncommand = x\n", ":2:", "neither [target NAME]"},
+		{"[target all]\ncommand = x\n", ":2:", "every target"},
+		{"[target a]\nevents = cycles\n", ":2:", "no command"},
+		{"[target a]\ncommand =\n", ":2:", "no value"},
+		{"[target a]\ncommand = x\n[preset p]\nevents=e\n[target a]\ncommand = y\n",
+			":6:", "twice"},
+		{"[target a]\ncommand = make ; run\n", ":2:", "comment"},
+		{"[target a]\ncommand = x\nrate = 0hz\n", ":3:", "at least 1"},
+		{"[target a]\ncommand = x\nrate = fast\n", ":3:", "rate"},
+		{"[preset p]\ncolour = red\n", ":2:", "no 'colour'"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(cases); i++) {
+		memset(&err, 0, sizeof err);
+		assert_int_equal(read_text(cases[i].text), PMF_EFORMAT);
+		if (!strstr(err.text, cases[i].line) || !strstr(err.text, cases[i].says))
+			fail_msg("case %zu: %s", i, err.text);
+	}
+}
+
+static void no_long_line_is_cut(void **state)
+{
+	char text[1000] = "[target a]\ncommand = ";
+	size_t at = strlen(text);
+
+	(void)state;
+	memset(text + at, 'x', 400);
+	strcpy(text + at + 400, "\n");
+	assert_int_equal(read_text(text), PMF_EFORMAT);
+	assert_non_null(strstr(err.text, ":2:"));
+	strcpy(text, "[target ");
+	memset(text + 8, 'x', 100);
+	strcpy(text + 108, "]\ncommand = a\n");
+	assert_int_equal(read_text(text), PMF_EFORMAT);
+	assert_non_null(strstr(err.text, ":1:"));
+}
+
+static void what_others_may_change_is_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(read_text("[target a]\ncommand = x\n"), 0);
+	assert_int_equal(chmod(file, 0664), 0);
+	pmf_config_release(&config);
+	assert_int_equal(pmf_config_read(&config, file, &err), PMF_EPERM);
+	assert_non_null(strstr(err.text, "chmod go-w"));
+	assert_int_equal(config.nr_targets, 0);
+	if (geteuid() != 0)
+		skip_because("only root can give a file to somebody else");
+	assert_int_equal(chmod(file, 0644), 0);
+	assert_int_equal(chown(file, 65534, 65534), 0);
+	pmf_config_release(&config);
+	assert_int_equal(pmf_config_read(&config, file, &err), PMF_EPERM);
+	assert_non_null(strstr(err.text, "belongs to user 65534"));
+	/* But sudo(8) runs for its caller. */
+	assert_int_equal(setenv("SUDO_UID", "65534", 1), 0);
+	pmf_config_release(&config);
+	assert_int_equal(pmf_config_read(&config, file, &err), 0);
+	unsetenv("SUDO_UID");
+}
+
+static void it_is_found_from_the_folders_below(void **state)
+{
+	char *inner = pmf_asprintf("%s/inner", folder);
+
+	(void)state;
+	assert_int_equal(read_text("[target a]\ncommand = x\n"), 0);
+	assert_int_equal(mkdir(inner, 0755), 0);
+	pmf_config_release(&config);
+	assert_int_equal(pmf_config_find(&config, inner, &err), 0);
+	assert_string_equal(config.path, file);
+	assert_string_equal(config.targets[0].folder, folder);
+	pmf_config_release(&config);
+	/* Another file system, without one. */
+	assert_int_equal(pmf_config_find(&config, "/proc/self", &err), PMF_ENOTFOUND);
+	assert_null(config.path);
+	rmdir(inner);
+	free(inner);
+}
+
+static void the_example_can_be_read(void **state)
+{
+	(void)state;
+	if (read_text(pmf_config_example))
+		fail_msg("%s", err.text);
+	assert_non_null(pmf_config_target(&config, "backtest"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_target_says_all_about_a_run, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_makes_no_sense_names_its_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_long_line_is_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_others_may_change_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			it_is_found_from_the_folders_below, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_example_can_be_read, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}
