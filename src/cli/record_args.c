@@ -1,0 +1,335 @@
+/* The command line of a recording. */
+#include "config.h"
+
+#include "record_args.h"
+
+#include "cli.h"
+#include "picture_args.h"
+#include "tree_args.h"
+
+#include "pmuflame/log.h"
+#include "pmuflame/mem.h"
+#include "pmuflame/units.h"
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	STACK_BYTES_DEFAULT = 32768,
+	STACK_BYTES_MIN = 8,
+	READERS_MAX = 256,
+};
+
+static const char help[] =
+	"usage: pmuflame [record] [options] [--] COMMAND|TARGET [ARG...]\n"
+	"       pmuflame COMMAND-BELOW [options]\n\n"
+	"Run COMMAND, or what pmuflame.ini calls TARGET ('all': every target), under hardware or\n"
+	"software events and draw one flame graph per event.\n\n"
+	"examples:\n"
+	"  pmuflame --event cycles ./backtest\n"
+	"  pmuflame -e cpu-clock,page-faults,context-switches -- python3 strategy.py\n"
+	"  pmuflame -e '{cycles,instructions},cache-misses:u@10007' -o out/ make test\n\n"
+	"what to record:\n"
+	"  -e, --event SPEC[,SPEC...]  NAME[:modifiers][@PERIOD|@FREQhz], {A,B} for a group,\n"
+	"                              or a preset: @default @cache @branch @tlb @software\n"
+	"                              (default: cycles; 'pmuflame list' shows names)\n"
+	"  -F, --freq HZ               samples a second (default 997)\n"
+	"  -c, --count PERIOD          one sample every PERIOD events\n"
+	"      --delay S               count only what happens after S seconds\n"
+	"      --duration S            end the command after S seconds\n"
+	"      --call-graph MODE       auto, dwarf, fp or none (default auto)\n"
+	"      --unwinder WHO          auto, cfi, libunwind or fp: who walks dumped stacks\n"
+	"      --stack-bytes N         stack copied with each sample, at most 65528\n"
+	"                              (default 32768)\n"
+	"      --inherit yes|no        record the command's children too (default yes)\n"
+	"      --readers auto|N        threads that read the rings (default auto)\n"
+	"      --python auto|yes|no    Python frames of CPython 3.8 to 3.14 (default auto)\n"
+	"      --python-lines yes|no   Python frames by line, or by function (default yes)\n"
+	"      --interpreter yes|no    also the interpreter's own frames (default no)\n"
+	"      --strict                no cpu-clock for cycles, no dropped presets\n\n"
+	"what to write:\n"
+	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
+	"      --format LIST           svg, html, folded, speedscope, callgrind, json (default:\n"
+	"                              svg, and html for two or more events); the profile,\n"
+	"                              NAME.pb.gz, is always written\n" PMF_TREE_ARGS_HELP
+		PMF_TREE_ARGS_THREADS_HELP PMF_PICTURE_ARGS_HELP
+	"      --title TEXT            instead of the command's name\n"
+	"      --summary FILE          the numbers of the run as JSON\n"
+	"      --raw FILE              the recording too, for perf report and perf script\n"
+	"      --no-command            leave the command's arguments out of all files\n"
+	"  -q, --quiet   -v, --verbose   -h, --help   -V, --version\n\n"
+	"commands:\n";
+
+void pmf_record_args_help(FILE *f)
+{
+	fputs(help, f);
+	pmf_cli_print_commands(f);
+	fputs("\nSee man pmuflame for events, files and exit statuses.\n", f);
+}
+
+enum {
+	OPT_DELAY = 256,
+	OPT_DURATION,
+	OPT_CALL_GRAPH,
+	OPT_UNWINDER,
+	OPT_STACK_BYTES,
+	OPT_INHERIT,
+	OPT_READERS,
+	OPT_PYTHON,
+	OPT_PYTHON_LINES,
+	OPT_INTERPRETER,
+	OPT_STRICT,
+	OPT_FORMAT,
+	OPT_SUMMARY,
+	OPT_RAW,
+	OPT_TITLE,
+	OPT_NO_COMMAND,
+};
+
+static const struct option long_options[] = {
+	{"event", required_argument, NULL, 'e'},
+	{"freq", required_argument, NULL, 'F'},
+	{"count", required_argument, NULL, 'c'},
+	{"delay", required_argument, NULL, OPT_DELAY},
+	{"duration", required_argument, NULL, OPT_DURATION},
+	{"call-graph", required_argument, NULL, OPT_CALL_GRAPH},
+	{"unwinder", required_argument, NULL, OPT_UNWINDER},
+	{"stack-bytes", required_argument, NULL, OPT_STACK_BYTES},
+	{"inherit", required_argument, NULL, OPT_INHERIT},
+	{"readers", required_argument, NULL, OPT_READERS},
+	{"python", required_argument, NULL, OPT_PYTHON},
+	{"python-lines", required_argument, NULL, OPT_PYTHON_LINES},
+	{"interpreter", required_argument, NULL, OPT_INTERPRETER},
+	{"strict", no_argument, NULL, OPT_STRICT},
+	{"output", required_argument, NULL, 'o'},
+	{"format", required_argument, NULL, OPT_FORMAT},
+	PMF_TREE_ARGS_FILTER,
+	PMF_TREE_ARGS_THREADS,
+	PMF_PICTURE_ARGS,
+	{"summary", required_argument, NULL, OPT_SUMMARY},
+	{"raw", required_argument, NULL, OPT_RAW},
+	{"title", required_argument, NULL, OPT_TITLE},
+	{"no-command", no_argument, NULL, OPT_NO_COMMAND},
+	{"quiet", no_argument, NULL, 'q'},
+	{"verbose", no_argument, NULL, 'v'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{NULL, 0, NULL, 0},
+};
+
+/* -F and -c: a whole number that is not 0. */
+static int parse_rate(const char *text, uint64_t *out, const char *what, struct pmf_err *err)
+{
+	int ret = pmf_parse_u64(text, strlen(text), out, what, err);
+
+	if (ret == 0 && *out == 0)
+		ret = pmf_err_set(err, PMF_EUSAGE, "%s must be at least 1", what);
+	return ret;
+}
+
+static const char *const unwinder_names[] = {[PMF_UNWIND_BY_AUTO] = "auto",
+	[PMF_UNWIND_BY_CFI] = "cfi",
+	[PMF_UNWIND_BY_LIBUNWIND] = "libunwind",
+	[PMF_UNWIND_BY_FP] = "fp"};
+
+static int parse_unwinder(const char *text, enum pmf_unwind_by *out, struct pmf_err *err)
+{
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(unwinder_names); i++) {
+		if (strcmp(text, unwinder_names[i]) != 0)
+			continue;
+		*out = (enum pmf_unwind_by)i;
+		if (!pmf_unwinder_can(*out, pmf_arch_native()))
+			return pmf_err_set(err, PMF_EUSAGE,
+				"--unwinder %s cannot be relied on for %s code: take auto, cfi or fp",
+				text, pmf_arch_native()->name);
+		return 0;
+	}
+	return pmf_err_set(
+		err, PMF_EUSAGE, "--unwinder '%s' is none of auto, cfi, libunwind, fp", text);
+}
+
+/* An unwinder that was asked for needs dumps to walk, and must be one that the call graph allows. */
+static int check_unwinder(const struct pmf_collect_opts *opts, struct pmf_err *err)
+{
+	if (opts->unwind_by == PMF_UNWIND_BY_AUTO || opts->call_graph == PMF_UNWIND_AUTO)
+		return 0;
+	if (opts->call_graph != PMF_UNWIND_DWARF)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--unwinder %s needs stacks to walk, and --call-graph fp and none dump "
+			"none: leave one of the two out",
+			unwinder_names[opts->unwind_by]);
+	if (opts->unwind_by == PMF_UNWIND_BY_FP)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--call-graph dwarf forbids frame pointers, --unwinder fp uses nothing "
+			"else: leave one of the two out");
+	return 0;
+}
+
+static int parse_stack_bytes(const char *text, uint32_t *out, struct pmf_err *err)
+{
+	uint64_t n;
+	int ret = pmf_parse_u64(text, strlen(text), &n, "--stack-bytes", err);
+
+	if (ret)
+		return ret;
+	if (n < STACK_BYTES_MIN || n > PMF_STACK_BYTES_MAX)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--stack-bytes %" PRIu64 " is outside %d to %d: a sample holds no more", n,
+			STACK_BYTES_MIN, PMF_STACK_BYTES_MAX);
+	*out = (uint32_t)((n + 7) & ~(uint64_t)7);
+	return 0;
+}
+
+static int parse_readers(const char *text, size_t *out, struct pmf_err *err)
+{
+	uint64_t n = 0;
+	int ret = 0;
+
+	if (strcmp(text, "auto") != 0) {
+		ret = pmf_parse_u64(text, strlen(text), &n, "--readers", err);
+		if (ret == 0 && (n < 1 || n > READERS_MAX))
+			ret = pmf_err_set(err, PMF_EUSAGE,
+				"--readers %" PRIu64 " is neither auto nor 1 to %d", n,
+				READERS_MAX);
+	}
+	*out = (size_t)n;
+	return ret;
+}
+
+/* The value of a switch, in optarg. */
+static int parse_switch(const char *name, bool *out, struct pmf_err *err)
+{
+	*out = strcmp(optarg, "yes") == 0;
+	if (!*out && strcmp(optarg, "no") != 0)
+		return pmf_err_set(err, PMF_EUSAGE, "%s '%s' is neither yes nor no", name, optarg);
+	return 0;
+}
+
+static int parse_python(const char *text, enum pmf_python_mode *out, struct pmf_err *err)
+{
+	static const char *const names[] = {
+		[PMF_PYTHON_AUTO] = "auto", [PMF_PYTHON_YES] = "yes", [PMF_PYTHON_NO] = "no"};
+
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(names); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			*out = (enum pmf_python_mode)i;
+			return 0;
+		}
+	}
+	return pmf_err_set(err, PMF_EUSAGE, "--python '%s' is none of auto, yes, no", text);
+}
+
+static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
+{
+	switch (opt) {
+	case 'e':
+		PMF_PUSH(a->plan.specs, a->plan.nr_specs, a->cap_specs) = optarg;
+		return 0;
+	case 'F':
+		return parse_rate(optarg, &a->plan.freq_hz, "-F", err);
+	case 'c':
+		return parse_rate(optarg, &a->plan.period, "-c", err);
+	case 'o':
+		a->output.path = optarg;
+		return 0;
+	case 'q':
+		a->quiet = true;
+		pmf_log_set_level(PMF_LOG_QUIET);
+		return 0;
+	case 'v':
+		pmf_log_set_level(PMF_LOG_INFO);
+		return 0;
+	case OPT_DELAY:
+		return pmf_parse_seconds(optarg, &a->collect.delay_ns, "--delay", err);
+	case OPT_DURATION:
+		if (pmf_parse_seconds(optarg, &a->collect.duration_ns, "--duration", err))
+			return PMF_EUSAGE;
+		return a->collect.duration_ns
+			       ? 0
+			       : pmf_err_set(err, PMF_EUSAGE, "--duration must be more than 0");
+	case OPT_CALL_GRAPH:
+		return pmf_cli_call_graph(optarg, &a->collect.call_graph, err);
+	case OPT_UNWINDER:
+		return parse_unwinder(optarg, &a->collect.unwind_by, err);
+	case OPT_STACK_BYTES:
+		return parse_stack_bytes(optarg, &a->collect.stack_bytes, err);
+	case OPT_INHERIT:
+		return parse_switch("--inherit", &a->collect.inherit, err);
+	case OPT_PYTHON:
+		return parse_python(optarg, &a->collect.python, err);
+	case OPT_PYTHON_LINES:
+		return parse_switch("--python-lines", &a->collect.python_lines, err);
+	case OPT_INTERPRETER:
+		return parse_switch("--interpreter", &a->collect.interpreter, err);
+	case OPT_READERS:
+		return parse_readers(optarg, &a->collect.readers, err);
+	case OPT_STRICT:
+		a->plan.strict = true;
+		return 0;
+	case OPT_FORMAT:
+		return pmf_output_formats(&a->output, optarg, err);
+	case OPT_SUMMARY:
+		a->summary_path = optarg;
+		return 0;
+	case OPT_TITLE:
+		a->title = optarg;
+		return 0;
+	case OPT_RAW:
+		a->collect.raw_path = optarg;
+		return 0;
+	case OPT_NO_COMMAND:
+		a->no_command = true;
+		return 0;
+	case PMF_OPT_MIN_WIDTH:
+	case PMF_OPT_REVERSE:
+		return pmf_picture_arg(&a->output.picture, opt, optarg, err);
+	default:
+		return pmf_tree_arg(&a->tree, opt, optarg, err);
+	}
+}
+
+int pmf_record_args_parse(struct pmf_record_args *a, int argc, char **argv, struct pmf_err *err)
+{
+	int opt, ret;
+
+	a->collect.call_graph = PMF_UNWIND_AUTO;
+	a->collect.stack_bytes = STACK_BYTES_DEFAULT;
+	a->collect.inherit = true;
+	a->collect.python_lines = true;
+	opterr = 0;
+	while ((opt = getopt_long(argc, argv, "+:e:F:c:o:qvhV", long_options, NULL)) != -1) {
+		if (opt == 'h') {
+			pmf_record_args_help(stdout);
+			return 1;
+		}
+		if (opt == 'V') {
+			puts("pmuflame " PACKAGE_VERSION);
+			return 1;
+		}
+		if (opt == ':')
+			return pmf_err_set(
+				err, PMF_EUSAGE, "option '%s' needs a value", argv[optind - 1]);
+		if (opt == '?')
+			return pmf_err_set(err, PMF_EUSAGE,
+				"'%s' is no option of pmuflame: 'pmuflame --help' lists them",
+				argv[optind - 1]);
+		ret = parse_option(a, opt, err);
+		if (ret)
+			return ret;
+	}
+	a->command = argv + optind;
+	if (a->plan.period && a->plan.freq_hz)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"-F and -c exclude each other: a frequency, or a fixed period");
+	ret = check_unwinder(&a->collect, err);
+	if (ret)
+		return ret;
+	if (a->collect.duration_ns && a->collect.delay_ns >= a->collect.duration_ns)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--duration, which counts from the start too, must be longer than --delay");
+	if (!a->command[0])
+		return pmf_err_set(err, PMF_EUSAGE,
+			"no command to profile: 'pmuflame [options] COMMAND [ARG...]'");
+	return 0;
+}
