@@ -46,7 +46,7 @@ ask()
 	[ "$output" = --json ]
 	ask 'pmuflame render --s' 'pmuflame render --call-graph d'
 	[ "$output" = $'--symfs\ndwarf' ]
-	ask 'pmuflame render --t'
+	ask 'pmuflame render --ti'
 	[ "$output" = --title ]
 }
 

@@ -10,7 +10,7 @@ struct merger {
 	struct pmf_profile *p;
 	struct pmf_profile *from;
 	struct pmf_index frame_index; /* of p's, by all that is known of them */
-	struct pmf_index image_index; /* of p's, by build id, which is all that is known of them */
+	struct pmf_index image_index; /* of p's, by build id */
 	uint32_t *frames;             /* from's → p's, UINT32_MAX: not yet */
 	size_t *events;               /* the same */
 };
@@ -36,6 +36,12 @@ static uint64_t hash_frame(const struct pmf_profile *p, const struct pmf_frame *
 	return h;
 }
 
+/* All that is known of images is their build; many have none. */
+static uint32_t build_of(const struct pmf_profile *p, const struct pmf_frame *f)
+{
+	return f->image < p->nr_build_ids ? p->build_ids[f->image] : 0;
+}
+
 static bool frame_eq(const void *ctx, uint32_t value, const void *key)
 {
 	const struct pmf_profile *p = ctx;
@@ -48,7 +54,8 @@ static bool frame_eq(const void *ctx, uint32_t value, const void *key)
 
 		if (a->kind != b->kind || a->name != b->name || a->module != b->module ||
 			a->path != b->path || a->file != b->file || a->line != b->line ||
-			a->rva != b->rva || a->image != b->image || a->unresolved != b->unresolved)
+			a->rva != b->rva || build_of(p, a) != build_of(p, b) ||
+			a->unresolved != b->unresolved)
 			return false;
 	}
 	return true;

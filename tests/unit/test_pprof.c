@@ -868,6 +868,31 @@ static void merged_with_itself(void **state)
 	pmf_profile_release(&other);
 }
 
+/* Files without a build id are many images; the same frames are one all the same. */
+static void merged_frames(void **state)
+{
+	struct pmf_profile p, other;
+	size_t nr_frames, nr_nodes;
+	struct file f;
+
+	(void)state;
+	begin(&f);
+	add_type(&f, PPROF_SAMPLE_TYPE, "cpu", "count");
+	add_stacks(&f, 1);
+	end(&f);
+	load(&p, f.bytes.data, f.bytes.len);
+	load(&other, f.bytes.data, f.bytes.len);
+	pmf_buf_release(&f.bytes);
+	nr_frames = p.nr_frames;
+	nr_nodes = p.nr_nodes;
+	pmf_profile_merge(&p, &other);
+	assert_int_equal(p.nr_frames, nr_frames);
+	assert_int_equal(p.nr_nodes, nr_nodes);
+	assert_int_equal(sum_column(&p, p.weights, 0), 30);
+	pmf_profile_release(&p);
+	pmf_profile_release(&other);
+}
+
 static void merged_with_another(void **state)
 {
 	struct pmf_profile p, other;
@@ -926,6 +951,7 @@ int main(void)
 		cmocka_unit_test(bomb),
 		cmocka_unit_test(deep_stack),
 		cmocka_unit_test(merged_with_itself),
+		cmocka_unit_test(merged_frames),
 		cmocka_unit_test(merged_with_another),
 	};
 
