@@ -343,7 +343,8 @@ function start(data) {
 	}, []);
 	model.countOfKind = KIND_NAMES.map(() => 0);
 	for (let f = 0; f < model.funcCount; f++)
-		model.countOfKind[kindOf(f)]++;
+		if (model.costs.total.some((column) => column[f] > 0))
+			model.countOfKind[kindOf(f)]++;
 	model.firstOfKind = KIND_NAMES.map((_, kind) => {
 		for (let f = 0; f < model.funcCount; f++)
 			if (kindOf(f) === kind)

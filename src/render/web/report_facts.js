@@ -68,7 +68,7 @@ function fillTip(tip, chart, i) {
 		make(tip, "i", "", percent(tree.total[event][i], tree.total[event][chart.zoom]) + " of the zoomed frame");
 	if (chart.ratio)
 		make(tip, "i", "", chart.ratio.name + ": " + ratioText(nodeRatio(chart.ratio, tree, i)));
-	const joined = tree.joined[event] && kindOf(func) > KIND.PROCESS ? tree.joined[event][i] : 0;
+	const joined = tree.joined[event] && isCode(func) ? tree.joined[event][i] : 0;
 	if (joined)
 		make(tip, "i", "", formatCount(joined) + " of its samples have it from an earlier stack of the thread");
 	tip.hidden = false;
