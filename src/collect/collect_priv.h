@@ -289,6 +289,8 @@ void pmf_stacks_mark_joined(struct pmf_stacks *s, uint32_t event, uint32_t node,
 int64_t *pmf_stacks_deficits(struct pmf_stacks *s, uint32_t node);
 /* Draw the deficits of event @e, so that samples and [unsampled] add up to the count. */
 void pmf_stacks_draw_unsampled(struct pmf_stacks *s, size_t e);
+/* Settle the processes that left a while ago and let the table forget them. */
+void pmf_stacks_sweep(struct pmf_stacks *s);
 
 /* ---- shards.c: one struct pmf_stacks per reader of the rings ---- */
 

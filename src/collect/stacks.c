@@ -5,12 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	/* READ records of a task come after its EXIT record (perf_event_exit_task in the kernel's
-	 * core.c), from whichever CPU; after this long they have all passed. */
-	SETTLE_AFTER_NS = 1000000000,
-};
-
 void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,
 	const struct pmf_arch *arch, enum pmf_unwind_mode mode, enum pmf_unwind_by by, bool live)
 {
@@ -51,126 +45,6 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	free(s->unsampled_frames);
 	free(s->read_elsewhere);
 	memset(s, 0, sizeof *s);
-}
-
-/* ---- Processes ---- */
-
-/* No record names it: it was never started. This is how perf calls it. */
-static const char idle_task[] = "swapper";
-
-static uint32_t comm_node(struct pmf_stacks *s, const char *comm)
-{
-	uint32_t frame = pmf_profile_frame_named(
-		s->profile, PMF_FRAME_PROCESS, comm[0] ? comm : "[unknown process]");
-
-	return pmf_profile_node(s->profile, 0, frame);
-}
-
-struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *proc)
-{
-	struct pmf_proc_cost *c = proc->user;
-
-	if (proc->pid == 0 && !proc->comm[0])
-		memcpy(proc->comm, idle_task, sizeof idle_task);
-	if (!c) {
-		c = pmf_zalloc(sizeof *c + 2 * s->list->n * sizeof c->counted[0]);
-		c->node = UINT32_MAX;
-		proc->user = c;
-		proc->user_free = free;
-		proc->refs++;
-	}
-	if (c->node == UINT32_MAX || strncmp(c->comm, proc->comm, sizeof c->comm) != 0) {
-		memcpy(c->comm, proc->comm, sizeof c->comm);
-		c->node = comm_node(s, proc->comm);
-	}
-	return c;
-}
-
-static bool deficit_eq(const void *ctx, uint32_t value, const void *key)
-{
-	const struct pmf_stacks *s = ctx;
-
-	return s->deficit_nodes[value] == *(const uint32_t *)key;
-}
-
-int64_t *pmf_stacks_deficits(struct pmf_stacks *s, uint32_t node)
-{
-	size_t n = s->list->n;
-	uint64_t hash = pmf_hash_u64(node);
-	uint32_t i = pmf_index_find(&s->deficit_index, hash, deficit_eq, s, &node);
-
-	if (i == UINT32_MAX) {
-		i = (uint32_t)s->nr_deficits;
-		s->deficits =
-			pmf_grow(s->deficits, &s->cap_deficits, (i + 1) * n, sizeof *s->deficits);
-		memset(s->deficits + i * n, 0, n * sizeof *s->deficits);
-		PMF_PUSH(s->deficit_nodes, s->nr_deficits, s->cap_deficit_nodes) = node;
-		pmf_index_add(&s->deficit_index, hash, i);
-	}
-	return s->deficits + i * n;
-}
-
-void pmf_stacks_settle(struct pmf_stacks *s, struct pmf_process *proc)
-{
-	struct pmf_proc_cost *c = proc->user;
-	int64_t *deficits;
-	size_t n = s->list->n;
-
-	if (!c)
-		return;
-	c = pmf_stacks_cost(s, proc);
-	deficits = pmf_stacks_deficits(s, c->node);
-	for (size_t e = 0; e < n; e++) {
-		deficits[e] += (int64_t)(c->counted[e] - c->counted[n + e]);
-		s->read_elsewhere[e] += c->counted[e];
-	}
-	free(c);
-	proc->user = NULL;
-	proc->refs--;
-}
-
-void pmf_stacks_draw_unsampled(struct pmf_stacks *s, size_t e)
-{
-	struct pmf_profile_event *pe = &s->profile->events[e];
-	size_t n = s->list->n;
-	uint64_t missing = pe->counted > pe->weight ? pe->counted - pe->weight : 0, sum = 0;
-
-	for (size_t i = 0; i < s->nr_deficits; i++)
-		sum += (uint64_t)PMF_MAX(s->deficits[i * n + e], (int64_t)0);
-	/* The kernel swaps half-run periods between tasks of one family, so a name can have more
-	 * samples than it counted: the others' shares then shrink to what is missing in all. */
-	for (size_t i = 0; i < s->nr_deficits && sum > 0; i++) {
-		int64_t deficit = s->deficits[i * n + e];
-		uint64_t share;
-
-		if (deficit <= 0)
-			continue;
-		share = (uint64_t)((double)deficit / (double)sum * (double)missing);
-		pmf_profile_add(s->profile, e,
-			pmf_profile_node(s->profile, s->deficit_nodes[i], s->unsampled_frames[e]),
-			share, 0);
-		pe->unsampled += share;
-	}
-}
-
-/* Settle the processes that left a while ago and let the table forget them. */
-static void sweep(struct pmf_stacks *s)
-{
-	if (s->now_ns - s->swept_ns < SETTLE_AFTER_NS)
-		return;
-	s->swept_ns = s->now_ns;
-	for (size_t i = 0; i < s->table.n; i++) {
-		struct pmf_process *proc = s->table.procs[i];
-		struct pmf_proc_cost *c = proc->user;
-
-		if (!proc->exited || !c)
-			continue;
-		if (!c->exit_ns)
-			c->exit_ns = s->now_ns;
-		else if (s->now_ns - c->exit_ns >= SETTLE_AFTER_NS)
-			pmf_stacks_settle(s, proc);
-	}
-	pmf_process_table_reap(&s->table);
 }
 
 /* ---- Stacks ---- */
@@ -610,6 +484,6 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 	default:
 		pmf_process_apply(&s->table, rec);
 	}
-	sweep(s);
+	pmf_stacks_sweep(s);
 	return 0;
 }
