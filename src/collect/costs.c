@@ -77,7 +77,8 @@ void pmf_stacks_settle(struct pmf_stacks *s, struct pmf_process *proc)
 	c = pmf_stacks_cost(s, proc);
 	deficits = pmf_stacks_deficits(s, c->node);
 	for (size_t e = 0; e < n; e++) {
-		deficits[e] += (int64_t)(c->counted[e] - c->counted[n + e]);
+		/* Weights of recordings have no bounds, nor do they matter here. */
+		deficits[e] = (int64_t)((uint64_t)deficits[e] + c->counted[e] - c->counted[n + e]);
 		s->read_elsewhere[e] += c->counted[e];
 	}
 	free(c);

@@ -93,9 +93,9 @@ static void describe(struct recording *r, struct pmf_profile *p)
 			strncmp(info->perf_version, "pmuflame", 8) == 0 ? "" : "perf ",
 			info->perf_version);
 	p->host_note = pmf_buf_detach(&b);
-	p->duration_ns = info->last_ns - info->first_ns;
-	if (info->has_clock)
-		p->start_unix_ns = info->wall_ns + (info->first_ns - info->clock_ns);
+	p->duration_ns = r->last_ns - r->first_ns;
+	if (info->has_clock && r->first_ns)
+		p->start_unix_ns = info->wall_ns + (r->first_ns - info->clock_ns);
 }
 
 /* ---- The kernel's mappings ---- */
@@ -173,7 +173,9 @@ static void learn_kernel_id(struct recording *r)
 
 static void count_sample(struct recording *r, const struct pmf_record *rec)
 {
-	r->samples++;
+	if (r->samples++ == 0)
+		r->first_ns = rec->time_ns;
+	r->last_ns = PMF_MAX(r->last_ns, rec->time_ns);
 	if (!r->info->arch && rec->sample.stack_bytes)
 		r->foreign_dumps++;
 }

@@ -13,12 +13,12 @@ struct recording {
 	struct pmf_shards shards;
 	struct pmf_image_search search;
 	struct pmf_symbol_kernel kernel;
-	struct pmf_index build_ids; /* of info->build_ids, by path */
-	size_t nr_indexed;          /* of them looked at */
-	bool runs_workload;         /* perf ran a program */
-	char workload[16];          /* its name */
-	uint64_t samples;
-	uint64_t foreign_dumps; /* of an architecture that cannot be unwound here */
+	struct pmf_index build_ids;          /* of info->build_ids, by path */
+	size_t nr_indexed;                   /* of them looked at */
+	bool runs_workload;                  /* perf ran a program */
+	char workload[16];                   /* its name */
+	uint64_t samples, first_ns, last_ns; /* by the recording's clock */
+	uint64_t foreign_dumps;              /* of an architecture that cannot be unwound here */
 };
 
 /* recording_notes.c: what a reader of the pictures must know, into the ledger. */

@@ -60,6 +60,7 @@ static void give_counted(struct pmf_perf_data *pd, struct pmf_record *rec, uint3
 
 	rec->id = id;
 	rec->sample.weight = since;
+	rec->sample.has_count = false; /* what it counted is its weight now */
 	if (since && pd->ret >= 0)
 		give(pd, rec);
 }

@@ -1,9 +1,10 @@
 /* Broken recordings: perf_data_mutate COUNT SEED FILE... reads COUNT copies of the files, each with
  * some bytes changed, moved or cut off, as a file and as a stream. Both must give the same records, in
- * a bounded time and memory. The same SEED gives the same copies; the last line says what was done. */
+ * a bounded time and memory, and the profile of a copy must have all its samples. The same SEED gives the
+ * same copies; the last line says what was done. */
 #include "../fuzz/record_touch.h"
+#include "pmuflame/collect.h"
 #include "pmuflame/mem.h"
-#include "pmuflame/perf_data.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -20,6 +21,7 @@ enum { MAX_SECONDS = 20, MAX_KIB = 1 << 20 };
 
 struct found {
 	uint64_t records, times, sum;
+	uint64_t samples, weight; /* of events that are drawn */
 	int status;
 };
 
@@ -107,11 +109,39 @@ static struct found read_fd(int fd, const uint8_t *head, size_t len)
 
 	f.status = pmf_perf_data_open(&pd, fd, "copy", head, len, NULL);
 	if (f.status == 0) {
+		const struct pmf_perf_data_info *info = pmf_perf_data_info(pd);
+
 		f.status = pmf_perf_data_drain(pd, on_record, &f);
+		for (size_t i = 0; i < info->nr_events; i++) {
+			f.samples += info->events[i].sideband ? 0 : info->events[i].samples;
+			f.weight += info->events[i].sideband ? 0 : info->events[i].weight;
+		}
 		pmf_perf_data_free(pd);
 	}
 	close(fd);
 	return f;
+}
+
+/* Does the profile of what @fd has hold the samples that were @found? */
+static bool draws_all(int fd, const struct found *found)
+{
+	struct pmf_recording_opts opts = {.call_graph = PMF_UNWIND_AUTO};
+	uint64_t samples = 0, weight = 0;
+	struct pmf_perf_data *pd;
+	struct pmf_profile p;
+	char workload[16];
+
+	if (pmf_perf_data_open(&pd, fd, "copy", NULL, 0, NULL))
+		return found->status != 0;
+	if (pmf_collect_recording(&p, pd, &opts, workload, NULL) == 0) {
+		for (size_t e = 0; e < p.nr_events; e++) {
+			samples += p.events[e].samples;
+			weight += p.events[e].weight;
+		}
+		pmf_profile_release(&p);
+	}
+	pmf_perf_data_free(pd);
+	return samples == found->samples && (samples == 0 || weight == found->weight);
 }
 
 static bool same(const struct found *a, const struct found *b)
@@ -126,13 +156,18 @@ static const char *check(const uint8_t *bytes, size_t len, struct found *out)
 	int fd = memfd_create("copy", MFD_CLOEXEC);
 	struct timespec from, to;
 	struct found stream;
+	bool drawn;
 
 	if (write(fd, bytes, len) != (ssize_t)len)
 		return "the copy cannot be written";
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
-	*out = read_fd(fd, NULL, 0);
+	*out = read_fd(dup(fd), NULL, 0);
 	stream = read_fd(open("/dev/null", O_RDONLY | O_CLOEXEC), bytes, len);
+	drawn = draws_all(fd, out);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+	close(fd);
+	if (!drawn)
+		return "its profile has other samples";
 	if (!same(out, &stream))
 		return "the stream gives other records than the file";
 	if (to.tv_sec - from.tv_sec > MAX_SECONDS)

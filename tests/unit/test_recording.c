@@ -26,11 +26,13 @@ static struct build b;
 static struct pd_make m;
 static struct pmf_recording_opts opts;
 static char workload[16];
+static uint64_t now_ns; /* of the last sample */
 
 static int setup(void **state)
 {
 	(void)state;
 	opts = (struct pmf_recording_opts){.call_graph = PMF_UNWIND_AUTO};
+	now_ns = 1000;
 	return 0;
 }
 
@@ -84,7 +86,7 @@ static void sample(uint16_t mode, uint64_t ip, uint64_t weight, size_t n, const 
 	build_u64(&b, ip);
 	build_u32(&b, PID);
 	build_u32(&b, PID);
-	build_u64(&b, 10);
+	build_u64(&b, now_ns += 1000);
 	build_u64(&b, weight);
 	build_u64(&b, n);
 	build_bytes(&b, chain, n * sizeof *chain);
@@ -173,6 +175,7 @@ static void every_context_of_a_callchain(void **state)
 		"app;[app];[app];[kernel]_[k];[kernel]_[k] 1\n"
 		"app;[guest]_[k];[guest kernel]_[k] 10\n"
 		"app;[hypervisor]_[k] 100\n");
+	assert_int_equal(p.duration_ns, 3000);
 	assert_ledger(&p, 0, "cycles: 1,111 events sampled · samples 4", true);
 	assert_ledger(&p, 0, "1 recorded file is not here", true);
 	assert_ledger(&p, 0, "/gone/app (the file cannot be opened: No such file", true);
