@@ -33,6 +33,7 @@ setup()
 	cd .. || return
 	run --separate-stderr "$PMUFLAME" -o out/ --summary s.json spin
 	[ "$status" -eq 0 ]
+	# shellcheck disable=SC2154 # run sets it
 	grep -q 'hello from setup' <<<"$stderr"
 	[[ "$output" != *setup* ]]
 	[ "$(cat deep/setup.txt)" = "$PWD/deep" ]

@@ -137,8 +137,9 @@ static int parse_ratio(const struct pmf_profile *p, const char *text, struct pmf
 		p->events[0].label, p->events[p->nr_events - 1].label);
 }
 
-static int print(struct top_args *a, const struct pmf_profile *p, struct pmf_err *err)
+static int print(const struct top_args *a, const struct pmf_profile *p, struct pmf_err *err)
 {
+	struct pmf_table_view view = a->view;
 	bool *wanted;
 	struct pmf_ratio ratio;
 	struct pmf_table table;
@@ -148,14 +149,14 @@ static int print(struct top_args *a, const struct pmf_profile *p, struct pmf_err
 
 	if (ret == 0 && a->ratio) {
 		ret = parse_ratio(p, a->ratio, &ratio, &name, err);
-		a->view.ratio = &ratio;
+		view.ratio = &ratio;
 	}
 	if (ret == 0) {
-		a->view.events = wanted;
-		a->view.columns = pmf_cli_columns();
+		view.events = wanted;
+		view.columns = pmf_cli_columns();
 		pmf_tree_build(&tree, p, &a->tree);
 		pmf_table_build(&table, &tree, a->by);
-		pmf_render_table(stdout, &table, &a->view);
+		pmf_render_table(stdout, &table, &view);
 		pmf_table_release(&table);
 		pmf_tree_release(&tree);
 		ret = pmf_cli_flush(err);

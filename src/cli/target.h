@@ -9,7 +9,7 @@
 
 /* The pmuflame.ini that holds here, and its presets as event lists take them. */
 struct pmf_cli_config {
-	struct pmf_config file; /* file.path is NULL: there is none */
+	struct pmf_config file;           /* file.path is NULL: there is none */
 	struct pmf_event_preset *presets; /* "@NAME"; ends with a NULL name */
 };
 

@@ -32,7 +32,7 @@ static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image 
 		name = pmf_strdup("[no mapping]");
 	} else if (f->kind == PMF_FRAME_KERNEL) {
 		name = pmf_strdup("[kernel]");
-	} else if (!im->elf) {
+	} else if (!im || !im->elf) {
 		/* Nor are any bounds: each address by itself would say less than the file's name. */
 		name = pmf_asprintf("[%s]", module);
 	} else {

@@ -515,7 +515,7 @@ int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, vo
 
 void pmf_perf_start(struct pmf_perf_session *s)
 {
-	struct pmf_perf_totals t;
+	struct pmf_perf_totals t = {0};
 
 	s->waiting = false;
 	for (size_t i = 0; i < s->nr_cpus; i++)
