@@ -1,13 +1,15 @@
 #!/usr/bin/python3
 """Hold a profile by pmuflame to perf's of the same program.
 
-Usage: compare_perf.py [--points P] [--inclusive NAME]... SUMMARY FOLDED SCRIPT
+Usage: compare_perf.py [--points P] [--inclusive NAME]... [--cold NAME]... COMM SUMMARY FOLDED SCRIPT
 
 SUMMARY and FOLDED are pmuflame's (--summary, --format folded) of a run of one event; SCRIPT is
 `perf script --no-demangle -F comm,ip,sym,dso | c++filt` of a run with the same rate. Compared are
   self       each sample's leaf by name and module: the top 20 of either side;
   inclusive  functions by name, over the samples whose stack reaches the root, each function once a
              sample: the top 40 of either side, and every --inclusive NAME, which both must have.
+A --cold NAME is left out of both: a function whose cold part stands elsewhere and has no symbol of its own
+in a stripped file. We name it after its function, perf leaves it [unknown].
 Shares are of what was sampled. The exit status is 1 if a share differs by more than P points, or if
 the runs are too short for that to mean anything: P points must be 4 standard errors.
 
@@ -157,6 +159,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--points", type=float, default=2)
     parser.add_argument("--inclusive", action="append", default=[], metavar="NAME")
+    parser.add_argument("--cold", action="append", default=[], metavar="NAME")
     parser.add_argument("comm")
     parser.add_argument("summary")
     parser.add_argument("folded")
@@ -178,7 +181,7 @@ def main():
         own.inclusive,
         perf.inclusive,
         (own.rooted, perf.rooted),
-        set(both + args.inclusive),
+        set(both + args.inclusive) - set(args.cold),
         args.points,
     )
     for name in args.inclusive:
