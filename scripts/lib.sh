@@ -71,6 +71,9 @@ python3-sqlalchemy /usr/lib/python3/dist-packages/sqlalchemy/__init__.py
 python3-venv    /usr/lib/python3*/ensurepip/__init__.py
 python3-pytest-xdist /usr/lib/python3/dist-packages/xdist/__init__.py
 gunicorn        gunicorn
+jupyter-nbconvert jupyter-nbconvert
+python3-ipykernel /usr/lib/python3/dist-packages/ipykernel/__init__.py
+python3-poetry  poetry
 musl-tools      musl-gcc
 '
 # What scripts/check --full needs beside the above.

@@ -178,7 +178,15 @@ assert s.makefile("rb").read().endswith(b"answer")'
 	fi
 	if command -v poetry >/dev/null; then
 		found=1
-		printf '[project]\nname = "x"\nversion = "1"\nrequires-python = ">=3.8"\n' >pyproject.toml
+		cat >pyproject.toml <<-'END'
+			[tool.poetry]
+			name = "x"
+			version = "1"
+			description = ""
+			authors = []
+			[tool.poetry.dependencies]
+			python = ">=3.8"
+		END
 		run_profiled env POETRY_VIRTUALENVS_CREATE=false poetry run "$PYTHON" -c 'import burn; burn.burn()'
 		burned 150 '^python'
 	fi
