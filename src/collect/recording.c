@@ -173,9 +173,11 @@ static void learn_kernel_id(struct recording *r)
 
 static void count_sample(struct recording *r, const struct pmf_record *rec)
 {
-	if (r->samples++ == 0)
-		r->first_ns = rec->time_ns;
-	r->last_ns = PMF_MAX(r->last_ns, rec->time_ns);
+	if (rec->time_ns) {
+		r->first_ns = r->first_ns ? PMF_MIN(r->first_ns, rec->time_ns) : rec->time_ns;
+		r->last_ns = PMF_MAX(r->last_ns, rec->time_ns);
+	}
+	r->samples++;
 	if (!r->info->arch && rec->sample.stack_bytes)
 		r->foreign_dumps++;
 }
