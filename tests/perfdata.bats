@@ -111,7 +111,8 @@ weight()
 	# Another program instead.
 	cp "$(type -P threads)" prog
 	rm -rf home/.debug
-	"$PMUFLAME" render --format svg,folded -o other r.data
+	"$PMUFLAME" render --format svg,folded -o other r.data 2>said
+	grep -q "warning: 'r.data': .*prog (another build stands at this path now" said
 	[ "$(weight other.*.folded ';sum_by_columns ')" -eq 0 ]
 	[ "$(weight other.*.folded ';\[prog\]')" -gt 0 ]
 	[ "$(weight other.*.folded .)" -eq "$(weight whole.*.folded .)" ]

@@ -49,7 +49,6 @@ struct pmf_perf_data_info {
 	/* Complete after the drain: a stream has them at its end. */
 	struct pmf_perf_data_build_id *build_ids;
 	size_t nr_build_ids;
-	uint64_t first_ns, last_ns; /* of the samples, in the recording's clock; 0: not said */
 	bool has_clock;             /* the next three are there */
 	uint32_t clockid;           /* CLOCK_… of the records' times */
 	uint64_t wall_ns, clock_ns; /* one moment, since 1970 and by clockid */

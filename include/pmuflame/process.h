@@ -95,11 +95,12 @@ struct pmf_process {
 	char comm[16];        /* of the main thread */
 	struct pmf_map *maps; /* sorted by start, never overlapping */
 	size_t nr_maps, cap_maps;
+	size_t nr_inherited;      /* of its parent's maps, when it was forked */
 	uint64_t maps_generation; /* grows with every change: caches compare it */
 	bool exited;
 	bool in_exec; /* has left its old program and not been seen in the new one: it has no
 		       * user stack */
-	bool maps_incomplete; /* sideband was lost, or a pc lay outside every map */
+	bool maps_incomplete; /* sideband was lost or too much, or a pc lay outside every map */
 	uint64_t reread_ns;   /* last time that /proc/PID/maps was read for a gap */
 	uint32_t nr_threads;  /* alive, as far as the records say */
 	uint64_t refs; /* of the table and of whoever keeps a pointer beyond the next record */
@@ -112,6 +113,7 @@ struct pmf_process {
 struct pmf_process_table {
 	struct pmf_process **procs; /* alive, and exited ones until pmf_process_table_reap */
 	size_t n, cap;
+	size_t nr_inherited; /* sum over procs */
 	struct pmf_index by_pid;
 	struct pmf_image **images;
 	size_t nr_images, cap_images;
@@ -135,7 +137,7 @@ void pmf_process_table_release(struct pmf_process_table *t);
 
 /* Apply a sideband record (MMAP, MMAP2, COMM, FORK, EXIT; others are ignored). An exec (COMM with
  * PERF_RECORD_MISC_COMM_EXEC) empties the address space; FORK of a process copies it; a new mapping
- * cuts the ones that it overlaps. */
+ * cuts the ones that it overlaps. What is beyond all measure leaves maps_incomplete. */
 void pmf_process_apply(struct pmf_process_table *t, const struct pmf_record *rec);
 
 /* The process with @pid, made empty if new. Valid until pmf_process_table_reap. */

@@ -4,6 +4,7 @@
 #include "target_name.h"
 
 #include "pmuflame/collect.h"
+#include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,14 @@ static void name_run(
 		p->command = pmf_output_quote_command(info->argv);
 }
 
+/* Not every output has a ledger. */
+static void say_warnings(const struct pmf_profile *p, const char *name)
+{
+	for (size_t i = 0; i < p->nr_notes; i++)
+		if (p->notes[i].level == PMF_NOTE_WARN)
+			pmf_warn("warning: '%s': %s", name, p->notes[i].text);
+}
+
 int pmf_input_load_perf_data(struct pmf_profile *p, const struct pmf_input *in, struct pmf_err *err)
 {
 	const char *home = getenv("HOME");
@@ -58,10 +67,12 @@ int pmf_input_load_perf_data(struct pmf_profile *p, const struct pmf_input *in, 
 
 	if (ret == 0) {
 		ret = pmf_collect_recording(p, pd, &opts, workload, err);
-		if (ret == 0)
+		if (ret == 0) {
 			name_run(p, pmf_perf_data_info(pd), workload);
-		else
+			say_warnings(p, in->name);
+		} else {
 			pmf_err_prefix(err, "'%s'", in->name);
+		}
 		pmf_perf_data_free(pd);
 	}
 	free(cache);

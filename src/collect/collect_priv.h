@@ -263,6 +263,7 @@ struct pmf_stacks {
 	bool not_started;     /* counting has not begun yet */
 	bool reads_missing;   /* and none of them told what it counted */
 	uint64_t swept_ns;
+	size_t unswept; /* records since it was time for the next sweep */
 	uint64_t now_ns;
 	uint64_t *read_elsewhere; /* per event: READ of processes that were settled */
 	/* Per process frame, events in a row: counted and not sampled; negative where the samples

@@ -112,9 +112,11 @@ void pmf_stacks_draw_unsampled(struct pmf_stacks *s, size_t e)
 
 void pmf_stacks_sweep(struct pmf_stacks *s)
 {
-	if (s->now_ns - s->swept_ns < SETTLE_AFTER_NS)
+	/* Not more work than the records since: their times may jump. */
+	if (s->now_ns - s->swept_ns < SETTLE_AFTER_NS || ++s->unswept < s->table.n)
 		return;
 	s->swept_ns = s->now_ns;
+	s->unswept = 0;
 	for (size_t i = 0; i < s->table.n; i++) {
 		struct pmf_process *proc = s->table.procs[i];
 		struct pmf_proc_cost *c = proc->user;

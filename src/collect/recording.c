@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+/* Each is looked at for each of the kernel's functions. */
+enum { MODULES_MAX = 4096 };
+
 static bool starts(const char *s, const char *prefix)
 {
 	return strncmp(s, prefix, strlen(prefix)) == 0;
@@ -137,7 +140,7 @@ static void add_kernel_map(struct recording *r, const struct pmf_record *rec)
 	if (end <= start)
 		return;
 	if (!is_kernel_path(path)) {
-		if (module_name(path, m.name, sizeof m.name))
+		if (k->nr_modules < MODULES_MAX && module_name(path, m.name, sizeof m.name))
 			PMF_PUSH(k->modules, k->nr_modules, k->cap_modules) = m;
 		return;
 	}
@@ -173,9 +176,11 @@ static void learn_kernel_id(struct recording *r)
 
 static void count_sample(struct recording *r, const struct pmf_record *rec)
 {
-	if (r->samples++ == 0)
-		r->first_ns = rec->time_ns;
-	r->last_ns = PMF_MAX(r->last_ns, rec->time_ns);
+	if (rec->time_ns) {
+		r->first_ns = r->first_ns ? PMF_MIN(r->first_ns, rec->time_ns) : rec->time_ns;
+		r->last_ns = PMF_MAX(r->last_ns, rec->time_ns);
+	}
+	r->samples++;
 	if (!r->info->arch && rec->sample.stack_bytes)
 		r->foreign_dumps++;
 }

@@ -1,7 +1,6 @@
 /* The ledger of a recording: what perf was told, what it lost, and what is not here any more. */
 #include "recording_priv.h"
 
-#include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
 #include <stdlib.h>

@@ -108,6 +108,10 @@ void pmf_maps_insert(struct pmf_process *p, const struct pmf_map *m)
 		keep[nr_keep++].start = m->end;
 	}
 	nr_new = p->nr_maps - (last - first) + nr_keep;
+	if (nr_new > PMF_MAPS_MAX && nr_new > p->nr_maps) {
+		p->maps_incomplete = true;
+		return;
+	}
 	p->maps = pmf_grow(p->maps, &p->cap_maps, nr_new, sizeof *p->maps);
 	memmove(p->maps + first + nr_keep, p->maps + last, (p->nr_maps - last) * sizeof *p->maps);
 	memcpy(p->maps + first, keep, nr_keep * sizeof *keep);

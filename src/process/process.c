@@ -139,7 +139,7 @@ static void apply_fork(struct pmf_process_table *t, const struct pmf_record *rec
 	}
 	p = process_new(t, pid);
 	parent = pmf_process_find(t, (pid_t)rec->task.ppid);
-	if (!parent) {
+	if (!parent || parent->nr_maps > PMF_MAPS_INHERITED_MAX - t->nr_inherited) {
 		p->maps_incomplete = true;
 		return;
 	}
@@ -147,7 +147,8 @@ static void apply_fork(struct pmf_process_table *t, const struct pmf_record *rec
 	p->maps_incomplete = parent->maps_incomplete;
 	p->maps_generation = 1;
 	p->maps = pmf_grow(NULL, &p->cap_maps, parent->nr_maps, sizeof *p->maps);
-	p->nr_maps = parent->nr_maps;
+	p->nr_maps = p->nr_inherited = parent->nr_maps;
+	t->nr_inherited += p->nr_inherited;
 	if (p->nr_maps)
 		memcpy(p->maps, parent->maps, p->nr_maps * sizeof *p->maps);
 }
@@ -199,6 +200,7 @@ void pmf_process_table_reap(struct pmf_process_table *t)
 				pmf_index_add(&t->by_pid, pid_hash(t->procs[i]->pid), (uint32_t)i);
 		}
 		t->n--;
+		t->nr_inherited -= p->nr_inherited;
 		process_free(p);
 	}
 	pmf_images_trim(t, PMF_IMAGES_OPEN);

@@ -40,9 +40,13 @@ void pmf_image_close(struct pmf_image *im);
 /* If more than @most images were opened, close such as nothing maps. */
 void pmf_images_trim(struct pmf_process_table *t, size_t most);
 
+/* What a recording may make this program keep: code of one address space in as many pieces as
+ * vm.max_map_count allows by default, and copies of such for children. */
+enum { PMF_MAPS_MAX = 1 << 16, PMF_MAPS_INHERITED_MAX = 1 << 22 };
+
 /* A mapping of @im, with the bias that its segments give. */
 struct pmf_map pmf_map_make(struct pmf_image *im, uint64_t start, uint64_t end, uint64_t pgoff);
-/* Put @m into the address space; what it overlaps is cut. */
+/* Put @m into the address space, if there is room; what it overlaps is cut. */
 void pmf_maps_insert(struct pmf_process *p, const struct pmf_map *m);
 void pmf_maps_clear(struct pmf_process *p);
 

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An id per event and CPU or thread: more than any machine has, less than a broken file claims. */
-enum { IDS_MAX = 1 << 20, EVENTS_MAX = 1 << 16 };
+/* An id per event and CPU or thread: more than any machine has, less than a broken file claims. Every
+ * event costs a picture and a column of the profile: there are tracepoints for some thousands. */
+enum { IDS_MAX = 1 << 20, EVENTS_MAX = 1 << 12 };
 
 bool pmf_pd_attr(const uint8_t *data, size_t len, struct perf_event_attr *out, size_t *used)
 {

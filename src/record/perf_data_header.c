@@ -18,7 +18,6 @@ enum {
 	FEAT_CMDLINE = 11,
 	FEAT_EVENT_DESC = 12,
 	FEAT_STAT = 19,
-	FEAT_SAMPLE_TIME = 21,
 	FEAT_DIR_FORMAT = 24,
 	FEAT_CLOCK_DATA = 29,
 	FEAT_BITS = 256,
@@ -185,6 +184,7 @@ static void read_feature(struct pmf_perf_data *pd, uint64_t bit, struct cursor c
 		info->arch = info->arch_name ? pmf_arch_by_name(info->arch_name) : NULL;
 		break;
 	case FEAT_NRCPUS:
+		take_u32(&c, "processors that could be");
 		info->cpus_online = take_u32(&c, "processors");
 		break;
 	case FEAT_CPUDESC:
@@ -198,10 +198,6 @@ static void read_feature(struct pmf_perf_data *pd, uint64_t bit, struct cursor c
 		break;
 	case FEAT_STAT:
 		info->stat = true;
-		break;
-	case FEAT_SAMPLE_TIME:
-		info->first_ns = take_u64(&c, "time");
-		info->last_ns = take_u64(&c, "time");
 		break;
 	case FEAT_CLOCK_DATA:
 		read_clock(info, &c);

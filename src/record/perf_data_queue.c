@@ -18,7 +18,8 @@ static bool same_count(const void *ctx, uint32_t value, const void *key)
 	return have->id == want->id && have->tid == want->tid;
 }
 
-/* What counter @id counted since it was last asked. With inherit each thread counts for itself. */
+/* What counter @id counted since it was last asked. With inherit each thread counts for itself. A lower
+ * count is a new one: the tid is another thread's now. */
 static uint64_t count_since(struct pmf_perf_data *pd, uint64_t id, uint32_t tid, uint64_t value)
 {
 	struct pmf_pd_count key = {id, value, tid}, *c;
@@ -31,7 +32,8 @@ static uint64_t count_since(struct pmf_perf_data *pd, uint64_t id, uint32_t tid,
 		return since;
 	}
 	c = &pd->counts[i];
-	since -= c->value;
+	if (value >= c->value)
+		since -= c->value;
 	c->value = value;
 	return since;
 }

@@ -197,9 +197,10 @@ static void test_inherited_groups_count_by_thread(void **state)
 	group_sample(&m, 10, 8, 1000, MEMBER, 50);
 	group_sample(&m, 20, 9, 300, MEMBER, 10);
 	group_sample(&m, 30, 8, 1500, MEMBER, 60);
+	group_sample(&m, 40, 8, 100, MEMBER, 65); /* a new thread has the old one's tid */
 	read_made(&r, &m);
-	assert_int_equal(r.info->events[0].weight, 1800);
-	assert_int_equal(r.info->events[1].weight, 70);
+	assert_int_equal(r.info->events[0].weight, 1900);
+	assert_int_equal(r.info->events[1].weight, 75);
 	pd_result_release(&r);
 	pd_release(&m);
 }

@@ -161,6 +161,35 @@ static void thousands_of_mappings_stay_sorted(void **state)
 	}
 }
 
+/* A recording says what it likes: a megabyte of forks must not cost gigabytes. */
+static void copies_have_a_limit(void **state)
+{
+	enum { N = 1 << 14, CHILDREN = 300 };
+	struct pmf_process *p = pmf_process_get(&table, 1);
+	size_t copied = 0;
+
+	(void)state;
+	for (uint64_t i = 0; i < N; i++)
+		map_code(1, 0x100000 + i * 0x2000, 0x101000 + i * 0x2000, "/lib.so");
+	for (pid_t child = 2; child < 2 + CHILDREN; child++) {
+		apply_task(PERF_RECORD_FORK, child, child, 1);
+		copied += pmf_process_get(&table, child)->nr_maps;
+	}
+	assert_int_equal(copied, 256 * N);
+	assert_true(pmf_process_get(&table, 1 + CHILDREN)->maps_incomplete);
+
+	/* Those that leave make room. */
+	apply_task(PERF_RECORD_EXIT, 2, 2, 1);
+	pmf_process_table_reap(&table);
+	apply_task(PERF_RECORD_FORK, 2, 2, 1);
+	assert_int_equal(pmf_process_get(&table, 2)->nr_maps, N);
+
+	for (uint64_t i = N; i < 5 * N; i++)
+		map_code(1, 0x100000 + i * 0x2000, 0x101000 + i * 0x2000, "/lib.so");
+	assert_int_equal(p->nr_maps, 4 * N);
+	assert_true(p->maps_incomplete);
+}
+
 static void exec_empties_the_address_space(void **state)
 {
 	struct pmf_process *p = pmf_process_get(&table, 5);
@@ -451,6 +480,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(only_code_is_mapped, setup, teardown),
 		cmocka_unit_test_setup_teardown(new_mappings_cut_old_ones, setup, teardown),
 		cmocka_unit_test_setup_teardown(thousands_of_mappings_stay_sorted, setup, teardown),
+		cmocka_unit_test_setup_teardown(copies_have_a_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(exec_empties_the_address_space, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			fork_copies_and_pids_are_used_again, setup, teardown),

@@ -15,9 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { FEAT_HOSTNAME = 3, FEAT_ARCH = 6, FEAT_STAT = 19, BUILD_ID_RECORD = 67, PID = 7 };
+enum { FEAT_HOSTNAME = 3, FEAT_ARCH = 6, FEAT_STAT = 19, FEAT_CLOCK_DATA = 29 };
+enum { BUILD_ID_RECORD = 67, PID = 7 };
 #define TYPE (PD_TYPE | PERF_SAMPLE_CALLCHAIN)
 #define APP_VA UINT64_C(0x400000)
 #define CODE_VA UINT64_C(0x10000000)
@@ -295,6 +297,56 @@ static void the_workload_is_what_was_executed(void **state)
 	}
 }
 
+/* The count of a CPU goes on from thread to thread: each sample weighs what came to it. */
+static void samples_that_say_their_count(void **state)
+{
+	struct pd_event *e = pd_event(
+		&m, 0, PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_READ, 0);
+	struct pmf_profile p;
+
+	(void)state;
+	e->attr.read_format = PERF_FORMAT_ID;
+	for (uint32_t i = 1; i <= 3; i++) {
+		build_start(&b, PERF_RECORD_SAMPLE, PERF_RECORD_MISC_USER);
+		build_u64(&b, APP_VA);
+		build_u32(&b, PID);
+		build_u32(&b, PID + i);
+		build_u64(&b, i);
+		build_u64(&b, 1000 * i);
+		build_u64(&b, 5);
+		pd_record(&m, &b);
+	}
+	collect_well(&p);
+	assert_int_equal(p.events[0].samples, 3);
+	assert_int_equal(p.events[0].weight, 3000);
+	pmf_profile_release(&p);
+}
+
+static void when_and_how_long_the_samples_say(void **state)
+{
+	struct pmf_profile p;
+
+	(void)state;
+	for (int samples = 0; samples < 3; samples++) {
+		struct pd_event *e = pd_event(&m, 0, PD_TYPE, 0);
+
+		b.len = 0;
+		build_u32(&b, 1);
+		build_u32(&b, CLOCK_MONOTONIC);
+		build_u64(&b, 5000); /* since 1970, when the clock said 700 */
+		build_u64(&b, 700);
+		pd_feature(&m, FEAT_CLOCK_DATA, &b);
+		pd_sample(&m, e, samples ? 1000 : 0, 1);
+		if (samples == 2)
+			pd_sample(&m, e, 1400, 1);
+		collect_well(&p);
+		assert_int_equal(p.start_unix_ns, samples ? 5300 : 0);
+		assert_int_equal(p.duration_ns, samples == 2 ? 400 : 0);
+		pmf_profile_release(&p);
+		teardown(NULL);
+	}
+}
+
 /* ---- Files ---- */
 
 static char *fixture(void)
@@ -429,6 +481,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(calls_that_the_processor_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(dummies_have_no_picture, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_workload_is_what_was_executed, setup, teardown),
+		cmocka_unit_test_setup_teardown(samples_that_say_their_count, setup, teardown),
+		cmocka_unit_test_setup_teardown(when_and_how_long_the_samples_say, setup, teardown),
 		cmocka_unit_test_setup_teardown(build_ids_that_come_late, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_that_nothing_vouches_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(dumps_of_another_architecture, setup, teardown),
