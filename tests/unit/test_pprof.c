@@ -832,6 +832,42 @@ static void deep_stack(void **state)
 	assert_refused(&f, "more stacks");
 }
 
+/* Some kilobytes of a location with many inlined functions, called by itself again and again: each call would
+ * be as many nodes of the picture. */
+static void inlined_again_and_again(void **state)
+{
+	enum { LINES = 8000, CALLS = PMF_PPROF_MAX_CELLS / 2 / LINES + 1 };
+	uint64_t *lines = pmf_calloc(LINES + 1, sizeof *lines);
+	uint64_t *stack = pmf_calloc(CALLS, sizeof *stack);
+	struct file f;
+
+	(void)state;
+	begin_valid(&f);
+	for (size_t i = 0; i < LINES; i++)
+		lines[i] = 70;
+	for (size_t i = 0; i < CALLS; i++)
+		stack[i] = 8;
+	add_location(&f, 8, 0, 0, lines);
+	add_sample(&f, stack, CALLS, (const int64_t[]){1}, 1);
+	assert_refused(&f, "more stacks");
+	free(lines);
+	free(stack);
+}
+
+static void long_comments(void **state)
+{
+	enum { LEN = 4096, N = PMF_PPROF_MAX_COMMENT_BYTES / LEN };
+	char *note = pmf_asprintf("pmuflame note - %0*d", LEN, 1);
+	struct file f;
+
+	(void)state;
+	begin_valid(&f);
+	for (int i = 0; i <= N; i++)
+		pmf_pb_put_int(&f.bytes, PPROF_COMMENT, str(&f, note));
+	assert_refused(&f, "more comments");
+	free(note);
+}
+
 /* ---- Several as one ---- */
 
 static void merged_with_itself(void **state)
@@ -950,6 +986,8 @@ int main(void)
 		cmocka_unit_test(cut_files),
 		cmocka_unit_test(bomb),
 		cmocka_unit_test(deep_stack),
+		cmocka_unit_test(inlined_again_and_again),
+		cmocka_unit_test(long_comments),
 		cmocka_unit_test(merged_with_itself),
 		cmocka_unit_test(merged_frames),
 		cmocka_unit_test(merged_with_another),
