@@ -211,6 +211,7 @@ int pmf_profile_load_folded(
 	ev->unit = pmf_strdup("events");
 	ev->scale = 1 / (double)powers[f.decimals];
 	ev->lost_known = false;
+	ev->only_samples = true;
 	pmf_profile_name_files(p);
 	ret = walk(data, len, see_stack, &f, err);
 	pmf_buf_release(&f.name);
@@ -221,8 +222,8 @@ int pmf_profile_load_folded(
 		return ret;
 	}
 	ev->counted = ev->weight;
-	pmf_profile_note(p, PMF_NOTE_INFO, -1, "%s",
+	pmf_profile_note(p, PMF_NOTE_WARN, -1, "%s",
 		"folded stacks do not say what was counted, nor how many samples there were: each "
-		"line counts as one");
+		"line counts as one, and errors are no better than that");
 	return 0;
 }

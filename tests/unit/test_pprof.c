@@ -945,6 +945,7 @@ static void merged_with_another(void **state)
 	other.host_note = pmf_strdup("arm64, Linux 5.10");
 	other.events[0].scale = 2.5;
 	other.events[0].freq_hz = 99;
+	other.events[0].only_samples = true;
 	first = sum_column(&p, p.weights, 0);
 	second = sum_column(&other, other.weights, 0);
 	pmf_profile_merge(&other, &p);
@@ -958,6 +959,8 @@ static void merged_with_another(void **state)
 	assert_int_equal(other.events[0].freq_hz, 0);
 	assert_true(
 		has_note(&other, "'cpu-clock' differs between the merged profiles in its rate"));
+	assert_true(has_note(&other,
+		"'cpu-clock' differs between the merged profiles in whether it was counted"));
 	assert_true(has_note(&other, "only some of the merged profiles have 'page-faults'"));
 	assert_true(has_note(&other, "different systems: arm64, Linux 5.10; x86_64"));
 	assert_true(has_note(&other, "paranoid is 1"));
