@@ -300,6 +300,37 @@ static void functions_are_compared_by_name(void **state)
 	pmf_diff_release(&d);
 }
 
+/* Of several with one label, each is compared with the one at its place, and with none in another unit. */
+static void events_of_one_label_are_told_apart(void **state)
+{
+	struct pmf_diff_opts opts = {.per = PMF_PER_RUN};
+	struct pmf_profile base, now;
+	struct pmf_err err = PMF_ERR_INIT;
+	struct pmf_diff d;
+
+	(void)state;
+	fill(&base, false);
+	fill(&now, true);
+	for (size_t e = 0; e < 2; e++) {
+		free(base.events[e].label);
+		base.events[e].label = pmf_strdup("one");
+		free(now.events[e].label);
+		now.events[e].label = pmf_strdup("one");
+	}
+	assert_int_equal(pmf_diff_build(&d, &base, &now, &opts, &err), 0);
+	assert_int_equal(d.nr_events, 2);
+	for (uint32_t e = 0; e < 2; e++)
+		assert_true(pmf_tree_total(&d.tree, 2 + e, 0) == (double)base.events[e].weight);
+	pmf_diff_release(&d);
+	now.events[1].unit = pmf_strdup("ns");
+	assert_int_equal(pmf_diff_build(&d, &base, &now, &opts, &err), 0);
+	assert_int_equal(d.nr_events, 1);
+	assert_int_equal(d.joined.nr_notes, 2);
+	pmf_diff_release(&d);
+	pmf_profile_release(&base);
+	pmf_profile_release(&now);
+}
+
 /* What would be enough if self were all that is looked at. */
 static void self_and_total_share_the_level(void **state)
 {
@@ -407,6 +438,7 @@ int main(void)
 		cmocka_unit_test(equal_runs_are_seldom_called_different),
 		cmocka_unit_test(true_changes_are_found_with_enough_samples),
 		cmocka_unit_test(functions_are_compared_by_name),
+		cmocka_unit_test(events_of_one_label_are_told_apart),
 		cmocka_unit_test(self_and_total_share_the_level),
 		cmocka_unit_test(what_was_not_sampled_may_be_anybodys),
 		cmocka_unit_test(costs_are_divided_by_what_was_asked),
