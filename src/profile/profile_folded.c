@@ -222,7 +222,7 @@ int pmf_profile_load_folded(
 		return ret;
 	}
 	ev->counted = ev->weight;
-	pmf_profile_note(p, PMF_NOTE_WARN, -1, "%s",
+	pmf_profile_note(p, PMF_NOTE_WARN, 0, "%s",
 		"folded stacks do not say what was counted, nor how many samples there were: each "
 		"line counts as one, and errors are no better than that");
 	return 0;
