@@ -71,6 +71,9 @@ row() { jq -c --arg n "$1" ".events[0].rows[] | select(.name == \$n) | $2" d.jso
 	run "$PMUFLAME" diff --no-svg ratio.pb.gz
 	[ "$status" = 125 ]
 	[[ $output == *"no run before"* ]]
+	run "$PMUFLAME" diff --no-svg missing.pb.gz
+	[ "$status" = 125 ]
+	[[ $output == *"cannot open 'missing.pb.gz'"* ]]
 	# Twice as much work is found, per run; it is the same per unit of it.
 	"$PMUFLAME" -q -F 2000 -e cpu-clock -- ratio --rounds 4000 >/dev/null
 	diff_json ratio.pb.gz >d.json

@@ -118,6 +118,8 @@ refused()
 @test "what cannot be drawn is said in one sentence" {
 	refused 2 'no profile to draw'
 	refused 2 "does not know '--nonsense'" --nonsense x.pb.gz
+	refused 2 "does not know '-z'" -zq x.pb.gz
+	refused 2 "does not know '--help=x'" --help=x
 	refused 2 "needs a value" -o
 	refused 2 "format 'png'" --format png x.pb.gz
 	refused 125 "cannot open 'missing.pb.gz'" missing.pb.gz
@@ -129,6 +131,10 @@ refused()
 	head -c 100 probe.pb.gz >cut.pb.gz
 	refused 125 "'cut.pb.gz' cannot be read: its end is missing" cut.pb.gz
 	refused 125 'cannot write' -o missing/dir/x probe.pb.gz
+	long=$(printf 'y%.0s' {1..245}).pb.gz
+	ln probe.pb.gz "$long"
+	refused 125 'File name too long' -o new/ "$long"
+	[ ! -e new ]
 	refused 125 'would be overwritten, and is read' --format pprof probe.pb.gz
 }
 

@@ -59,7 +59,7 @@ int pmf_diff_build(struct pmf_diff *d, const struct pmf_profile *base,
 void pmf_diff_release(struct pmf_diff *d);
 
 /* The changes of event @event in every row of @t, a table of d->tree, by self or by total; and in every
- * node of d->tree. free(3) them. Each call is one family of tests. */
+ * node of d->tree. free(3) them. Self and total are a family of tests together, nodes are another. */
 struct pmf_diff_change *pmf_diff_rows(
 	const struct pmf_diff *d, const struct pmf_table *t, size_t event, bool total);
 struct pmf_diff_change *pmf_diff_nodes(const struct pmf_diff *d, size_t event);

@@ -189,6 +189,8 @@ void pmf_profile_note(struct pmf_profile *p, enum pmf_note_level level, int even
  * from outside are replaced. */
 void pmf_profile_ledger(const struct pmf_profile *p, size_t event, struct pmf_buf *out);
 
+/* Does the event count ns, not events? */
+bool pmf_profile_is_time(const struct pmf_profile_event *ev);
 /* Write @weight of event @ev into @out (PMF_UNITS_MAX bytes) and return it: time for clocks ("1.23
  * s"), else a whole count with separators. */
 char *pmf_profile_format(const struct pmf_profile_event *ev, double weight, char *out);

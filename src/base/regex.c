@@ -67,10 +67,11 @@ void pmf_regex_free(struct pmf_regex *re)
 	free(re);
 }
 
+/* Among what the pattern matches, not in what it says of that: \S, \pL or \QName\E's own two. */
 static bool has_capital(const char *s)
 {
 	while (*s && !isupper((unsigned char)*s))
-		s++;
+		s += *s == '\\' && s[1] ? 2 : 1;
 	return *s;
 }
 

@@ -6,18 +6,33 @@
 #include "pmuflame/units.h"
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+const char *pmf_cli_culprit(int opt, char **argv)
+{
+	static char letter[] = "-?";
+	const char *arg = argv[optind - 1];
+
+	/* Of several letters behind one '-', the argument is only done with the last. */
+	if (opt == ':' || optopt <= 0 || optopt > UCHAR_MAX || strchr(arg, '='))
+		return arg;
+	letter[1] = (char)optopt;
+	return letter;
+}
+
 int pmf_cli_bad_option(int opt, char **argv, struct pmf_err *err)
 {
+	const char *arg = pmf_cli_culprit(opt, argv);
+
 	if (opt == ':')
-		return pmf_err_set(err, PMF_EUSAGE, "option '%s' needs a value", argv[optind - 1]);
+		return pmf_err_set(err, PMF_EUSAGE, "option '%s' needs a value", arg);
 	return pmf_err_set(err, PMF_EUSAGE,
-		"%s does not know '%s': 'pmuflame %s --help' shows its options", argv[0],
-		argv[optind - 1], argv[0]);
+		"%s does not know '%s': 'pmuflame %s --help' shows its options", argv[0], arg,
+		argv[0]);
 }
 
 int pmf_cli_event(const struct pmf_profile *p, size_t n, const char *name, struct pmf_err *err)

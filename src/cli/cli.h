@@ -45,6 +45,8 @@ int pmf_cli_json_options(int argc, char **argv, const char *help, bool *json);
 
 /* The value of --call-graph. */
 int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err);
+/* What getopt_long(3) did not know, or found without its value, when it answered with @opt. */
+const char *pmf_cli_culprit(int opt, char **argv);
 /* The sentence for what getopt_long(3) answered with @opt, ':' or '?'. */
 int pmf_cli_bad_option(int opt, char **argv, struct pmf_err *err);
 /* The place among @p's first @n events of the one that is called @name, or PMF_EUSAGE with a sentence

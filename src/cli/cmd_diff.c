@@ -8,6 +8,7 @@
 #include "pmuflame/file.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,9 @@ static int find_base(struct diff_args *a, struct pmf_err *err)
 			"'%s' does not end in %s, so there is no run before it: 'pmuflame diff BASE "
 			"NEW'",
 			path, suffix);
+	if (access(path, F_OK) < 0)
+		return pmf_err_errno(
+			err, pmf_status_of_errno(errno), errno, "cannot open '%s'", path);
 	a->paths[0] = pmf_asprintf("%.*s.prev%s", (int)(len - cut), path, suffix);
 	if (access(a->paths[0], F_OK) < 0)
 		return pmf_err_set(err, PMF_ENOTFOUND,
@@ -220,6 +224,8 @@ static int write_pictures(struct diff_args *a, const struct pmf_diff *d, struct 
 		names[n++] = pmf_asprintf("%s.diff-before", d->joined.events[e].file_name);
 	}
 	ret = pmf_output_prepare(&a->output, names, n, NULL, err);
+	if (ret)
+		pmf_output_undo(&a->output);
 	n = 0;
 	for (size_t e = 0; e < d->nr_events && ret == 0; e++) {
 		if (a->view.events && !a->view.events[e])

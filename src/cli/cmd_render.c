@@ -117,8 +117,10 @@ static int draw(struct render_args *a, struct pmf_profile *p, struct pmf_err *er
 	ret = pmf_output_prepare(&a->output, events, p->nr_events, NULL, err);
 	free(events);
 	free(stem);
-	if (ret)
+	if (ret) {
+		pmf_output_undo(&a->output);
 		return ret;
+	}
 	pmf_tree_build(&tree, p, &a->tree);
 	ret = pmf_output_write(&tree, &a->output, &written, err);
 	for (size_t i = 0; i < written.n; i++)

@@ -174,7 +174,7 @@ static int cmd_view(int argc, char **argv)
 			return PMF_EXIT_OK;
 		}
 		return pmf_cli_failf(PMF_EXIT_USAGE, "view does not know '%s': it takes a FILE",
-			argv[optind - 1]);
+			pmf_cli_culprit(c, argv));
 	}
 	if (argc - optind != 1)
 		return pmf_cli_failf(PMF_EXIT_USAGE, "view takes one FILE: 'pmuflame view FILE'");

@@ -57,7 +57,7 @@ int pmf_cli_json_options(int argc, char **argv, const char *help, bool *json)
 		if (c != 'j')
 			return pmf_cli_failf(PMF_EXIT_USAGE,
 				"%s does not know '%s': 'pmuflame %s --help' shows its options",
-				argv[0], argv[optind - 1], argv[0]);
+				argv[0], pmf_cli_culprit(c, argv), argv[0]);
 		*json = true;
 	}
 	return -1;

@@ -313,7 +313,7 @@ int pmf_record_args_parse(struct pmf_record_args *a, int argc, char **argv, stru
 		if (opt == '?')
 			return pmf_err_set(err, PMF_EUSAGE,
 				"'%s' is no option of pmuflame: 'pmuflame --help' lists them",
-				argv[optind - 1]);
+				pmf_cli_culprit(opt, argv));
 		ret = parse_option(a, opt, err);
 		if (ret)
 			return ret;

@@ -58,7 +58,7 @@ static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 	size_t n = pmf_tree_top(t, e, pe->in_kernel, top, TOP);
 	double all = pmf_tree_total(t, e, 0);
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX];
-	bool clock = strcmp(pe->unit, "ns") == 0;
+	bool clock = pmf_profile_is_time(pe);
 	double multiplexed = PMF_MAX(pe->scale, 1);
 	uint64_t counted = (uint64_t)((double)pe->counted * multiplexed);
 

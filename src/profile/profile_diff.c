@@ -177,7 +177,8 @@ struct pmf_diff_change *pmf_diff_rows(
 			total ? pmf_table_total(t, event, i) : pmf_table_self(t, event, i),
 			pmf_table_samples_total(t, base, i) + pmf_table_samples_total(t, event, i) >
 				0);
-	pmf_diff_judge(changes, t->n, PMF_DIFF_LEVEL_PERCENT / 100.0);
+	/* A table has both columns: each gets half of the level, so that all of it keeps to that. */
+	pmf_diff_judge(changes, t->n, PMF_DIFF_LEVEL_PERCENT / 200.0);
 	return changes;
 }
 

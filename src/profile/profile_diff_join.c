@@ -83,20 +83,36 @@ static const char *label_of(const struct pmf_profile *p, size_t e)
 	return e < p->nr_events && p->events[e].label ? p->events[e].label : "";
 }
 
-/* The event of @p that is called @label, or -1. */
-static int same_event(const struct pmf_profile *p, const char *label)
+/* The event of @p that is called @label, the first behind @nr_before others of that name; or -1. */
+static int event_called(const struct pmf_profile *p, const char *label, size_t nr_before)
 {
 	for (size_t e = 0; e < p->nr_events; e++)
-		if (strcmp(label_of(p, e), label) == 0)
+		if (strcmp(label_of(p, e), label) == 0 && nr_before-- == 0)
 			return (int)e;
 	return -1;
+}
+
+/* @p's event for @of's @e: the one with its label and unit, of several the one at its place among them; or
+ * -1. */
+static int same_event(const struct pmf_profile *p, const struct pmf_profile *of, size_t e)
+{
+	size_t nr_before = 0;
+	int same;
+
+	for (size_t i = 0; i < e; i++)
+		nr_before += strcmp(label_of(of, i), label_of(of, e)) == 0;
+	same = event_called(p, label_of(of, e), nr_before);
+	return same >= 0 && pmf_profile_is_time(&p->events[same]) ==
+				       pmf_profile_is_time(&of->events[e])
+		       ? same
+		       : -1;
 }
 
 static void note_alone(struct pmf_profile *joined, const struct pmf_profile *p,
 	const struct pmf_profile *other, const char *which)
 {
 	for (size_t e = 0; e < p->nr_events; e++)
-		if (same_event(other, label_of(p, e)) < 0)
+		if (same_event(other, p, e) < 0)
 			pmf_profile_note(joined, PMF_NOTE_WARN, -1,
 				"'%s' is not compared: only the %s run has it", label_of(p, e),
 				which);
@@ -117,7 +133,7 @@ static int join(struct pmf_diff *d, const struct pmf_profile *base, const struct
 	size_t *of_base = pmf_calloc(now->nr_events, sizeof *of_base), n = 0;
 
 	for (size_t e = 0; e < now->nr_events; e++) {
-		int same = same_event(base, label_of(now, e));
+		int same = same_event(base, now, e);
 
 		if (same < 0)
 			continue;
@@ -177,8 +193,8 @@ static int sizes(struct pmf_diff *d, const struct pmf_profile *base, const struc
 			"per time: the runs took %.2f s and %.2f s", *before / 1e9, *after / 1e9);
 		break;
 	case PMF_PER_COUNTER:
-		a = same_event(base, o->counter);
-		b = same_event(now, o->counter);
+		a = event_called(base, o->counter, 0);
+		b = event_called(now, o->counter, 0);
 		if (a < 0 || b < 0)
 			return pmf_err_set(err, PMF_ENOTFOUND,
 				"'%s' is no event that both profiles have", o->counter);

@@ -8,8 +8,8 @@
 
 enum {
 	MAX_DECIMALS = 6,
-	MAX_NODES = 1 << 27,
-	SHOWN = 60, /* of a line that is wrong */
+	MAX_NODES = 1 << 24, /* gigabytes, with all that is made of them */
+	SHOWN = 60,          /* of a line that is wrong */
 };
 static const uint64_t powers[MAX_DECIMALS + 1] = {1, 10, 100, 1000, 10000, 100000, 1000000};
 
@@ -178,8 +178,7 @@ static int see_stack(void *ctx, const struct line *line)
 	uint64_t weight;
 
 	if (!weight_of(line, f->decimals, &weight) ||
-		__builtin_add_overflow(ev->weight, weight, &ev->weight) ||
-		f->p->nr_nodes > MAX_NODES)
+		__builtin_add_overflow(ev->weight, weight, &ev->weight))
 		return -1;
 	if (weight == 0)
 		return 0;
@@ -188,6 +187,8 @@ static int see_stack(void *ctx, const struct line *line)
 		const char *stop = semicolon ? semicolon : end;
 
 		node = pmf_profile_node(f->p, node, frame(f, at, (size_t)(stop - at)));
+		if (f->p->nr_nodes > MAX_NODES)
+			return -1;
 		at = stop + 1;
 	}
 	pmf_profile_add(f->p, 0, node, weight, 1);
@@ -210,6 +211,7 @@ int pmf_profile_load_folded(
 	ev->unit = pmf_strdup("events");
 	ev->scale = 1 / (double)powers[f.decimals];
 	ev->lost_known = false;
+	ev->only_samples = true;
 	pmf_profile_name_files(p);
 	ret = walk(data, len, see_stack, &f, err);
 	pmf_buf_release(&f.name);
@@ -220,8 +222,8 @@ int pmf_profile_load_folded(
 		return ret;
 	}
 	ev->counted = ev->weight;
-	pmf_profile_note(p, PMF_NOTE_INFO, -1, "%s",
+	pmf_profile_note(p, PMF_NOTE_WARN, 0, "%s",
 		"folded stacks do not say what was counted, nor how many samples there were: each "
-		"line counts as one");
+		"line counts as one, and errors are no better than that");
 	return 0;
 }

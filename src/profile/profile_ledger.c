@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-static bool is_time(const struct pmf_profile_event *ev)
+bool pmf_profile_is_time(const struct pmf_profile_event *ev)
 {
 	return ev->unit && strcmp(ev->unit, "ns") == 0;
 }
@@ -15,7 +15,7 @@ char *pmf_profile_format(const struct pmf_profile_event *ev, double weight, char
 	/* Above 2^63 a double no longer converts; nothing counts that far. */
 	uint64_t n = weight > 0 && weight < 0x1p63 ? (uint64_t)(weight + 0.5) : 0;
 
-	return is_time(ev) ? pmf_format_ns(out, n) : pmf_format_count(out, n);
+	return pmf_profile_is_time(ev) ? pmf_format_ns(out, n) : pmf_format_count(out, n);
 }
 
 static void add_count(struct pmf_buf *out, const char *before, uint64_t n)
@@ -50,7 +50,7 @@ static void main_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 
 	pmf_buf_addclean(out, ev->label ? ev->label : "", ' ');
 	pmf_buf_printf(out, ": %s%s %s", pmf_profile_format(ev, total * ev->scale, counted),
-		is_time(ev) ? "" : " events", ev->only_samples ? "sampled" : "counted");
+		pmf_profile_is_time(ev) ? "" : " events", ev->only_samples ? "sampled" : "counted");
 	if (ev->scale > 1)
 		pmf_buf_addstr(out, " (scaled)");
 	samples_part(ev, out);
@@ -94,7 +94,7 @@ static void rate_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 	else if (ev->period)
 		pmf_buf_printf(out, "rate: 1 sample per %s%s",
 			pmf_profile_format(ev, (double)ev->period, period),
-			is_time(ev) ? "" : " events");
+			pmf_profile_is_time(ev) ? "" : " events");
 	else
 		pmf_buf_addstr(out, "rate not known");
 	pmf_buf_printf(out, " · precise_ip %d · %s\n", ev->precise_ip,

@@ -250,28 +250,41 @@ static int read_label(struct pmf_pprof_loader *l, struct labels *labels,
 	return r.bad ? pmf_pprof_malformed(err, "a label is none") : 0;
 }
 
+/* Go to @node's child for @frame. Inlined callees will be nodes of the picture, so each new node counts as
+ * many times as its frame has functions. */
+static int step(struct pmf_pprof_loader *l, uint32_t *node, uint32_t frame, struct pmf_err *err)
+{
+	struct pmf_profile *p = l->p;
+	size_t before = p->nr_nodes;
+
+	*node = pmf_profile_node(p, *node, frame);
+	if (p->nr_nodes > before)
+		l->nr_cells += ((size_t)p->frames[frame].nr_inline + 1) * (p->nr_events + 1);
+	return l->nr_cells > PMF_PPROF_MAX_CELLS ? pmf_pprof_too_many(err, "stacks") : 0;
+}
+
 /* The node of the stack that the labels and l->stack make. */
 static int add_stack(struct pmf_pprof_loader *l, const struct labels *labels, uint32_t *node,
 	struct pmf_err *err)
 {
 	struct pmf_profile *p = l->p;
+	int ret = 0;
 
 	*node = 0;
-	for (size_t i = 0; i < pmf_pprof_nr_labels; i++)
+	for (size_t i = 0; i < pmf_pprof_nr_labels && ret == 0; i++)
 		if (labels->frames[i])
-			*node = pmf_profile_node(p, *node,
+			ret = step(l, node,
 				pmf_profile_frame_named(p, pmf_pprof_labels[i].kind,
-					pmf_strtab_get(&p->strings, labels->frames[i])));
-	for (size_t i = l->nr_stack; i-- > 0;) {
+					pmf_strtab_get(&p->strings, labels->frames[i])),
+				err);
+	for (size_t i = l->nr_stack; i-- > 0 && ret == 0;) {
 		uint32_t place = pmf_pprof_place(&l->location_ids, l->stack[i]);
 
 		if (place == UINT32_MAX)
 			return pmf_pprof_malformed(err, "a sample's location is missing");
-		*node = pmf_profile_node(p, *node, l->frames[place]);
-		if (p->nr_nodes * (p->nr_events + 1) > PMF_PPROF_MAX_CELLS)
-			return pmf_pprof_too_many(err, "stacks");
+		ret = step(l, node, l->frames[place], err);
 	}
-	return 0;
+	return ret;
 }
 
 /* A value of the file as a number of ours; false if the sum of them gets more than @most. */
@@ -402,6 +415,7 @@ static int walk(struct pmf_pprof_loader *l, unsigned pass, const void *data, siz
 
 static int read_comments(struct pmf_pprof_loader *l, struct pmf_err *err)
 {
+	size_t bytes = 0;
 	int ret = 0;
 
 	for (size_t i = 0; i < l->nr_comments && ret == 0; i++) {
@@ -409,6 +423,9 @@ static int read_comments(struct pmf_pprof_loader *l, struct pmf_err *err)
 			pmf_strtab_get(&l->p->strings, pmf_pprof_string(l, l->comments[i]));
 
 		if (pmf_pprof_is_ours(text)) {
+			bytes += strlen(text);
+			if (bytes > PMF_PPROF_MAX_COMMENT_BYTES)
+				return pmf_pprof_too_many(err, "comments");
 			l->ours = true;
 			ret = pmf_pprof_read_comment(l->p, text, err);
 		}

@@ -165,9 +165,9 @@ void pmf_pprof_end_events(struct pmf_pprof_loader *l)
 			ev->period = period_of(l, c);
 		}
 		if (c->samples == SIZE_MAX)
-			pmf_profile_note(p, PMF_NOTE_INFO, (int)e,
+			pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 				"the profile does not say how many samples '%s' has: each of its "
-				"stacks counts as one",
+				"stacks counts as one, and errors are no better than that",
 				ev->label);
 	}
 	if (changed)

@@ -63,6 +63,7 @@ struct pmf_pprof_loader {
 	size_t nr_lines, cap_lines;
 	uint64_t *stack, *values;
 	size_t nr_stack, cap_stack, nr_values, cap_values;
+	size_t nr_cells;   /* of the picture's nodes */
 	uint64_t negative; /* values that were, and count as 0 */
 	bool bad_string;   /* a string was missing */
 };
@@ -72,8 +73,9 @@ enum {
 	PMF_PPROF_MAX_BYTES = 1 << 28, /* uncompressed */
 	PMF_PPROF_MAX_ITEMS = 1 << 22, /* strings, mappings, functions, frames: of each */
 	PMF_PPROF_MAX_TYPES = 512,
-	PMF_PPROF_MAX_COMMENTS = 1 << 12, /* notes are compared with each other */
-	PMF_PPROF_MAX_CELLS = 1 << 24,    /* nodes × (events + 1) */
+	PMF_PPROF_MAX_COMMENTS = 1 << 12,      /* notes are compared with each other, */
+	PMF_PPROF_MAX_COMMENT_BYTES = 1 << 23, /* byte by byte */
+	PMF_PPROF_MAX_CELLS = 1 << 24,         /* nodes × (events + 1) */
 };
 
 /* "It is no valid pprof file: @what", and "it has more @what than a profile needs". */

@@ -209,6 +209,12 @@ static void settle_event(struct pmf_profile *p, size_t e, const struct pmf_profi
 		ev->exclude_user &= from->exclude_user;
 		note_difference(p, e, "whether the kernel and user code were sampled");
 	}
+	if (ev->only_samples != from->only_samples) {
+		ev->only_samples = true;
+		note_difference(p, e,
+			"whether it was counted beside its samples: what was counted without them "
+			"is known in part");
+	}
 	ev->in_kernel &= from->in_kernel;
 	if (!ev->fallback_reason)
 		ev->fallback_reason = copy_text(from->fallback_reason);
@@ -229,7 +235,6 @@ static void add_event(struct pmf_profile *p, size_t e, const struct pmf_profile_
 	ev->task_ns += from->task_ns;
 	ev->unsampled += from->unsampled;
 	ev->lost += from->lost;
-	ev->only_samples |= from->only_samples;
 	ev->lost_known &= from->lost_known;
 	ev->frames += from->frames;
 	ev->unresolved_frames += from->unresolved_frames;

@@ -169,18 +169,23 @@ static void own_all(struct pmf_table *t)
 	memcpy(t->samples_total, t->samples_self, places * sizeof *t->samples_total);
 }
 
-/* The process of each thread, where that is one. */
+/* The process of each thread; of threads that bear one name in several, none. */
 static void name_processes(struct pmf_table *t, const uint32_t *rows)
 {
 	const struct pmf_tree *tree = t->tree;
 
 	for (uint32_t i = 0; i < tree->nr_nodes && t->by == PMF_BY_THREAD; i++) {
 		const struct pmf_tree_node *n = &tree->nodes[i];
+		struct pmf_table_row *row;
+		const char *process;
 
-		if (tree->funcs[n->func].kind == PMF_FRAME_THREAD && n->parent != UINT32_MAX &&
-			rows[tree->nodes[n->parent].func] != NO_ROW)
-			t->rows[rows[n->func]].module =
-				t->rows[rows[tree->nodes[n->parent].func]].name;
+		if (tree->funcs[n->func].kind != PMF_FRAME_THREAD || n->parent == UINT32_MAX ||
+			rows[tree->nodes[n->parent].func] == NO_ROW)
+			continue;
+		row = &t->rows[rows[n->func]];
+		process = t->rows[rows[tree->nodes[n->parent].func]].name;
+		row->module =
+			*row->module && strcmp(row->module, process) != 0 ? "[several]" : process;
 	}
 }
 

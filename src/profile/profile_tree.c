@@ -418,6 +418,9 @@ static int compare_costs(const void *va, const void *vb)
 
 	if (a->self != b->self)
 		return a->self < b->self ? 1 : -1;
+	/* As tables are ordered. */
+	if (a->total != b->total)
+		return a->total < b->total ? 1 : -1;
 	return (a->func > b->func) - (a->func < b->func);
 }
 

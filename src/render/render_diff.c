@@ -9,22 +9,12 @@
 
 enum { MODULE_COLUMNS = 12 };
 
-static bool is_clock(const struct pmf_profile_event *ev)
-{
-	return ev->unit && strcmp(ev->unit, "ns") == 0;
-}
-
-static char *format_cost(const struct pmf_profile_event *ev, double cost, char *out)
-{
-	return is_clock(ev) ? pmf_profile_format(ev, cost, out) : pmf_format_si(out, cost);
-}
-
 char *pmf_diff_format(const struct pmf_profile_event *ev, double change, char *out)
 {
 	char cost[PMF_UNITS_MAX];
 
 	snprintf(out, PMF_UNITS_MAX, "%c%.38s", change < 0 ? '-' : '+',
-		format_cost(ev, fabs(change), cost));
+		pmf_render_cost(ev, fabs(change), cost));
 	return out;
 }
 
@@ -45,8 +35,8 @@ void pmf_diff_add_head(struct pmf_buf *out, const struct pmf_diff *d, size_t eve
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX], e[PMF_UNITS_MAX];
 
 	pmf_buf_addclean(out, ev->label ? ev->label : "", ' ');
-	pmf_buf_printf(out, ": %s before, %s now: %s (%s)", format_cost(ev, base, a),
-		format_cost(ev, now, b), pmf_diff_format(ev, now - base, c),
+	pmf_buf_printf(out, ": %s before, %s now: %s (%s)", pmf_render_cost(ev, base, a),
+		pmf_render_cost(ev, now, b), pmf_diff_format(ev, now - base, c),
 		pmf_diff_format_relative(base, now, e));
 	pmf_buf_addstr(out, ", ");
 	pmf_buf_addclean(out, d->per, ' ');
@@ -141,10 +131,10 @@ static void text_row(FILE *f, const struct pmf_diff *d, const struct pmf_table_r
 	struct pmf_buf out = PMF_BUF_INIT;
 	char text[PMF_UNITS_MAX];
 
-	add_cell(&out, format_cost(ev, self->base, text), true, 8);
-	add_cell(&out, format_cost(ev, self->now, text), true, 8);
+	add_cell(&out, pmf_render_cost(ev, self->base, text), true, 8);
+	add_cell(&out, pmf_render_cost(ev, self->now, text), true, 8);
 	add_change(&out, ev, self);
-	add_cell(&out, self->error > 0 ? format_cost(ev, self->error, text) : "-", true, 8);
+	add_cell(&out, self->error > 0 ? pmf_render_cost(ev, self->error, text) : "-", true, 8);
 	add_cell(&out, pmf_diff_format_relative(self->base, self->now, text), true, 8);
 	add_change(&out, ev, total);
 	pmf_table_add_name(&out, row, by, MODULE_COLUMNS, columns);

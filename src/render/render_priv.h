@@ -78,6 +78,9 @@ void pmf_json_lines(struct pmf_buf *out, const char *key, const char *text);
 
 /* ---- render_table.c ---- */
 
+/* Write @cost of event @ev into @out (PMF_UNITS_MAX bytes), in at most three digits where it counts
+ * events: "1.23 s", "1.20 G". */
+char *pmf_render_cost(const struct pmf_profile_event *ev, double cost, char *out);
 /* Append the module of @row in @module_columns, where its table has one, and its name, so that the
  * line that @out holds is at most @columns wide (0: however wide). */
 void pmf_table_add_name(struct pmf_buf *out, const struct pmf_table_row *row, enum pmf_table_by by,

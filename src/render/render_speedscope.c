@@ -80,7 +80,7 @@ static void add_profile(struct pmf_buf *out, const struct pmf_tree *t, size_t ev
 	pmf_buf_addstr(out, "\"type\":\"sampled\",\"name\":");
 	pmf_json_string(out, ev->label ? ev->label : "");
 	pmf_buf_printf(out, ",\"unit\":\"%s\",\"samples\":[",
-		ev->unit && strcmp(ev->unit, "ns") == 0 ? "nanoseconds" : "none");
+		pmf_profile_is_time(ev) ? "nanoseconds" : "none");
 	add_samples(out, t, event, f, &sum);
 	pmf_buf_addstr(out, "],\"weights\":[");
 	add_weights(out, t, event, f);

@@ -21,6 +21,12 @@ const char *pmf_table_by_name(enum pmf_table_by by)
 	return by <= PMF_BY_PROCESS ? by_names[by] : NULL;
 }
 
+char *pmf_render_cost(const struct pmf_profile_event *ev, double cost, char *out)
+{
+	return pmf_profile_is_time(ev) ? pmf_profile_format(ev, cost, out)
+				       : pmf_format_si(out, cost);
+}
+
 static bool is_wanted(const struct pmf_table_view *v, size_t event)
 {
 	return !v->events || v->events[event];
@@ -136,7 +142,7 @@ static void text_row(FILE *f, const struct pmf_table *t, const struct pmf_table_
 	const struct pmf_profile_event *ev = &t->tree->profile->events[event];
 	double all = pmf_tree_total(t->tree, event, 0), self = pmf_table_self(t, event, row);
 	double effective = pmf_tree_effective_samples(t->tree, event);
-	bool clock = ev->unit && strcmp(ev->unit, "ns") == 0, few;
+	bool few;
 	char error[PMF_UNITS_MAX] = "-";
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX], d[PMF_UNITS_MAX];
 	struct pmf_buf out = PMF_BUF_INIT;
@@ -145,7 +151,7 @@ static void text_row(FILE *f, const struct pmf_table *t, const struct pmf_table_
 	if (has_error(t, event, row))
 		snprintf(error, sizeof error, "%.2f",
 			100 * pmf_share_error(all > 0 ? self / all : 0, effective));
-	clock ? pmf_profile_format(ev, self, c) : pmf_format_si(c, self);
+	pmf_render_cost(ev, self, c);
 	/* A µ takes two bytes and one column, and so does the heading's ±. */
 	pmf_buf_printf(&out, "%8s %6s %8s %*s %9s", pmf_format_percent(a, self, all), error,
 		pmf_format_percent(b, pmf_table_total(t, event, row), all),

@@ -39,6 +39,8 @@ static void loads_as(const char *in, double total, const char *out)
 	text = folded_again(&p);
 	assert_string_equal(text, out);
 	assert_true((double)p.events[0].counted * p.events[0].scale == total);
+	assert_true(p.events[0].only_samples);
+	assert_int_equal(p.notes[0].level, PMF_NOTE_WARN);
 	free(text);
 	pmf_profile_release(&p);
 }

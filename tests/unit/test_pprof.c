@@ -832,6 +832,42 @@ static void deep_stack(void **state)
 	assert_refused(&f, "more stacks");
 }
 
+/* Some kilobytes of a location with many inlined functions, called by itself again and again: each call would
+ * be as many nodes of the picture. */
+static void inlined_again_and_again(void **state)
+{
+	enum { LINES = 8000, CALLS = PMF_PPROF_MAX_CELLS / 2 / LINES + 1 };
+	uint64_t *lines = pmf_calloc(LINES + 1, sizeof *lines);
+	uint64_t *stack = pmf_calloc(CALLS, sizeof *stack);
+	struct file f;
+
+	(void)state;
+	begin_valid(&f);
+	for (size_t i = 0; i < LINES; i++)
+		lines[i] = 70;
+	for (size_t i = 0; i < CALLS; i++)
+		stack[i] = 8;
+	add_location(&f, 8, 0, 0, lines);
+	add_sample(&f, stack, CALLS, (const int64_t[]){1}, 1);
+	assert_refused(&f, "more stacks");
+	free(lines);
+	free(stack);
+}
+
+static void long_comments(void **state)
+{
+	enum { LEN = 4096, N = PMF_PPROF_MAX_COMMENT_BYTES / LEN };
+	char *note = pmf_asprintf("pmuflame note - %0*d", LEN, 1);
+	struct file f;
+
+	(void)state;
+	begin_valid(&f);
+	for (int i = 0; i <= N; i++)
+		pmf_pb_put_int(&f.bytes, PPROF_COMMENT, str(&f, note));
+	assert_refused(&f, "more comments");
+	free(note);
+}
+
 /* ---- Several as one ---- */
 
 static void merged_with_itself(void **state)
@@ -909,6 +945,7 @@ static void merged_with_another(void **state)
 	other.host_note = pmf_strdup("arm64, Linux 5.10");
 	other.events[0].scale = 2.5;
 	other.events[0].freq_hz = 99;
+	other.events[0].only_samples = true;
 	first = sum_column(&p, p.weights, 0);
 	second = sum_column(&other, other.weights, 0);
 	pmf_profile_merge(&other, &p);
@@ -922,6 +959,8 @@ static void merged_with_another(void **state)
 	assert_int_equal(other.events[0].freq_hz, 0);
 	assert_true(
 		has_note(&other, "'cpu-clock' differs between the merged profiles in its rate"));
+	assert_true(has_note(&other,
+		"'cpu-clock' differs between the merged profiles in whether it was counted"));
 	assert_true(has_note(&other, "only some of the merged profiles have 'page-faults'"));
 	assert_true(has_note(&other, "different systems: arm64, Linux 5.10; x86_64"));
 	assert_true(has_note(&other, "paranoid is 1"));
@@ -950,6 +989,8 @@ int main(void)
 		cmocka_unit_test(cut_files),
 		cmocka_unit_test(bomb),
 		cmocka_unit_test(deep_stack),
+		cmocka_unit_test(inlined_again_and_again),
+		cmocka_unit_test(long_comments),
 		cmocka_unit_test(merged_with_itself),
 		cmocka_unit_test(merged_frames),
 		cmocka_unit_test(merged_with_another),

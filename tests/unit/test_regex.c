@@ -51,6 +51,9 @@ static void case_matters_to_patterns_with_capitals(void **state)
 	assert_true(matches(any, "stack_frame"));
 	assert_false(matches(exact, "stack_frame"));
 	pmf_regex_free(any);
+	any = set_of("frame\\S+$", NULL);
+	assert_true(matches(any, "DataFrame.iterrows"));
+	pmf_regex_free(any);
 	pmf_regex_free(exact);
 }
 

@@ -145,6 +145,36 @@ static void modules_threads_and_processes_add_up(void **state)
 	assert_rows(PMF_BY_PROCESS, false, "|app:0 1000 1000 85 85\n");
 }
 
+/* Two processes have a thread of one name, which is one row, and neither's. */
+static void threads_of_one_name_are_of_several_processes(void **state)
+{
+	struct pmf_tree_opts opts = {0};
+	struct pmf_profile p;
+	struct pmf_table table;
+	struct pmf_tree tree;
+	uint32_t node;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	for (int i = 0; i < 2; i++) {
+		node = at(&p, 0, PMF_FRAME_PROCESS, "", i ? "one" : "other", NULL, 0);
+		node = at(&p, node, PMF_FRAME_THREAD, "", "worker", NULL, 0);
+		pmf_profile_add(&p, 0, node, 10, 1);
+	}
+	pmf_table_needs(PMF_BY_THREAD, &opts);
+	pmf_tree_build(&tree, &p, &opts);
+	pmf_table_build(&table, &tree, PMF_BY_THREAD);
+	for (size_t i = 0; i < table.n; i++) {
+		if (table.rows[i].kind != PMF_FRAME_THREAD)
+			continue;
+		assert_string_equal(table.rows[i].module, "[several]");
+		assert_true(pmf_table_self(&table, 0, i) == 20);
+	}
+	pmf_table_release(&table);
+	pmf_tree_release(&tree);
+	pmf_profile_release(&p);
+}
+
 static void errors_are_those_of_shares(void **state)
 {
 	(void)state;
@@ -247,6 +277,7 @@ int main(void)
 		cmocka_unit_test(functions_count_recursion_once_and_their_lines_together),
 		cmocka_unit_test(lines_are_told_apart),
 		cmocka_unit_test(modules_threads_and_processes_add_up),
+		cmocka_unit_test(threads_of_one_name_are_of_several_processes),
 		cmocka_unit_test(errors_are_those_of_shares),
 		cmocka_unit_test(ratios_are_of_the_same_code),
 		cmocka_unit_test(text_says_what_it_left_out),
