@@ -61,7 +61,7 @@ def workloads(quick):
         "cpp-64k": Workload(
             "the same with dumps of 65,528 bytes", [WORK, "cpp", rounds(400000)], stack_bytes=65528
         ),
-        "python": Workload("python3 and pandas", [*pandas, rounds(80)], python=True),
+        "python": Workload("python3 and pandas", [*pandas, rounds(200)], python=True),
         "threads": Workload("64 threads", [WORK, "threads", rounds(800000)]),
         "clang": Workload("clang at work", clang),
         "recursion": Workload("recursion, 5,000 frames", [WORK, "recursion", rounds(1600)]),
