@@ -153,12 +153,15 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return h ^ h >> 29;
 }
 
-/* What makes this code object another than one that was at its address before. */
+/* What makes this code object another than one that was at its address before. What its fields point to
+ * is often at its old address, too (exec and eval of strings in turn), so the word behind its header
+ * counts: since 3.11 the number of its instructions, before that of its arguments. */
 static uint64_t code_key(uintptr_t code)
 {
 	const struct pmf_agent_layout *l = py.layout;
 	uint64_t h = mix(0, code);
 
+	h = mix(h, word_at(code, SIZE_OFFSET));
 	h = mix(h, word_at(code, l->code_name));
 	h = mix(h, word_at(code, l->code_file));
 	h = mix(h, word_at(code, l->code_lines));
