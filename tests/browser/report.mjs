@@ -310,6 +310,16 @@ test("the sandwich shows who calls a function and what it calls", "counters", as
 	assert.match(await text(page, "#callees-title"), /What main calls/);
 });
 
+test("the sandwich has the direct callers in sight", "normal", async (page) => {
+	await page.setViewportSize({ width: 1200, height: 400 });
+	await page.evaluate(() => {
+		state.selected = model.base.func.find((f) => nameOf(f).startsWith("Portfolio.rebalance"));
+		setView("sandwich");
+	});
+	const [top, shown, all] = await page.locator("#callers").evaluate((el) => [el.scrollTop, el.clientHeight, el.scrollHeight]);
+	assert.ok(all > shown && Math.abs(top + shown - all) <= 1, [top, shown, all].join(" "));
+});
+
 test("lines of a function, where they are known", "counters", async (page) => {
 	await key(page, "t");
 	await page.locator(".functions button", { hasText: "rows (load.py:7)" }).click();
