@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { runAll, sample, test as testPage } from "./harness.mjs";
 
 const pages = {};
-for (const kind of ["counters", "normal", "hostile", "hostile-64k", "empty", "deep", "wide"])
+for (const kind of ["counters", "normal", "python", "hostile", "hostile-64k", "empty", "deep", "wide"])
 	pages[kind] = sample(kind, "html");
 const test = (name, kind, run, options) => testPage(name, pages[kind].url, async (page) => {
 	await page.waitForSelector("#app:not([hidden])");
@@ -118,7 +118,11 @@ const clickOn = async (page, ...names) => page.mouse.click(...await pathTo(page,
 test("a first look names the hot function, its shares, and that it is memory-bound", "counters", async (page) => {
 	const glance = await text(page, "#glance"), total = trees[0].value;
 	const atr = COUNTERS.map((_, e) => costs(trees[e]).calculate_atr);
-	assert.ok(glance.includes("Most of cycles is in calculate_atr: " + percent(atr[0].self, total)));
+	assert.ok(glance.startsWith("The largest share of cycles in one function's own code is in calculate_atr: " +
+		percent(atr[0].self, total)));
+	// Python has less of it than native code, and is named after it: both lines, and the one that has more.
+	assert.ok(glance.includes("in one Python function is in rows (load.py): " + percent(750 * 1000003, total)));
+	assert.ok(glance.includes("of which line 7 has " + percent(400 * 1000003, total)));
 	assert.match(glance, /Memory-bound: 3\.6\d cache-misses per 1000 cycles/);
 	assert.equal(await selected(page), "calculate_atr");
 	const rows = await page.locator("#details .counters tbody tr").allTextContents();
@@ -129,6 +133,19 @@ test("a first look names the hot function, its shares, and that it is memory-bou
 	assert.match(await text(page, "#details .verdict"), /^Not memory-bound/);
 	await page.locator(".functions button", { hasText: "log_trade" }).click();
 	assert.match(await text(page, "#details .verdict"), /Too few samples/);
+});
+
+test("a Python program's hot function and calls are named with the native code below them", "python", async (page) => {
+	const glance = await text(page, "#glance");
+	assert.match(glance, /^The largest share of cpu-clock in one Python function is in parse \(load\.py\): 50\.00%/);
+	assert.match(glance, /of which line 7 has 30\.00%\. The widest Python calls: /);
+	assert.ok(glance.includes("<module> (load.py:30) 80.00% \u203a rows (load.py:21) 60.00% \u203a parse (load.py:7) 30.00%."));
+	assert.match(glance, /The largest share of cpu-clock in one function's own code is in memcpy: 25\.00%/);
+	assert.equal(await selected(page), "parse (load.py:7)");
+	assert.match(await text(page, "#details .python"), /^With the native code that it calls.*: 30\.00% of cpu-clock\.$/);
+	await page.locator("#glance button", { hasText: "rows (load.py:21)" }).click();
+	assert.equal(await selected(page), "rows (load.py:21)");
+	assert.match(await text(page, "#details .python"), /: 10\.00% of cpu-clock\.$/);
 });
 
 test("what is in no function is stated where it is much", "counters", async (page) => {
@@ -293,6 +310,16 @@ test("the sandwich shows who calls a function and what it calls", "counters", as
 	assert.match(await text(page, "#callees-title"), /What main calls/);
 });
 
+test("the sandwich has the direct callers in sight", "normal", async (page) => {
+	await page.setViewportSize({ width: 1200, height: 400 });
+	await page.evaluate(() => {
+		state.selected = model.base.func.find((f) => nameOf(f).startsWith("Portfolio.rebalance"));
+		setView("sandwich");
+	});
+	const [top, shown, all] = await page.locator("#callers").evaluate((el) => [el.scrollTop, el.clientHeight, el.scrollHeight]);
+	assert.ok(all > shown && Math.abs(top + shown - all) <= 1, [top, shown, all].join(" "));
+});
+
 test("lines of a function, where they are known", "counters", async (page) => {
 	await key(page, "t");
 	await page.locator(".functions button", { hasText: "rows (load.py:7)" }).click();
@@ -312,7 +339,7 @@ test("lines of a function, where they are known", "counters", async (page) => {
 		trs.map((tr) => [...tr.children].slice(0, 3).map((td) => td.textContent))),
 	[["31", costs31], ["40", costs40]].map(([line, values]) => [line, ...values.map((n) => percent(n * 1000003, total))]));
 	assert.equal(await text(page, "#view-lines .place"), "/src/parse.c");
-	await page.locator("#glance button").click();
+	await page.locator("#glance button").first().click();
 	assert.match(await text(page, "#view-lines"), /No source lines are known/);
 });
 

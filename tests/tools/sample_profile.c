@@ -75,6 +75,26 @@ static const struct line hostile[] = {
 		250},
 };
 
+/* A Python program, whose native functions tell little of it. */
+static const struct line python[] = {
+	{"p::python3|n:python3:Py_Main|y:load.py:<module> (load.py:30)|n:python3:vectorcall|"
+	 "y:load.py:rows (load.py:21)|n:python3:vectorcall|y:load.py:parse (load.py:7)|"
+	 "n:libc.so.6:memcpy",
+		250},
+	{"p::python3|n:python3:Py_Main|y:load.py:<module> (load.py:30)|"
+	 "y:load.py:rows (load.py:21)|y:load.py:parse (load.py:7)",
+		50},
+	{"p::python3|n:python3:Py_Main|y:load.py:<module> (load.py:30)|n:python3:vectorcall|"
+	 "y:load.py:rows (load.py:21)|y:load.py:parse (load.py:8)",
+		200},
+	{"p::python3|n:python3:Py_Main|y:load.py:<module> (load.py:30)|"
+	 "y:load.py:rows (load.py:21)|n:libc.so.6:malloc",
+		100},
+	{"p::python3|n:python3:Py_Main|y:load.py:<module> (load.py:30)|y:load.py:make (load.py:3)",
+		200},
+	{"p::python3|n:python3:Py_Main|n:python3:gc_collect", 200},
+};
+
 static enum pmf_frame_kind kind_of(char c)
 {
 	switch (c) {
@@ -270,6 +290,8 @@ bool sample_profile(struct pmf_profile *p, const char *kind)
 		fill_normal(p);
 	} else if (strcmp(kind, "changed") == 0) {
 		fill_changed(p);
+	} else if (strcmp(kind, "python") == 0) {
+		add_lines(p, python, PMF_ARRAY_SIZE(python));
 	} else if (strcmp(kind, "hostile") == 0 || strcmp(kind, "hostile-64k") == 0) {
 		char longest[65536] = "";
 

@@ -5,7 +5,7 @@
 #include "pmuflame/profile.h"
 
 /* Fill @p with the profile called @kind; false if there is none of that name: normal, hostile,
- * hostile-64k, empty, tall, deep, big; counters, wide. */
+ * hostile-64k, empty, tall, deep, big, python; counters, wide. */
 bool sample_profile(struct pmf_profile *p, const char *kind);
 
 #endif

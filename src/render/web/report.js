@@ -244,15 +244,16 @@ function drawView(tree) {
 function drawSandwich(tree) {
 	const {event, selected, ratio, centre} = state, {matches} = app, {callers, callees} = app.charts;
 	const name = nameOf(centre);
+	part("callers-title").textContent = "Who calls " + name + ": each frame's width is what it spends there";
+	part("callees-title").textContent = "What " + name + " calls";
 	if (app.centred !== centre || app.centredTree !== tree) {
 		Object.assign(app, {centred: centre, centredTree: tree});
 		callers.set({tree: callersOf(tree, centre), event, up: true, matches, selected, ratio});
 		callees.set({tree: calleesOf(tree, centre), event, up: false, matches, selected, ratio});
+		callers.scrollToRoot(); // it has given room to the callees
 	}
 	callers.set({event, matches, selected, ratio});
 	callees.set({event, matches, selected, ratio});
-	part("callers-title").textContent = "Who calls " + name + ": each frame's width is what it spends there";
-	part("callees-title").textContent = "What " + name + " calls";
 }
 
 // @step: the browser's Back leads to what was shown before.

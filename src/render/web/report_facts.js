@@ -31,20 +31,56 @@ function unattributed(event) {
 	return sum;
 }
 
+function nameButton(parent, func, text, select) {
+	button(parent, cut(text, 80), "Select it", () => select(func)).className = "name";
+}
+
+function addNativeHeadline(glance, event, func, select) {
+	const cost = model.events[event].inKernel ? model.costs.user[event] : model.costs.self[event];
+	glance.append("The largest share of " + model.events[event].label + " in one function's own code is in ");
+	nameButton(glance, func, nameOf(func), select);
+	glance.append(": " + shareText(event, cost[func]) + shareError(event, cost[func]) + ", " +
+		shareText(event, model.costs.total[event][func]) + " with what it calls. ");
+	addVerdict(glance, func);
+	glance.append(" ");
+}
+
+const PATH_SHOWN = 5;
+
+// Where a Python program spends it: the function whose code and whose calls into native code have the most,
+// and the way of calls that leads to most of it, which names the line to change more often.
+function addPythonHeadline(glance, event, {python, path}, select) {
+	const line = /:(\d+)\)$/.exec(nameOf(python.line));
+	glance.append("The largest share of " + model.events[event].label + " in one Python function is in ");
+	nameButton(glance, python.line, python.name, select);
+	glance.append(": " + shareText(event, python.weight) + shareError(event, python.weight) +
+		" with the native code that it calls" +
+		(line ? ", of which line " + line[1] + " has " + shareText(event, python.lineWeight) : "") + ". ");
+	if (path.length === 0)
+		return;
+	glance.append("The widest Python calls: " + (path.length > PATH_SHOWN ? "\u2026 \u203a " : ""));
+	path.slice(-PATH_SHOWN).forEach(({func, weight}, k) => {
+		if (k)
+			glance.append(" \u203a ");
+		nameButton(glance, func, nameOf(func), select);
+		glance.append(" " + shareText(event, weight));
+	});
+	glance.append(". ");
+}
+
 // Which function has the most, and what the counters say about it.
 function fillGlance(glance, event, select) {
-	const func = hottest(event), label = model.events[event].label;
+	const found = highlights(event), label = model.events[event].label;
 	glance.textContent = "";
-	if (func < 0) {
+	if (found.func < 0) {
 		glance.textContent = "No function has samples of " + label + ": the ledger says why.";
 		return;
 	}
-	const cost = model.events[event].inKernel ? model.costs.user[event] : model.costs.self[event];
-	glance.append("Most of " + label + " is in ");
-	button(glance, cut(nameOf(func), 80), "Select it", () => select(func)).className = "name";
-	glance.append(": " + shareText(event, cost[func]) + shareError(event, cost[func]) + " in its own code, " +
-		shareText(event, model.costs.total[event][func]) + " with what it calls. ");
-	addVerdict(glance, func);
+	if (found.mostlyPython)
+		addPythonHeadline(glance, event, found, select);
+	addNativeHeadline(glance, event, found.func, select);
+	if (found.python && !found.mostlyPython)
+		addPythonHeadline(glance, event, found, select);
 	const rest = unattributed(event);
 	if (rest > 0.05 * model.base.total[event][0])
 		make(glance, "span", "warning", " " + shareText(event, rest) + " of " + label +
@@ -99,6 +135,9 @@ function fillDetails(panel, func, on) {
 		tableRow(body, [ev.label, shareText(e, self) + shareError(e, self), shareText(e, total),
 			shortWeight(e, total), formatCount(model.costs.samples[e][func])]).title = weightText(e, total) + unitText(e);
 	});
+	if (kindOf(func) === KIND.PYTHON)
+		make(panel, "p", "python", "With the native code that it calls, up to the next Python frame: " +
+			model.events.map((ev, e) => shareText(e, model.costs.python[e][func]) + " of " + ev.label).join(", ") + ".");
 	fillRatios(panel, func);
 	if (isCode(func))
 		addVerdict(make(panel, "p", "verdict"), func);

@@ -194,6 +194,7 @@ function loadModel(data) {
 	for (const ev of model.events)
 		delete ev.self;
 	model.costs = functionCosts(model.base);
+	model.highlights = [];
 }
 
 const field = (func, k) => model.funcs[func * FUNC_FIELDS + k];
@@ -283,6 +284,19 @@ function payersOf(tree) {
 	return {payer, outer};
 }
 
+// By event and Python frame: its own weight and that of all that is above it but below the next Python frame.
+function pythonCosts(tree) {
+	const owner = new Int32Array(tree.n).fill(-1), out = tree.self.map(() => new Float64Array(model.funcCount));
+	for (let i = 0; i < tree.n; i++) {
+		owner[i] = kindOf(tree.func[i]) === KIND.PYTHON ? tree.func[i] : i ? owner[tree.parent[i]] : -1;
+		if (owner[i] >= 0)
+			out.forEach((column, e) => {
+				column[owner[i]] += tree.self[e][i];
+			});
+	}
+	return out;
+}
+
 // By event and function: self, total and samples (inclusive and own), recursion counted once; user is self
 // as its payers have it, of events that only happen in the kernel.
 function functionCosts(tree) {
@@ -298,7 +312,7 @@ function functionCosts(tree) {
 	});
 	return {self: sum(tree.self, func, true), total: sum(tree.total, func, false),
 		samples: sum(tree.samples, func, false), samplesSelf: sum(tree.samplesSelf, func, true),
-		user: sum(tree.self, payer, true)};
+		user: sum(tree.self, payer, true), python: pythonCosts(tree)};
 }
 
 // The function with the most of an event, or -1.
@@ -309,6 +323,68 @@ function hottest(event) {
 		if (isCode(f) && cost[f] > 0 && (best < 0 || cost[f] > cost[best]))
 			best = f;
 	return best;
+}
+
+// Python frames are one function a line: this is what they have in common.
+const withoutLine = (name) => name.replace(/:\d+\)$/, ")");
+const sourceOf = (func) => field(func, 4) + " " + kindOf(func) + " " + withoutLine(nameOf(func));
+
+// The Python function with the most of an event, native code that it calls included: its name and weight, its
+// hottest line and what that has, and what all Python functions have; or null.
+function hottestPython(event) {
+	const cost = model.costs.python[event], found = new Map();
+	let best = null, all = 0;
+	for (let f = 0; f < model.funcCount; f++) {
+		if (cost[f] === 0)
+			continue;
+		const key = sourceOf(f), one = found.get(key) || {name: withoutLine(nameOf(f)), weight: 0, line: f};
+		found.set(key, one);
+		one.weight += cost[f];
+		all += cost[f];
+		if (cost[f] > cost[one.line])
+			one.line = f;
+		if (!best || one.weight > best.weight)
+			best = one;
+	}
+	return best && {...best, lineWeight: cost[best.line], all};
+}
+
+const WORTH_NAMING = 0.1; // of the event
+
+// The way of the widest Python calls, from the outermost on, as far as they have much of an event: frames
+// and their weights, native code in between left out.
+function pythonPath(event) {
+	const tree = model.base, total = tree.total[event], out = [];
+	for (let from = [0]; ;) {
+		const next = new Map();
+		for (const top of from)
+			for (let i = top + 1; i < tree.end[top];) {
+				const func = tree.func[i];
+				if (kindOf(func) !== KIND.PYTHON) {
+					i++;
+					continue;
+				}
+				const step = next.get(func) || {func, weight: 0, nodes: []};
+				next.set(func, step);
+				step.weight += total[i];
+				step.nodes.push(i);
+				i = tree.end[i];
+			}
+		const widest = [...next.values()].reduce((a, b) => (b.weight > a.weight ? b : a), {weight: 0});
+		if (!(widest.weight >= WORTH_NAMING * total[0]) || widest.weight === 0)
+			return out;
+		out.push(widest);
+		from = widest.nodes;
+	}
+}
+
+// What a first look is to name, by event.
+function highlights(event) {
+	if (!model.highlights[event]) {
+		const python = hottestPython(event), mostlyPython = python !== null && python.all > model.base.total[event][0] / 2;
+		model.highlights[event] = {python, mostlyPython, func: hottest(event), path: python ? pythonPath(event) : []};
+	}
+	return model.highlights[event];
 }
 
 const SI = ["", " k", " M", " G", " T", " P", " E"];

@@ -43,6 +43,8 @@ function numberOf(text, end) {
 	return text !== null && Number.isInteger(n) && n >= 0 && n < end ? n : -1;
 }
 
+const firstSelected = ({python, mostlyPython, func}) => (mostlyPython ? python.line : Math.max(func, 0));
+
 function stateFromHash(hash) {
 	const from = new URLSearchParams(hash.replace(/^#/, ""));
 	const event = model.events.findIndex((ev) => ev.id === from.get("counter"));
@@ -54,7 +56,7 @@ function stateFromHash(hash) {
 	state.zoom = Math.max(numberOf(from.get("zoom"), currentTree().n), 0);
 	state.selected = numberOf(from.get("function"), model.funcCount);
 	if (state.selected < 0)
-		state.selected = Math.max(hottest(state.event), 0);
+		state.selected = firstSelected(highlights(state.event));
 	state.centre = numberOf(from.get("centre"), model.funcCount);
 	if (state.centre < 0)
 		state.centre = state.selected;

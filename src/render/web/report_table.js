@@ -138,14 +138,11 @@ class FunctionTable {
 	}
 }
 
-// Python frames are one function a line: this is what they have in common.
-const withoutLine = (name) => name.replace(/:\d+\)$/, ")");
-
 // The lines of a function: [{line, self, total}] with a value by event.
 function linesOf(func) {
-	const of = (f) => field(f, 4) + " " + kindOf(f) + " " + withoutLine(nameOf(f)), wanted = of(func), out = [];
+	const wanted = sourceOf(func), out = [];
 	for (const row of model.lines)
-		if (of(row.func) === wanted)
+		if (sourceOf(row.func) === wanted)
 			out.push(row);
 	return out.sort((a, b) => a.line - b.line);
 }
