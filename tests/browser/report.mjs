@@ -283,7 +283,7 @@ test("colours tell a ratio, and where there are too few samples for one", "count
 	assert.ok(!swatches.slice(0, 7).some((c) => String(c) === String(log)));
 	await page.selectOption("#colour", { label: "cycles per instruction" });
 	assert.match(await text(page, "#legend"), /cycles per instruction/);
-	await page.selectOption("#colour", { label: "cache-references per cache-misse" });
+	await page.selectOption("#colour", { label: "cache-references per cache-miss" });
 	await key(page, "r");
 	await page.selectOption("#colour", "kind");
 	assert.match(await text(page, "#legend"), /native.*Python.*kernel.*not attributed/);

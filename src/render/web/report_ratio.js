@@ -43,7 +43,7 @@ function plainRatio(num, den) {
 	if (b.unit === "ns")
 		return ratio(num, den, a.unit === "ns" ? a.label + " per " + b.label : a.label + " per second of " + b.label,
 			(a.scale / b.scale) * (a.unit === "ns" ? 1 : 1e9));
-	return ratio(num, den, (a.unit === "ns" ? "ns of " : "") + a.label + " per " + b.label.replace(/s$/, ""),
+	return ratio(num, den, (a.unit === "ns" ? "ns of " : "") + a.label + " per " + b.label.replace(/(ss)es$|s$/, "$1"),
 		a.scale / b.scale);
 }
 
