@@ -69,13 +69,17 @@ for i in range(500):
 		"$PYTHON -c 'import os, touch; os.fork() or os._exit(0); os.wait()'" \
 		"$PYTHON -c 'import sys; ${sleepers/N/2}; subprocess.call([sys.executable, \"touch.py\"]); e.set()'" \
 		"$PYTHON -c 'import sys; ${sleepers/N/70}; subprocess.call([sys.executable, \"touch.py\"]); e.set()'"; do
-		eval "profile -q -e page-faults@1 --stack-bytes 8192 -- $command"
+		# A task that comes at the wrong moment prevents it; three times in a row is no chance.
+		for _ in 1 2 3; do
+			rm -rf out
+			eval "profile -q -e page-faults@1 --stack-bytes 8192 -- $command"
+			eval "$doubled" || break
+		done
 		within "$(number '.events[0] | (.weight + .unsampled) / .counted')" 0.999 1.001
 		within "$(python_stacks out/*.page-faults.folded |
 			awk '/\(touch.py:5\) / { n += $NF } END { print n }')" 500 510
 		# More tasks than events are opened on again.
 		if [[ $command == *'range(70)'* ]]; then eval "$doubled"; else run ! eval "$doubled"; fi
-		rm -r out
 	done
 }
 
