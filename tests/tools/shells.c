@@ -74,6 +74,7 @@ int main(int argc, char **argv)
 	FILE *in;
 	int c;
 
+	signal(SIGINT, SIG_DFL); /* a shell ignores it in what it runs in the background */
 	check_system();
 	check_popen();
 	if (argc != 2)
