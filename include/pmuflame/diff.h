@@ -71,6 +71,10 @@ struct pmf_diff_change *pmf_diff_nodes(const struct pmf_diff *d, size_t event);
  * to that as large as this one or larger. */
 double pmf_diff_p_value(double k1, double n1, double k2, double n2, double ratio);
 
+/* The regularized incomplete beta function: what is below @x, from 0 to 1, of a beta distribution whose
+ * parameters, above 0, are @a and @b. */
+double pmf_diff_beta(double a, double b, double x);
+
 /* Which of @changes, of which those that are tested count, are real: S. Holm's procedure of 1979. */
 void pmf_diff_judge(struct pmf_diff_change *changes, size_t n, double level);
 

@@ -35,7 +35,7 @@ static double beta_fraction(double a, double b, double x)
 	return value;
 }
 
-static double beta_regularized(double a, double b, double x)
+double pmf_diff_beta(double a, double b, double x)
 {
 	double front;
 
@@ -51,7 +51,7 @@ static double beta_regularized(double a, double b, double x)
  * between whole numbers, what the beta function makes of it. */
 static double at_least(double k, double other, double q)
 {
-	return k > 0 ? beta_regularized(k, other + 1, q) : 1;
+	return k > 0 ? pmf_diff_beta(k, other + 1, q) : 1;
 }
 
 double pmf_diff_p_value(double k1, double n1, double k2, double n2, double ratio)
