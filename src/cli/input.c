@@ -133,7 +133,7 @@ static int open_input(struct pmf_input *in, const char *path, struct pmf_err *er
 		return pmf_err_errno(
 			err, pmf_status_of_errno(errno), errno, "cannot open '%s'", in->name);
 	if (fstat(in->fd, &st) == 0 && S_ISDIR(st.st_mode))
-		return pmf_err_set(err, PMF_EUSAGE,
+		return pmf_err_set(err, PMF_EFORMAT,
 			"'%s' is a folder, no profile; if 'perf record --threads' made it, record "
 			"without --threads",
 			path);
