@@ -1,12 +1,12 @@
-/* What the commands that read profiles share of their options and results. */
+/* What commands share of their options and results. */
 #include "cli.h"
 
 #include "pmuflame/buf.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -24,7 +24,7 @@ const char *pmf_cli_culprit(int opt, char **argv)
 	return letter;
 }
 
-int pmf_cli_bad_option(int opt, char **argv, struct pmf_err *err)
+static int bad_option(int opt, char **argv, struct pmf_err *err)
 {
 	const char *arg = pmf_cli_culprit(opt, argv);
 
@@ -33,6 +33,26 @@ int pmf_cli_bad_option(int opt, char **argv, struct pmf_err *err)
 	return pmf_err_set(err, PMF_EUSAGE,
 		"%s does not know '%s': 'pmuflame %s --help' shows its options", argv[0], arg,
 		argv[0]);
+}
+
+int pmf_cli_options(int argc, char **argv, const char *shorts, const struct option *longs,
+	const char *help, int (*take)(void *ctx, int opt, struct pmf_err *err), void *ctx,
+	struct pmf_err *err)
+{
+	int opt, ret = 0;
+
+	opterr = 0;
+	while (ret == 0 && (opt = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		if (opt == 'h') {
+			fputs(help, stdout);
+			ret = 1;
+		} else if (opt == ':' || opt == '?') {
+			ret = bad_option(opt, argv, err);
+		} else if (opt != 0) {
+			ret = take(ctx, opt, err);
+		}
+	}
+	return ret;
 }
 
 int pmf_cli_event(const struct pmf_profile *p, size_t n, const char *name, struct pmf_err *err)

@@ -6,6 +6,7 @@
 #include "pmuflame/err.h"
 #include "pmuflame/profile.h"
 #include "pmuflame/unwind.h"
+#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -39,16 +40,22 @@ int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err);
 /* The same for a sentence made here. */
 int pmf_cli_failf(enum pmf_exit status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* The options of a command that has --json and --help only, argv[0] being its name: an exit status if
- * that was all, else -1, with optind(3) at the first argument. */
-int pmf_cli_json_options(int argc, char **argv, const char *help, bool *json);
+/* The exit status of any command but record for @ret, a result of its work: a negative one is said
+ * with @err's sentence first. */
+int pmf_cli_status(int ret, const struct pmf_err *err);
+
+/* Read the options of a command, argv[0] being its name, as getopt_long(3) does: @shorts begins with
+ * ':', and both @shorts and @longs have 'h', at which @help is printed. @take gets every other option
+ * that sets no flag by itself, its value in optarg; NULL if there is none. 0 to go on, with optind at
+ * the first argument; 1 when help was all that was asked; or a negative status. */
+int pmf_cli_options(int argc, char **argv, const char *shorts, const struct option *longs,
+	const char *help, int (*take)(void *ctx, int opt, struct pmf_err *err), void *ctx,
+	struct pmf_err *err);
 
 /* The value of --call-graph. */
 int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err);
 /* What getopt_long(3) did not know, or found without its value, when it answered with @opt. */
 const char *pmf_cli_culprit(int opt, char **argv);
-/* The sentence for what getopt_long(3) answered with @opt, ':' or '?'. */
-int pmf_cli_bad_option(int opt, char **argv, struct pmf_err *err);
 /* The place among @p's first @n events of the one that is called @name, or PMF_EUSAGE with a sentence
  * that names those there are. */
 int pmf_cli_event(const struct pmf_profile *p, size_t n, const char *name, struct pmf_err *err);

@@ -9,7 +9,6 @@
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,8 +91,10 @@ static int parse_by(struct pmf_diff_opts *o, const char *text, struct pmf_err *e
 	return 0;
 }
 
-static int parse_option(struct diff_args *a, int opt, struct pmf_err *err)
+static int take_option(void *ctx, int opt, struct pmf_err *err)
 {
+	struct diff_args *a = ctx;
+
 	switch (opt) {
 	case OPT_BY:
 		return parse_by(&a->diff, optarg, err);
@@ -144,17 +145,8 @@ static int find_base(struct diff_args *a, struct pmf_err *err)
 /* 0 to go on, 1 when help was all that was asked, or a negative status. */
 static int parse_args(struct diff_args *a, int argc, char **argv, struct pmf_err *err)
 {
-	int opt, ret = 0;
+	int ret = pmf_cli_options(argc, argv, ":e:n:o:h", long_options, help, take_option, a, err);
 
-	opterr = 0;
-	while (ret == 0 && (opt = getopt_long(argc, argv, ":e:n:o:h", long_options, NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(help, stdout);
-			return 1;
-		}
-		ret = opt == ':' || opt == '?' ? pmf_cli_bad_option(opt, argv, err)
-					       : parse_option(a, opt, err);
-	}
 	if (ret)
 		return ret;
 	if (argc - optind < 1 || argc - optind > 2)
@@ -266,26 +258,21 @@ static int cmd_diff(int argc, char **argv)
 	struct diff_args a = {0};
 	struct pmf_err err = PMF_ERR_INIT;
 	struct pmf_diff diff;
-	int status = PMF_EXIT_OK, ret = parse_args(&a, argc, argv, &err);
+	int ret = parse_args(&a, argc, argv, &err);
 
-	if (ret < 0) {
-		status = pmf_cli_fail(ret == PMF_EUSAGE ? PMF_EXIT_USAGE : PMF_EXIT_FAILED, &err);
-	} else if (ret == 0) {
+	if (ret == 0) {
 		ret = build(&a, &diff, &err);
 		if (ret == 0) {
 			ret = show(&a, &diff, &err);
 			pmf_diff_release(&diff);
 		}
-		if (ret)
-			status = pmf_cli_fail(
-				ret == PMF_EUSAGE ? PMF_EXIT_USAGE : PMF_EXIT_FAILED, &err);
 	}
 	pmf_tree_args_release(&a.diff.tree);
 	pmf_output_opts_release(&a.output);
 	free(a.events);
 	free(a.paths[0]);
 	free(a.paths[1]);
-	return status;
+	return pmf_cli_status(ret, &err);
 }
 
 const struct pmf_cmd pmf_cmd_diff = {

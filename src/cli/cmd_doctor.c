@@ -410,11 +410,17 @@ static const char help[] =
 
 static int run(int argc, char **argv)
 {
-	bool json;
-	int status = pmf_cli_json_options(argc, argv, help, &json);
+	int json = 0;
+	const struct option options[] = {
+		{"json", no_argument, &json, 1},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	struct pmf_err err = PMF_ERR_INIT;
+	int ret = pmf_cli_options(argc, argv, ":h", options, help, NULL, NULL, &err);
 
-	if (status >= 0)
-		return status;
+	if (ret)
+		return pmf_cli_status(ret, &err);
 	if (optind < argc)
 		return pmf_cli_failf(
 			PMF_EXIT_USAGE, "doctor takes no argument such as '%s'", argv[optind]);

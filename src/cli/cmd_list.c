@@ -300,20 +300,19 @@ static int list_targets(bool as_json)
 
 static int run(int argc, char **argv)
 {
+	int json = 0, targets = 0;
+	const struct option options[] = {
+		{"json", no_argument, &json, 1},
+		{"targets", no_argument, &targets, 1},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
 	struct listing l = {.pattern = NULL};
-	bool json, targets = false;
-	int ret, status, n = 1;
+	struct pmf_err err = PMF_ERR_INIT;
+	int ret = pmf_cli_options(argc, argv, ":h", options, help, NULL, NULL, &err);
 
-	for (int i = 1; i < argc; i++) {
-		if (strcmp(argv[i], "--targets") == 0)
-			targets = true;
-		else
-			argv[n++] = argv[i];
-	}
-	argv[argc = n] = NULL;
-	status = pmf_cli_json_options(argc, argv, help, &json);
-	if (status >= 0)
-		return status;
+	if (ret)
+		return pmf_cli_status(ret, &err);
 	if (targets && argv[optind])
 		return pmf_cli_failf(PMF_EXIT_USAGE,
 			"list --targets takes no PATTERN, and '%s' is one", argv[optind]);

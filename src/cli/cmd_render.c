@@ -8,7 +8,6 @@
 
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,43 +51,37 @@ struct render_args {
 	size_t nr_files;
 };
 
+static int take_option(void *ctx, int opt, struct pmf_err *err)
+{
+	struct render_args *a = ctx;
+
+	switch (opt) {
+	case 'o':
+		a->output.path = optarg;
+		return 0;
+	case OPT_FORMAT:
+		return pmf_output_formats(&a->output, optarg, err);
+	case OPT_TITLE:
+		a->title = optarg;
+		return 0;
+	case OPT_SYMFS:
+		a->input.symfs = optarg;
+		return 0;
+	case OPT_CALL_GRAPH:
+		return pmf_cli_call_graph(optarg, &a->input.call_graph, err);
+	case PMF_OPT_MIN_WIDTH:
+	case PMF_OPT_REVERSE:
+		return pmf_picture_arg(&a->output.picture, opt, optarg, err);
+	default:
+		return pmf_tree_arg(&a->tree, opt, optarg, err);
+	}
+}
+
 /* 0 to go on, 1 when help was all that was asked, or a negative status. */
 static int parse_args(struct render_args *a, int argc, char **argv, struct pmf_err *err)
 {
-	int opt, ret = 0;
+	int ret = pmf_cli_options(argc, argv, ":o:h", long_options, help, take_option, a, err);
 
-	opterr = 0;
-	while (ret == 0 && (opt = getopt_long(argc, argv, ":o:h", long_options, NULL)) != -1) {
-		switch (opt) {
-		case 'h':
-			fputs(help, stdout);
-			return 1;
-		case 'o':
-			a->output.path = optarg;
-			break;
-		case OPT_FORMAT:
-			ret = pmf_output_formats(&a->output, optarg, err);
-			break;
-		case OPT_TITLE:
-			a->title = optarg;
-			break;
-		case OPT_SYMFS:
-			a->input.symfs = optarg;
-			break;
-		case OPT_CALL_GRAPH:
-			ret = pmf_cli_call_graph(optarg, &a->input.call_graph, err);
-			break;
-		case PMF_OPT_MIN_WIDTH:
-		case PMF_OPT_REVERSE:
-			ret = pmf_picture_arg(&a->output.picture, opt, optarg, err);
-			break;
-		case ':':
-		case '?':
-			return pmf_cli_bad_option(opt, argv, err);
-		default:
-			ret = pmf_tree_arg(&a->tree, opt, optarg, err);
-		}
-	}
 	a->files = argv + optind;
 	a->nr_files = (size_t)(argc - optind);
 	if (ret == 0 && a->nr_files == 0)
@@ -135,15 +128,15 @@ static int cmd_render(int argc, char **argv)
 	struct render_args a = {0};
 	struct pmf_err err = PMF_ERR_INIT;
 	struct pmf_profile profile;
-	int status = PMF_EXIT_OK, ret = parse_args(&a, argc, argv, &err);
+	int ret = parse_args(&a, argc, argv, &err), status;
 
-	if (ret < 0) {
-		status = pmf_cli_fail(PMF_EXIT_USAGE, &err);
-	} else if (ret == 0 && pmf_input_load(&profile, a.files, a.nr_files, &a.input, &err)) {
+	if (ret) {
+		status = pmf_cli_status(ret, &err);
+	} else if (pmf_input_load(&profile, a.files, a.nr_files, &a.input, &err)) {
 		status = pmf_cli_fail(PMF_EXIT_FAILED, &err);
-	} else if (ret == 0) {
-		if (draw(&a, &profile, &err))
-			status = pmf_cli_fail(PMF_EXIT_FAILED, &err);
+	} else {
+		status = draw(&a, &profile, &err) ? pmf_cli_fail(PMF_EXIT_FAILED, &err)
+						  : PMF_EXIT_OK;
 		pmf_profile_release(&profile);
 	}
 	pmf_output_opts_release(&a.output);

@@ -5,7 +5,6 @@
 
 #include "pmuflame/mem.h"
 #include "pmuflame/render.h"
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,8 +61,10 @@ static int parse_by(const char *text, enum pmf_table_by *out, struct pmf_err *er
 		"--by '%s' is none of function, line, module, thread, process", text);
 }
 
-static int parse_option(struct top_args *a, int opt, struct pmf_err *err)
+static int take_option(void *ctx, int opt, struct pmf_err *err)
 {
+	struct top_args *a = ctx;
+
 	switch (opt) {
 	case 'e':
 		PMF_PUSH(a->events, a->nr_events, a->cap_events) = optarg;
@@ -96,17 +97,8 @@ static int parse_option(struct top_args *a, int opt, struct pmf_err *err)
 /* 0 to go on, 1 when help was all that was asked, or a negative status. */
 static int parse_args(struct top_args *a, int argc, char **argv, struct pmf_err *err)
 {
-	int opt, ret = 0;
+	int ret = pmf_cli_options(argc, argv, ":e:n:h", long_options, help, take_option, a, err);
 
-	opterr = 0;
-	while (ret == 0 && (opt = getopt_long(argc, argv, ":e:n:h", long_options, NULL)) != -1) {
-		if (opt == 'h') {
-			fputs(help, stdout);
-			return 1;
-		}
-		ret = opt == ':' || opt == '?' ? pmf_cli_bad_option(opt, argv, err)
-					       : parse_option(a, opt, err);
-	}
 	if (ret == 0 && optind == argc)
 		ret = pmf_err_set(
 			err, PMF_EUSAGE, "no profile to read: 'pmuflame top [options] FILE...'");
@@ -171,23 +163,18 @@ static int cmd_top(int argc, char **argv)
 	struct top_args a = {0};
 	struct pmf_err err = PMF_ERR_INIT;
 	struct pmf_profile profile;
-	int status = PMF_EXIT_OK, ret = parse_args(&a, argc, argv, &err);
+	int ret = parse_args(&a, argc, argv, &err);
 
-	if (ret < 0) {
-		status = pmf_cli_fail(PMF_EXIT_USAGE, &err);
-	} else if (ret == 0 &&
-		   pmf_input_load(&profile, argv + optind, (size_t)(argc - optind), NULL, &err)) {
-		status = pmf_cli_fail(PMF_EXIT_FAILED, &err);
-	} else if (ret == 0) {
-		ret = print(&a, &profile, &err);
-		if (ret < 0)
-			status = pmf_cli_fail(
-				ret == PMF_EUSAGE ? PMF_EXIT_USAGE : PMF_EXIT_FAILED, &err);
-		pmf_profile_release(&profile);
+	if (ret == 0) {
+		ret = pmf_input_load(&profile, argv + optind, (size_t)(argc - optind), NULL, &err);
+		if (ret == 0) {
+			ret = print(&a, &profile, &err);
+			pmf_profile_release(&profile);
+		}
 	}
 	pmf_tree_args_release(&a.tree);
 	free(a.events);
-	return status;
+	return pmf_cli_status(ret, &err);
 }
 
 const struct pmf_cmd pmf_cmd_top = {

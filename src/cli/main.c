@@ -4,7 +4,6 @@
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,29 +37,11 @@ int pmf_cli_failf(enum pmf_exit status, const char *fmt, ...)
 	return status;
 }
 
-int pmf_cli_json_options(int argc, char **argv, const char *help, bool *json)
+int pmf_cli_status(int ret, const struct pmf_err *err)
 {
-	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
-	int c;
-
-	*json = false;
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h') {
-			fputs(help, stdout);
-			return PMF_EXIT_OK;
-		}
-		if (c != 'j')
-			return pmf_cli_failf(PMF_EXIT_USAGE,
-				"%s does not know '%s': 'pmuflame %s --help' shows its options",
-				argv[0], pmf_cli_culprit(c, argv), argv[0]);
-		*json = true;
-	}
-	return -1;
+	if (ret >= 0)
+		return PMF_EXIT_OK;
+	return pmf_cli_fail(ret == PMF_EUSAGE ? PMF_EXIT_USAGE : PMF_EXIT_FAILED, err);
 }
 
 int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err)
