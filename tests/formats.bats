@@ -71,6 +71,17 @@ stacks()
 	[ "$output" = "pmuflame: 'wrong.folded' cannot be read: line 2: it does not end with a stack's count ('foo bar')" ]
 }
 
+@test "a pipe is read as a file is" {
+	for file in deep.pb.gz deep.page-faults.folded; do
+		"$PMUFLAME" render --format folded -o file/ - <"out/$file"
+		"$PMUFLAME" render --format folded -o pipe/ - < <(cat "out/$file")
+	done
+	[ "$(stat -c %s out/deep.page-faults.folded)" -gt 512 ] # more than is read to know what it is
+	diff -r file pipe
+	run -0 --separate-stderr "$PMUFLAME" top --csv - < <(printf 'a;b 3\n')
+	[[ "$output" == *'"b","native","","",,3,'* ]]
+}
+
 @test "json: as the manual says" {
 	[ "$(jq -c '[.stacks[].values] | transpose | map(add) | .[]' out/deep.json)" = "$(folded_sums)" ]
 	jq -e --slurpfile s s.json '[.events[] | [.event, .samples, .counted, .weight]] ==

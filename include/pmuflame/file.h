@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-/* Append all of @path (a sysfs, procfs or small text file) to @b, at most @max_bytes; a longer one
- * is PMF_ELIMIT. */
+/* Append all of @path (a sysfs, procfs or small text file) to @b, which may grow to @max_bytes; what is
+ * longer is PMF_ELIMIT. */
 int pmf_file_read(const char *path, size_t max_bytes, struct pmf_buf *b, struct pmf_err *err);
 /* The same for descriptor @fd, from where it stands; @path is for the sentences. */
 int pmf_file_read_fd(

@@ -13,7 +13,6 @@
 int pmf_file_read_fd(
 	int fd, const char *path, size_t max_bytes, struct pmf_buf *b, struct pmf_err *err)
 {
-	size_t got = 0;
 	char chunk[16384];
 
 	for (;;) {
@@ -25,8 +24,7 @@ int pmf_file_read_fd(
 			return pmf_err_errno(err, PMF_EIO, errno, "cannot read '%s'", path);
 		if (n == 0)
 			return 0;
-		got += (size_t)n;
-		if (got > max_bytes)
+		if (b->len + (size_t)n > max_bytes)
 			return pmf_err_set(
 				err, PMF_ELIMIT, "'%s' is longer than %zu bytes", path, max_bytes);
 		pmf_buf_add(b, chunk, (size_t)n);

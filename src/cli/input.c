@@ -28,8 +28,11 @@ static int load_bytes(struct pmf_profile *p, const struct pmf_input *in,
 {
 	enum { MAX_BYTES = 1 << 28 };
 	struct pmf_buf bytes = PMF_BUF_INIT;
-	int ret = pmf_file_read_fd(in->fd, in->name, MAX_BYTES, &bytes, err);
+	int ret;
 
+	if (in->is_stream)
+		pmf_buf_add(&bytes, in->head, in->head_len);
+	ret = pmf_file_read_fd(in->fd, in->name, MAX_BYTES, &bytes, err);
 	if (ret == 0) {
 		ret = load(p, pmf_buf_str(&bytes), bytes.len, err);
 		if (ret)
@@ -69,42 +72,12 @@ static int load_folded(struct pmf_profile *p, const struct pmf_input *in, struct
 
 /* In the order in which they are asked. */
 static const struct pmf_input_kind kinds[] = {
-	{"perf.data", true, pmf_input_is_perf_data, pmf_input_load_perf_data},
-	{"pprof", false, sniff_pprof, load_pprof},
-	{"folded stacks", false, sniff_folded, load_folded},
+	{"perf.data", pmf_input_is_perf_data, pmf_input_load_perf_data},
+	{"pprof", sniff_pprof, load_pprof},
+	{"folded stacks", sniff_folded, load_folded},
 };
 
 /* ---- Files ---- */
-
-/* A stream that must be seekable goes to a file without a name. */
-static int spool(struct pmf_input *in, struct pmf_err *err)
-{
-	FILE *f = tmpfile();
-	char chunk[65536];
-	ssize_t n;
-	bool ok;
-
-	if (!f)
-		return pmf_err_errno(err, PMF_EIO, errno, "cannot make a file for %s", in->name);
-	ok = fwrite(in->head, 1, in->head_len, f) == in->head_len;
-	while (ok && (n = read(in->fd, chunk, sizeof chunk)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		ok = n > 0 && fwrite(chunk, 1, (size_t)n, f) == (size_t)n;
-	}
-	if (!ok || fflush(f) != 0) {
-		pmf_err_errno(err, PMF_EIO, errno, "cannot copy %s to a file", in->name);
-		fclose(f);
-		return PMF_EIO;
-	}
-	close(in->fd);
-	in->fd = fcntl(fileno(f), F_DUPFD_CLOEXEC, 0);
-	in->is_stream = false;
-	fclose(f);
-	if (in->fd < 0 || lseek(in->fd, 0, SEEK_SET) < 0)
-		return pmf_err_errno(err, PMF_ELIMIT, errno, "cannot read %s", in->name);
-	return 0;
-}
 
 static int read_head(struct pmf_input *in, struct pmf_err *err)
 {
@@ -167,11 +140,9 @@ static int load_one(struct pmf_profile *p, const char *path, const struct pmf_in
 			i++;
 		if (i == PMF_ARRAY_SIZE(kinds))
 			ret = unknown_kind(&in, err);
-		else if (in.is_stream && !kinds[i].streams)
-			ret = spool(&in, err);
+		else
+			ret = kinds[i].load(p, &in, err);
 	}
-	if (ret == 0)
-		ret = kinds[i].load(p, &in, err);
 	if (in.fd >= 0)
 		close(in.fd);
 	return ret;

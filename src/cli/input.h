@@ -29,7 +29,6 @@ struct pmf_input {
 /* What a file can be: one row in input.c each. */
 struct pmf_input_kind {
 	const char *name;                          /* as the sentence about unknown files has it */
-	bool streams;                              /* loads streams as they are */
 	bool (*sniff)(const struct pmf_input *in); /* is it one, by its head? */
 	/* Fill @p, which is initialised here, and released on failure. */
 	int (*load)(struct pmf_profile *p, const struct pmf_input *in, struct pmf_err *err);

@@ -86,6 +86,10 @@ static void test_file_read(void **state)
 	write_text(path, "first line\nsecond", 17);
 	assert_int_equal(pmf_file_read(path, 17, &b, &err), 0);
 	assert_string_equal(pmf_buf_str(&b), "first line\nsecond");
+	assert_int_equal(pmf_file_read(path, 34, &b, &err), 0); /* behind what is there */
+	assert_string_equal(pmf_buf_str(&b), "first line\nsecondfirst line\nsecond");
+	assert_int_equal(pmf_file_read(path, 50, &b, &err), PMF_ELIMIT);
+	pmf_buf_release(&b);
 	assert_int_equal(pmf_file_read(path, 16, &b, &err), PMF_ELIMIT);
 	assert_int_equal(pmf_file_read_line(path, line, sizeof line, &err), 0);
 	assert_string_equal(line, "first l");
