@@ -44,6 +44,9 @@ int pmf_cli_failf(enum pmf_exit status, const char *fmt, ...) __attribute__((for
  * with @err's sentence first. */
 int pmf_cli_status(int ret, const struct pmf_err *err);
 
+/* The exit status that a shell makes of @wait_status (waitpid(2)): 128+N for signal N. */
+int pmf_cli_wait_status(int wait_status);
+
 /* Read the options of a command, argv[0] being its name, as getopt_long(3) does: @shorts begins with
  * ':', and both @shorts and @longs have 'h', at which @help is printed. @take gets every other option
  * that sets no flag by itself, its value in optarg; NULL if there is none. 0 to go on, with optind at

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define CLEAR_LINE "\r\033[K"
@@ -75,11 +74,7 @@ static int exec_failed(const char *command, int errnum)
 
 static int exit_status(const struct pmf_collect_result *res)
 {
-	if (res->duration_over)
-		return PMF_EXIT_OK;
-	if (WIFSIGNALED(res->wait_status))
-		return 128 + WTERMSIG(res->wait_status);
-	return WEXITSTATUS(res->wait_status);
+	return res->duration_over ? PMF_EXIT_OK : pmf_cli_wait_status(res->wait_status);
 }
 
 /* Draw, write, report. Whatever can be written is, even when something else cannot. */

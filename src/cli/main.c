@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const struct pmf_cmd *const commands[] = {
@@ -42,6 +43,11 @@ int pmf_cli_status(int ret, const struct pmf_err *err)
 	if (ret >= 0)
 		return PMF_EXIT_OK;
 	return pmf_cli_fail(ret == PMF_EUSAGE ? PMF_EXIT_USAGE : PMF_EXIT_FAILED, err);
+}
+
+int pmf_cli_wait_status(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
 int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err)

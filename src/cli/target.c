@@ -74,26 +74,35 @@ void pmf_target_argv_free(char **argv)
 	free(argv);
 }
 
+/* Run @argv, found as @program, to its end, with @out_fd as its standard output. Its wait status, or -1
+ * with errno where there was no process to be had. */
+static int run_program(const char *program, char **argv, int out_fd)
+{
+	int wait_status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (dup2(out_fd, STDOUT_FILENO) >= 0)
+			execvp(program, argv);
+		_exit(PMF_EXIT_CANNOT_EXEC);
+	}
+	while (pid > 0 && waitpid(pid, &wait_status, 0) < 0 && errno == EINTR)
+		;
+	return pid < 0 ? -1 : wait_status;
+}
+
 int pmf_target_step(
 	const struct pmf_target *t, const char *script, const char *what, struct pmf_err *err)
 {
 	char **argv;
-	int status = 0;
-	pid_t pid;
+	int status;
 
 	if (!script)
 		return 0;
 	argv = pmf_target_argv(t, script, NULL);
-	pid = fork();
-	if (pid == 0) {
-		if (dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
-			execvp(argv[0], argv);
-		_exit(PMF_EXIT_CANNOT_EXEC);
-	}
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	status = run_program(argv[0], argv, STDERR_FILENO);
 	pmf_target_argv_free(argv);
-	if (pid < 0)
+	if (status < 0)
 		return pmf_err_errno(
 			err, PMF_EIO, errno, "cannot start the %s of target '%s'", what, t->name);
 	if (WIFSIGNALED(status))
@@ -112,10 +121,9 @@ bool pmf_target_is_all(const struct pmf_cli_config *c, const char *word)
 
 int pmf_target_run_all(const struct pmf_cli_config *c, char **argv, int place)
 {
-	int first = 0, status = 0, wstatus = 0;
+	int first = 0, status = 0;
 	char **own;
 	size_t n = 0;
-	pid_t pid;
 
 	while (argv[n])
 		n++;
@@ -127,16 +135,8 @@ int pmf_target_run_all(const struct pmf_cli_config *c, char **argv, int place)
 	for (size_t i = 0; i < c->file.nr_targets && status < 128; i++) {
 		own[place + 1] = c->file.targets[i].name;
 		fflush(NULL);
-		pid = fork();
-		if (pid == 0) {
-			execv("/proc/self/exe", own);
-			_exit(PMF_EXIT_FAILED);
-		}
-		while (pid > 0 && waitpid(pid, &wstatus, 0) < 0 && errno == EINTR)
-			;
-		status = pid < 0                ? PMF_EXIT_FAILED
-			 : WIFSIGNALED(wstatus) ? 128 + WTERMSIG(wstatus)
-						: WEXITSTATUS(wstatus);
+		status = run_program("/proc/self/exe", own, STDOUT_FILENO);
+		status = status < 0 ? PMF_EXIT_FAILED : pmf_cli_wait_status(status);
 		first = first ? first : status;
 	}
 	free(own);
