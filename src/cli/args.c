@@ -55,6 +55,50 @@ int pmf_cli_options(int argc, char **argv, const char *shorts, const struct opti
 	return ret;
 }
 
+int pmf_cli_choice(
+	const char *option, const char *text, const char *const *names, struct pmf_err *err)
+{
+	struct pmf_buf all = PMF_BUF_INIT;
+	bool two = names[1] && !names[2];
+	int n = 0;
+
+	for (; names[n]; n++) {
+		if (strcmp(text, names[n]) == 0) {
+			pmf_buf_release(&all);
+			return n;
+		}
+		pmf_buf_printf(&all, "%s%s", n == 0 ? "" : two ? " nor " : ", ", names[n]);
+	}
+	pmf_err_set(err, PMF_EUSAGE, "%s '%s' is %s %s", option, text, two ? "neither" : "none of",
+		pmf_buf_str(&all));
+	pmf_buf_release(&all);
+	return PMF_EUSAGE;
+}
+
+int pmf_cli_switch(const char *option, const char *text, bool *out, struct pmf_err *err)
+{
+	static const char *const names[] = {"yes", "no", NULL};
+	int i = pmf_cli_choice(option, text, names, err);
+
+	*out = i == 0;
+	return PMF_MIN(i, 0);
+}
+
+int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err)
+{
+	static const char *const names[] = {[PMF_UNWIND_AUTO] = "auto",
+		[PMF_UNWIND_DWARF] = "dwarf",
+		[PMF_UNWIND_FP] = "fp",
+		[PMF_UNWIND_NONE] = "none",
+		NULL};
+	int i = pmf_cli_choice("--call-graph", text, names, err);
+
+	if (i < 0)
+		return i;
+	*out = (enum pmf_unwind_mode)i;
+	return 0;
+}
+
 int pmf_cli_event(const struct pmf_profile *p, size_t n, const char *name, struct pmf_err *err)
 {
 	struct pmf_buf names = PMF_BUF_INIT;

@@ -55,6 +55,12 @@ int pmf_cli_options(int argc, char **argv, const char *shorts, const struct opti
 	const char *help, int (*take)(void *ctx, int opt, struct pmf_err *err), void *ctx,
 	struct pmf_err *err);
 
+/* The place of @text, the value of @option, among @names, which end with NULL; or PMF_EUSAGE with a
+ * sentence that names them. */
+int pmf_cli_choice(
+	const char *option, const char *text, const char *const *names, struct pmf_err *err);
+/* The same for yes or no. */
+int pmf_cli_switch(const char *option, const char *text, bool *out, struct pmf_err *err);
 /* The value of --call-graph. */
 int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err);
 /* What getopt_long(3) did not know, or found without its value, when it answered with @opt. */

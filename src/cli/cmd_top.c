@@ -63,7 +63,9 @@ static int parse_by(const char *text, enum pmf_table_by *out, struct pmf_err *er
 
 static int take_option(void *ctx, int opt, struct pmf_err *err)
 {
+	static const char *const sorts[] = {"self", "total", NULL};
 	struct top_args *a = ctx;
+	int i;
 
 	switch (opt) {
 	case 'e':
@@ -75,11 +77,9 @@ static int take_option(void *ctx, int opt, struct pmf_err *err)
 	case OPT_BY:
 		return parse_by(optarg, &a->by, err);
 	case OPT_SORT:
-		a->view.by_total = strcmp(optarg, "total") == 0;
-		if (!a->view.by_total && strcmp(optarg, "self") != 0)
-			return pmf_err_set(
-				err, PMF_EUSAGE, "--sort '%s' is neither self nor total", optarg);
-		return 0;
+		i = pmf_cli_choice("--sort", optarg, sorts, err);
+		a->view.by_total = i == 1;
+		return PMF_MIN(i, 0);
 	case OPT_RATIO:
 		a->ratio = optarg;
 		return 0;

@@ -50,24 +50,6 @@ int pmf_cli_wait_status(int wait_status)
 	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
-int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err)
-{
-	static const struct {
-		const char *name;
-		enum pmf_unwind_mode mode;
-	} modes[] = {{"auto", PMF_UNWIND_AUTO}, {"dwarf", PMF_UNWIND_DWARF}, {"fp", PMF_UNWIND_FP},
-		{"none", PMF_UNWIND_NONE}};
-
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(modes); i++) {
-		if (strcmp(text, modes[i].name) == 0) {
-			*out = modes[i].mode;
-			return 0;
-		}
-	}
-	return pmf_err_set(
-		err, PMF_EUSAGE, "--call-graph '%s' is none of auto, dwarf, fp, none", text);
-}
-
 void pmf_cli_print_commands(FILE *f)
 {
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)

@@ -131,22 +131,21 @@ static int parse_rate(const char *text, uint64_t *out, const char *what, struct 
 static const char *const unwinder_names[] = {[PMF_UNWIND_BY_AUTO] = "auto",
 	[PMF_UNWIND_BY_CFI] = "cfi",
 	[PMF_UNWIND_BY_LIBUNWIND] = "libunwind",
-	[PMF_UNWIND_BY_FP] = "fp"};
+	[PMF_UNWIND_BY_FP] = "fp",
+	NULL};
 
 static int parse_unwinder(const char *text, enum pmf_unwind_by *out, struct pmf_err *err)
 {
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(unwinder_names); i++) {
-		if (strcmp(text, unwinder_names[i]) != 0)
-			continue;
-		*out = (enum pmf_unwind_by)i;
-		if (!pmf_unwinder_can(*out, pmf_arch_native()))
-			return pmf_err_set(err, PMF_EUSAGE,
-				"--unwinder %s cannot be relied on for %s code: take auto, cfi or fp",
-				text, pmf_arch_native()->name);
-		return 0;
-	}
-	return pmf_err_set(
-		err, PMF_EUSAGE, "--unwinder '%s' is none of auto, cfi, libunwind, fp", text);
+	int i = pmf_cli_choice("--unwinder", text, unwinder_names, err);
+
+	if (i < 0)
+		return i;
+	*out = (enum pmf_unwind_by)i;
+	if (!pmf_unwinder_can(*out, pmf_arch_native()))
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--unwinder %s cannot be relied on for %s code: take auto, cfi or fp", text,
+			pmf_arch_native()->name);
+	return 0;
 }
 
 /* An unwinder that was asked for needs dumps to walk, and must be one that the call graph allows. */
@@ -197,27 +196,16 @@ static int parse_readers(const char *text, size_t *out, struct pmf_err *err)
 	return ret;
 }
 
-/* The value of a switch, in optarg. */
-static int parse_switch(const char *name, bool *out, struct pmf_err *err)
-{
-	*out = strcmp(optarg, "yes") == 0;
-	if (!*out && strcmp(optarg, "no") != 0)
-		return pmf_err_set(err, PMF_EUSAGE, "%s '%s' is neither yes nor no", name, optarg);
-	return 0;
-}
-
 static int parse_python(const char *text, enum pmf_python_mode *out, struct pmf_err *err)
 {
 	static const char *const names[] = {
-		[PMF_PYTHON_AUTO] = "auto", [PMF_PYTHON_YES] = "yes", [PMF_PYTHON_NO] = "no"};
+		[PMF_PYTHON_AUTO] = "auto", [PMF_PYTHON_YES] = "yes", [PMF_PYTHON_NO] = "no", NULL};
+	int i = pmf_cli_choice("--python", text, names, err);
 
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(names); i++) {
-		if (strcmp(text, names[i]) == 0) {
-			*out = (enum pmf_python_mode)i;
-			return 0;
-		}
-	}
-	return pmf_err_set(err, PMF_EUSAGE, "--python '%s' is none of auto, yes, no", text);
+	if (i < 0)
+		return i;
+	*out = (enum pmf_python_mode)i;
+	return 0;
 }
 
 static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
@@ -255,13 +243,13 @@ static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
 	case OPT_STACK_BYTES:
 		return parse_stack_bytes(optarg, &a->collect.stack_bytes, err);
 	case OPT_INHERIT:
-		return parse_switch("--inherit", &a->collect.inherit, err);
+		return pmf_cli_switch("--inherit", optarg, &a->collect.inherit, err);
 	case OPT_PYTHON:
 		return parse_python(optarg, &a->collect.python, err);
 	case OPT_PYTHON_LINES:
-		return parse_switch("--python-lines", &a->collect.python_lines, err);
+		return pmf_cli_switch("--python-lines", optarg, &a->collect.python_lines, err);
 	case OPT_INTERPRETER:
-		return parse_switch("--interpreter", &a->collect.interpreter, err);
+		return pmf_cli_switch("--interpreter", optarg, &a->collect.interpreter, err);
 	case OPT_READERS:
 		return parse_readers(optarg, &a->collect.readers, err);
 	case OPT_STRICT:

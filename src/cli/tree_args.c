@@ -1,5 +1,7 @@
 #include "tree_args.h"
 
+#include "cli.h"
+
 #include <string.h>
 
 int pmf_tree_arg(struct pmf_tree_opts *o, int opt, const char *value, struct pmf_err *err)
@@ -10,11 +12,7 @@ int pmf_tree_arg(struct pmf_tree_opts *o, int opt, const char *value, struct pmf
 	case PMF_OPT_IGNORE:
 		return pmf_regex_add(&o->ignore, value, "--ignore", err);
 	default:
-		o->threads = strcmp(value, "yes") == 0;
-		if (!o->threads && strcmp(value, "no") != 0)
-			return pmf_err_set(
-				err, PMF_EUSAGE, "--threads '%s' is neither yes nor no", value);
-		return 0;
+		return pmf_cli_switch("--threads", value, &o->threads, err);
 	}
 }
 
