@@ -38,11 +38,10 @@ void pmf_json_field(struct pmf_buf *out, const char *key)
 	pmf_buf_printf(out, "%s\"%s\":", out->data[out->len - 1] == '{' ? "" : ",\n", key);
 }
 
-static void add_quoted(struct pmf_buf *out, const char *s, size_t len)
+void pmf_json_array(struct pmf_buf *out, const char *key)
 {
-	pmf_buf_addch(out, '"');
-	pmf_text_add(out, s, len, PMF_TEXT_JSON);
-	pmf_buf_addch(out, '"');
+	pmf_json_field(out, key);
+	pmf_buf_addch(out, '[');
 }
 
 void pmf_json_weight(struct pmf_buf *out, double weight)
@@ -56,8 +55,7 @@ void pmf_json_weight(struct pmf_buf *out, double weight)
 void pmf_json_strings(
 	struct pmf_buf *out, const struct pmf_profile *p, const struct pmf_id_table *strings)
 {
-	pmf_json_field(out, "strings");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "strings");
 	for (size_t i = 0; i < strings->n; i++) {
 		pmf_json_comma(out, i);
 		pmf_json_string(out, pmf_strtab_get(&p->strings, strings->items[i]));
@@ -65,15 +63,14 @@ void pmf_json_strings(
 	pmf_buf_addch(out, ']');
 }
 
-void pmf_json_lines(struct pmf_buf *out, const char *key, const char *text)
+void pmf_json_lines(struct pmf_buf *out, const char *text)
 {
-	pmf_json_field(out, key);
 	pmf_buf_addch(out, '[');
 	for (size_t i = 0; *text; i++) {
 		size_t len = strcspn(text, "\n");
 
 		pmf_json_comma(out, i);
-		add_quoted(out, text, len);
+		pmf_json_text(out, text, len);
 		text += len + (text[len] == '\n');
 	}
 	pmf_buf_addch(out, ']');

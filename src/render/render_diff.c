@@ -256,7 +256,7 @@ static void render_json(FILE *f, const struct pmf_diff *d, const struct pmf_tabl
 	}
 	pmf_buf_addstr(&out, "],\"notes\":[");
 	for (size_t i = 0; i < d->joined.nr_notes; i++) {
-		pmf_buf_addstr(&out, i ? "," : "");
+		pmf_json_comma(&out, i);
 		pmf_json_string(&out, d->joined.notes[i].text);
 	}
 	pmf_buf_addstr(&out, "]}\n");

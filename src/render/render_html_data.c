@@ -39,8 +39,7 @@ static void add_places(struct pmf_buf *out, const struct data *d, size_t event)
 {
 	uint32_t last = 0;
 
-	pmf_json_field(out, "nodes");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "nodes");
 	for (uint32_t i = 0, n = 0; i < d->t->nr_nodes; i++) {
 		if (!has_self(d, event, i))
 			continue;
@@ -54,8 +53,7 @@ static void add_places(struct pmf_buf *out, const struct data *d, size_t event)
 static void add_column(
 	struct pmf_buf *out, const struct data *d, const char *key, size_t event, column_fn get)
 {
-	pmf_json_field(out, key);
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, key);
 	for (uint32_t i = 0, n = 0; i < d->t->nr_nodes; i++) {
 		if (!has_self(d, event, i))
 			continue;
@@ -70,8 +68,7 @@ static void add_joined(struct pmf_buf *out, const struct data *d, size_t event)
 {
 	if (pmf_tree_joined(d->t, event, 0) == 0)
 		return;
-	pmf_json_field(out, "joined");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "joined");
 	for (uint32_t i = 0; i < d->t->nr_nodes; i++) {
 		pmf_json_comma(out, i);
 		pmf_json_weight(out, joined(d, event, i));
@@ -101,7 +98,8 @@ static void add_event(struct pmf_buf *out, const struct data *d, size_t event)
 	add_column(out, d, "samples", event, samples_self);
 	add_joined(out, d, event);
 	pmf_tree_ledger(d->t, event, &ledger);
-	pmf_json_lines(out, "ledger", pmf_buf_str(&ledger));
+	pmf_json_field(out, "ledger");
+	pmf_json_lines(out, pmf_buf_str(&ledger));
 	pmf_buf_release(&ledger);
 	pmf_buf_addch(out, '}');
 }
@@ -111,8 +109,7 @@ static void add_funcs(struct pmf_buf *out, struct data *d)
 {
 	const struct pmf_strtab *strs = &d->t->profile->strings;
 
-	pmf_json_field(out, "funcs");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "funcs");
 	for (size_t i = 0; i < d->t->nr_funcs; i++) {
 		const struct pmf_func *f = &d->t->funcs[i];
 		uint32_t ids[] = {f->name, f->module, f->path, f->file}, places[4];
@@ -131,15 +128,13 @@ static void add_funcs(struct pmf_buf *out, struct data *d)
 
 static void add_nodes(struct pmf_buf *out, const struct pmf_tree *t)
 {
-	pmf_json_field(out, "depth");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "depth");
 	for (size_t i = 0; i < t->nr_nodes; i++) {
 		pmf_json_comma(out, i);
 		pmf_buf_addu64(out, t->nodes[i].depth);
 	}
 	pmf_buf_addch(out, ']');
-	pmf_json_field(out, "func");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "func");
 	for (size_t i = 0; i < t->nr_nodes; i++) {
 		pmf_json_comma(out, i);
 		pmf_buf_addu64(out, t->nodes[i].func);
@@ -149,8 +144,7 @@ static void add_nodes(struct pmf_buf *out, const struct pmf_tree *t)
 
 static void add_colours(struct pmf_buf *out, const char *key, const struct data *d, bool dark)
 {
-	pmf_json_field(out, key);
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, key);
 	for (size_t i = 0; i < d->colours.n; i++)
 		pmf_buf_printf(out, "%s\"#%06x\"", i ? "," : "",
 			pmf_colour_rgb(d->colours.items[i], dark));
@@ -198,8 +192,7 @@ static void add_lines(struct pmf_buf *out, const struct pmf_tree *t)
 		return;
 	opts.lines = true;
 	pmf_tree_build(&lines, t->profile, &opts);
-	pmf_json_field(out, "lines");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "lines");
 	for (size_t i = 0, n = 0; i < lines.nr_funcs; i++) {
 		const struct pmf_func *f = &lines.funcs[i], *before = i ? f - 1 : f;
 
@@ -212,8 +205,7 @@ static void add_lines(struct pmf_buf *out, const struct pmf_tree *t)
 		pmf_buf_printf(out, "%" PRIu32 ",%" PRIu32, func, f->line);
 	}
 	pmf_buf_addch(out, ']');
-	pmf_json_field(out, "lineCosts");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "lineCosts");
 	for (size_t e = 0; e < t->profile->nr_events; e++) {
 		pmf_json_comma(out, e);
 		add_line_costs(out, &lines, e);
@@ -244,8 +236,7 @@ void pmf_html_add_data(struct pmf_buf *out, const struct pmf_tree *t, const char
 	add_colours(out, "light", &d, false);
 	add_colours(out, "dark", &d, true);
 	pmf_json_strings(out, p, &d.strings);
-	pmf_json_field(out, "events");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "events");
 	for (size_t e = 0; e < p->nr_events; e++) {
 		pmf_json_comma(out, e);
 		add_event(out, &d, e);

@@ -5,7 +5,6 @@
 #include "render_priv.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static void add_text(struct pmf_buf *out, const char *key, const char *value)
 {
@@ -27,17 +26,8 @@ static void add_ledger(struct pmf_buf *out, const struct pmf_tree *t, size_t eve
 	struct pmf_buf ledger = PMF_BUF_INIT;
 
 	pmf_tree_ledger(t, event, &ledger);
-	pmf_buf_addstr(out, ",\"ledger\":[");
-	for (const char *line = pmf_buf_str(&ledger), *before = ""; *line; before = ",") {
-		size_t len = strcspn(line, "\n");
-
-		pmf_buf_addstr(out, before);
-		pmf_buf_addch(out, '"');
-		pmf_text_add(out, line, len, PMF_TEXT_JSON);
-		pmf_buf_addch(out, '"');
-		line += len + (line[len] == '\n');
-	}
-	pmf_buf_addch(out, ']');
+	pmf_buf_addstr(out, ",\"ledger\":");
+	pmf_json_lines(out, pmf_buf_str(&ledger));
 	pmf_buf_release(&ledger);
 }
 
@@ -96,8 +86,7 @@ static bool add_columns(struct pmf_buf *out, const struct pmf_tree *t, uint32_t 
 	for (size_t e = 0; e < t->profile->nr_events; e++) {
 		uint64_t events = pmf_render_events(pmf_tree_self(t, e, i));
 
-		if (e)
-			pmf_buf_addch(out, ',');
+		pmf_json_comma(out, e);
 		pmf_buf_addu64(out, events);
 		any |= events > 0;
 	}
@@ -105,8 +94,7 @@ static bool add_columns(struct pmf_buf *out, const struct pmf_tree *t, uint32_t 
 	for (size_t e = 0; e < t->profile->nr_events; e++) {
 		uint64_t samples = pmf_tree_samples_self(t, e, i);
 
-		if (e)
-			pmf_buf_addch(out, ',');
+		pmf_json_comma(out, e);
 		pmf_buf_addu64(out, samples);
 		any |= samples > 0;
 	}
@@ -127,8 +115,7 @@ static void add_stacks(struct pmf_buf *out, const struct pmf_tree *t, FILE *f)
 		pmf_buf_addstr(out, before);
 		pmf_buf_addstr(out, "{\"frames\":[");
 		for (uint32_t d = 1; d <= depth; d++) {
-			if (d > 1)
-				pmf_buf_addch(out, ',');
+			pmf_json_comma(out, d - 1);
 			pmf_buf_addu64(out, path[d]);
 		}
 		if (add_columns(out, t, i))

@@ -31,6 +31,7 @@ enum pmf_text_form {
 void pmf_text_add(struct pmf_buf *out, const char *s, size_t len, enum pmf_text_form form);
 
 /* Append @s as a JSON string, quotes included. */
+void pmf_json_text(struct pmf_buf *out, const char *s, size_t len);
 void pmf_json_string(struct pmf_buf *out, const char *s);
 
 /* Columns that @s takes in a fixed-width font; wide characters (CJK, emoji) count two. */
@@ -64,17 +65,17 @@ void pmf_id_table_init(struct pmf_id_table *t, size_t ids);
 void pmf_id_table_release(struct pmf_id_table *t);
 uint32_t pmf_id_table_add(struct pmf_id_table *t, uint32_t id);
 
-/* Append a part of the JSON that a page's script reads. A field puts a comma before itself, unless it
- * is the first of its object. */
+/* Append a part of JSON. A field puts a comma before itself, unless it is the first of its object. */
 void pmf_json_comma(struct pmf_buf *out, size_t i); /* before element @i of an array */
 void pmf_json_field(struct pmf_buf *out, const char *key);
+void pmf_json_array(struct pmf_buf *out, const char *key); /* a field, up to its "[" */
 /* Big counts are whole; small scaled ones keep their fraction. */
 void pmf_json_weight(struct pmf_buf *out, double weight);
 /* The field "strings": the table's strings. */
 void pmf_json_strings(
 	struct pmf_buf *out, const struct pmf_profile *p, const struct pmf_id_table *strings);
-/* A field: the lines of @text. */
-void pmf_json_lines(struct pmf_buf *out, const char *key, const char *text);
+/* An array: the lines of @text. */
+void pmf_json_lines(struct pmf_buf *out, const char *text);
 
 /* ---- render_table.c ---- */
 

@@ -6,7 +6,6 @@
 #include "render_priv.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static void add_frames(struct pmf_buf *out, const struct pmf_tree *t, FILE *f)
 {
@@ -44,8 +43,7 @@ static void add_samples(
 		pmf_buf_addstr(out, *sum ? ",\n[" : "\n[");
 		/* "all" says nothing, unless it is the whole stack. */
 		for (uint32_t d = depth > 0; d <= depth; d++) {
-			if (d > 1)
-				pmf_buf_addch(out, ',');
+			pmf_json_comma(out, d > 1);
 			pmf_buf_addu64(out, path[d]);
 		}
 		pmf_buf_addch(out, ']');

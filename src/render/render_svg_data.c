@@ -1,13 +1,11 @@
 #include "render_svg_priv.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 static void add_weights(struct pmf_buf *out, const char *key, const struct svg *s, size_t event,
 	double (*get)(const struct pmf_tree *, size_t, uint32_t))
 {
-	pmf_json_field(out, key);
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, key);
 	for (size_t i = 0; i < s->n; i++) {
 		pmf_json_comma(out, i);
 		pmf_json_weight(out, get(s->t, event, s->frames[i].node));
@@ -20,8 +18,7 @@ static void add_joined(struct pmf_buf *out, const struct svg *s, size_t event)
 {
 	if (pmf_tree_joined(s->t, event, 0) == 0)
 		return;
-	pmf_json_field(out, "joined");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "joined");
 	for (size_t i = 0; i < s->n; i++) {
 		pmf_json_comma(out, i);
 		pmf_buf_addu64(out, pmf_tree_joined(s->t, event, s->frames[i].node));
@@ -46,8 +43,7 @@ static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 	/* What the ± of a share follows from: samples of unequal weight know less. */
 	pmf_json_field(out, "effective");
 	pmf_json_weight(out, pmf_tree_effective_samples(s->t, event));
-	pmf_json_field(out, "samples");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "samples");
 	for (size_t i = 0; i < s->n; i++) {
 		pmf_json_comma(out, i);
 		pmf_buf_addu64(out, pmf_tree_samples(s->t, event, s->frames[i].node));
@@ -59,8 +55,7 @@ static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 static void add_funcs(struct pmf_buf *out, const struct svg *s, const struct pmf_id_table *funcs,
 	struct pmf_id_table *strings)
 {
-	pmf_json_field(out, "funcs");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "funcs");
 	for (size_t i = 0; i < funcs->n; i++) {
 		const struct pmf_func *f = &s->t->funcs[funcs->items[i]];
 		uint32_t name = pmf_id_table_add(strings, f->name),
@@ -78,15 +73,13 @@ static void add_funcs(struct pmf_buf *out, const struct svg *s, const struct pmf
 
 static void add_frames(struct pmf_buf *out, const struct svg *s, struct pmf_id_table *funcs)
 {
-	pmf_json_field(out, "depth");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "depth");
 	for (size_t i = 0; i < s->n; i++) {
 		pmf_json_comma(out, i);
 		pmf_buf_addu64(out, s->t->nodes[s->frames[i].node].depth);
 	}
 	pmf_buf_addch(out, ']');
-	pmf_json_field(out, "func");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "func");
 	for (size_t i = 0; i < s->n; i++) {
 		pmf_json_comma(out, i);
 		pmf_buf_addu64(out, pmf_id_table_add(funcs, s->t->nodes[s->frames[i].node].func));
@@ -106,22 +99,19 @@ static void add_diff(struct pmf_buf *out, const struct svg *s)
 	pmf_json_field(out, "diff");
 	pmf_buf_printf(out, "{\"now\":%zu,\"before\":%zu,\"scale\":%.15g", before ? place : 0,
 		before ? 0 : place, sd->d->scale[sd->event]);
-	pmf_json_field(out, "colour");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "colour");
 	for (size_t i = 0; i < s->n; i++) {
 		pmf_json_comma(out, i);
 		pmf_buf_addu64(out, s->class_of_colour[pmf_svg_colour(s, i)]);
 	}
 	pmf_buf_addch(out, ']');
-	pmf_json_field(out, "error");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "error");
 	for (size_t i = 0; i < s->n; i++) {
 		pmf_json_comma(out, i);
 		pmf_json_weight(out, sd->changes[s->frames[i].node].error);
 	}
 	pmf_buf_addch(out, ']');
-	pmf_json_field(out, "real");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "real");
 	for (size_t i = 0; i < s->n; i++) {
 		pmf_json_comma(out, i);
 		pmf_buf_addu64(out, sd->changes[s->frames[i].node].real);
@@ -142,8 +132,7 @@ void pmf_svg_add_data(struct pmf_buf *out, const struct svg *s)
 	add_funcs(out, s, &funcs, &strings);
 	pmf_json_strings(out, s->t->profile, &strings);
 	/* The event that is drawn comes first; the others are for the tooltip. */
-	pmf_json_field(out, "events");
-	pmf_buf_addch(out, '[');
+	pmf_json_array(out, "events");
 	add_event(out, s, s->event);
 	for (size_t e = 0; e < s->t->profile->nr_events; e++) {
 		if (e != s->event) {
@@ -154,7 +143,8 @@ void pmf_svg_add_data(struct pmf_buf *out, const struct svg *s)
 	pmf_buf_addch(out, ']');
 	if (s->diff)
 		add_diff(out, s);
-	pmf_json_lines(out, "ledger", pmf_buf_str(&s->ledger));
+	pmf_json_field(out, "ledger");
+	pmf_json_lines(out, pmf_buf_str(&s->ledger));
 	pmf_buf_addch(out, '}');
 	pmf_id_table_release(&funcs);
 	pmf_id_table_release(&strings);

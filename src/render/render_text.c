@@ -104,11 +104,16 @@ void pmf_text_add(struct pmf_buf *out, const char *s, size_t len, enum pmf_text_
 	}
 }
 
-void pmf_json_string(struct pmf_buf *out, const char *s)
+void pmf_json_text(struct pmf_buf *out, const char *s, size_t len)
 {
 	pmf_buf_addch(out, '"');
-	pmf_text_add(out, s, strlen(s), PMF_TEXT_JSON);
+	pmf_text_add(out, s, len, PMF_TEXT_JSON);
 	pmf_buf_addch(out, '"');
+}
+
+void pmf_json_string(struct pmf_buf *out, const char *s)
+{
+	pmf_json_text(out, s, strlen(s));
 }
 
 static size_t char_columns(uint32_t cp)
