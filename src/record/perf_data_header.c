@@ -6,23 +6,6 @@
 #include "pmuflame/mem.h"
 #include <stdlib.h>
 
-/* Bits of the header's flags: perf.data-file-format.txt. */
-enum {
-	FEAT_BUILD_ID = 2,
-	FEAT_HOSTNAME = 3,
-	FEAT_OSRELEASE = 4,
-	FEAT_VERSION = 5,
-	FEAT_ARCH = 6,
-	FEAT_NRCPUS = 7,
-	FEAT_CPUDESC = 8,
-	FEAT_CMDLINE = 11,
-	FEAT_EVENT_DESC = 12,
-	FEAT_STAT = 19,
-	FEAT_DIR_FORMAT = 24,
-	FEAT_CLOCK_DATA = 29,
-	FEAT_BITS = 256,
-};
-
 enum {
 	ARGS_MAX = 65536,
 	BUILD_ID_MAX = 20,
@@ -33,13 +16,9 @@ enum {
 	HEADER_BYTES = 104,
 };
 
-struct section {
-	uint64_t off, size;
-};
-
-static struct section take_section(struct cursor *c)
+static struct pmf_pd_section take_section(struct cursor *c)
 {
-	struct section s;
+	struct pmf_pd_section s;
 
 	s.off = take_u64(c, "section");
 	s.size = take_u64(c, "section");
@@ -167,39 +146,39 @@ static void read_feature(struct pmf_perf_data *pd, uint64_t bit, struct cursor c
 	struct pmf_perf_data_info *info = &pd->info;
 
 	switch (bit) {
-	case FEAT_BUILD_ID:
+	case PMF_PD_FEAT_BUILD_ID:
 		read_build_ids(pd, &c);
 		break;
-	case FEAT_HOSTNAME:
+	case PMF_PD_FEAT_HOSTNAME:
 		set_text(&info->hostname, &c);
 		break;
-	case FEAT_OSRELEASE:
+	case PMF_PD_FEAT_OSRELEASE:
 		set_text(&info->release, &c);
 		break;
-	case FEAT_VERSION:
+	case PMF_PD_FEAT_VERSION:
 		set_text(&info->perf_version, &c);
 		break;
-	case FEAT_ARCH:
+	case PMF_PD_FEAT_ARCH:
 		set_text(&info->arch_name, &c);
 		info->arch = info->arch_name ? pmf_arch_by_name(info->arch_name) : NULL;
 		break;
-	case FEAT_NRCPUS:
+	case PMF_PD_FEAT_NRCPUS:
 		take_u32(&c, "processors that could be");
 		info->cpus_online = take_u32(&c, "processors");
 		break;
-	case FEAT_CPUDESC:
+	case PMF_PD_FEAT_CPUDESC:
 		set_text(&info->cpu, &c);
 		break;
-	case FEAT_CMDLINE:
+	case PMF_PD_FEAT_CMDLINE:
 		read_cmdline(info, &c);
 		break;
-	case FEAT_EVENT_DESC:
+	case PMF_PD_FEAT_EVENT_DESC:
 		read_event_desc(pd, &c);
 		break;
-	case FEAT_STAT:
+	case PMF_PD_FEAT_STAT:
 		info->stat = true;
 		break;
-	case FEAT_CLOCK_DATA:
+	case PMF_PD_FEAT_CLOCK_DATA:
 		read_clock(info, &c);
 		break;
 	default: /* nothing here needs it */
@@ -288,7 +267,7 @@ void pmf_pd_header_record(
 }
 
 /* The part of the mapped file that @s names, cut at its end. */
-static struct cursor inside(const struct pmf_perf_data *pd, const struct section *s)
+static struct cursor inside(const struct pmf_perf_data *pd, const struct pmf_pd_section *s)
 {
 	const struct pmf_pd_chunk *file = pd->input.chunk;
 	size_t off = s->off < file->len ? (size_t)s->off : file->len;
@@ -297,19 +276,20 @@ static struct cursor inside(const struct pmf_perf_data *pd, const struct section
 	return (struct cursor){file->data + off, size, NULL};
 }
 
-static void read_attrs(struct pmf_perf_data *pd, const struct section *attrs, uint64_t attr_bytes)
+static void read_attrs(
+	struct pmf_perf_data *pd, const struct pmf_pd_section *attrs, uint64_t attr_bytes)
 {
-	enum { SECTION_BYTES = 16 };
+	size_t size = (size_t)attr_bytes - sizeof(struct pmf_pd_section);
 	struct cursor c = inside(pd, attrs);
 
 	while (c.left >= attr_bytes) {
 		const uint8_t *p = take(&c, attr_bytes, "attribute");
-		struct cursor tail = {p + attr_bytes - SECTION_BYTES, SECTION_BYTES, NULL}, ids;
-		struct section where = take_section(&tail);
+		struct cursor tail = {p + size, sizeof(struct pmf_pd_section), NULL}, ids;
+		struct pmf_pd_section where = take_section(&tail);
 		struct perf_event_attr attr;
 		size_t used;
 
-		if (!pmf_pd_attr(p, (size_t)attr_bytes - SECTION_BYTES, &attr, &used)) {
+		if (!pmf_pd_attr(p, size, &attr, &used)) {
 			pd->damage.malformed++;
 			continue;
 		}
@@ -318,7 +298,7 @@ static void read_attrs(struct pmf_perf_data *pd, const struct section *attrs, ui
 	}
 }
 
-static void read_event_types(struct pmf_perf_data *pd, const struct section *types)
+static void read_event_types(struct pmf_perf_data *pd, const struct pmf_pd_section *types)
 {
 	enum { TYPE_BYTES = 72 };
 	struct cursor c = inside(pd, types);
@@ -329,18 +309,18 @@ static void read_event_types(struct pmf_perf_data *pd, const struct section *typ
 
 /* Behind the records: a section for each bit that is set, in their order. */
 static void read_features(
-	struct pmf_perf_data *pd, const struct section *data, const uint64_t *flags)
+	struct pmf_perf_data *pd, const struct pmf_pd_section *data, const uint64_t *flags)
 {
-	struct section table = {0};
+	struct pmf_pd_section table = {0};
 	struct cursor c;
 
 	if (__builtin_add_overflow(data->off, data->size, &table.off))
 		return;
-	for (size_t i = 0; i < FEAT_BITS; i++)
+	for (size_t i = 0; i < PMF_PD_FEAT_BITS; i++)
 		table.size += flags[i / 64] >> i % 64 & 1 ? 2 * sizeof(uint64_t) : 0;
 	c = inside(pd, &table);
-	for (size_t i = 0; i < FEAT_BITS && c.left; i++) {
-		struct section s;
+	for (size_t i = 0; i < PMF_PD_FEAT_BITS && c.left; i++) {
+		struct pmf_pd_section s;
 
 		if (!(flags[i / 64] >> i % 64 & 1))
 			continue;
@@ -360,8 +340,9 @@ static int refuse_file(struct pmf_perf_data *pd, struct pmf_err *err, const char
 static int read_file(
 	struct pmf_perf_data *pd, uint64_t header_bytes, struct cursor *c, struct pmf_err *err)
 {
-	uint64_t attr_bytes = take_u64(c, "attribute's size"), flags[FEAT_BITS / 64] = {0};
-	struct section attrs = take_section(c), data = take_section(c), types = take_section(c);
+	uint64_t attr_bytes = take_u64(c, "attribute's size"), flags[PMF_PD_FEAT_BITS / 64] = {0};
+	struct pmf_pd_section attrs = take_section(c), data = take_section(c);
+	struct pmf_pd_section types = take_section(c);
 	struct cursor records;
 
 	if (c->missing)
@@ -370,7 +351,7 @@ static int read_file(
 		flags[i] = take_u64(c, "flags");
 	if (attr_bytes < PERF_ATTR_SIZE_VER0 + 2 * sizeof(uint64_t) || attr_bytes > UINT16_MAX)
 		return refuse_file(pd, err, "its events have an impossible size");
-	if (flags[0] >> FEAT_DIR_FORMAT & 1)
+	if (flags[0] >> PMF_PD_FEAT_DIR_FORMAT & 1)
 		return pmf_err_set(err, PMF_EUNSUP,
 			"'%s' is one of the files that 'perf record --threads' makes, and the others "
 			"are missing in it: record without --threads",

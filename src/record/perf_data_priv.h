@@ -1,4 +1,4 @@
-/* What the files of the perf.data reader share. */
+/* What the files of the perf.data reader share, and its writer. */
 #ifndef PMF_PERF_DATA_PRIV_H
 #define PMF_PERF_DATA_PRIV_H
 
@@ -21,6 +21,28 @@ enum {
 	PMF_PD_COMPRESSED = 81,
 	PMF_PD_COMPRESSED2 = 83,
 	PMF_PD_USER_TYPES = 64, /* the first of them */
+};
+
+/* Bits of a file's header for what stands behind its records: perf.data-file-format.txt. */
+enum {
+	PMF_PD_FEAT_BUILD_ID = 2,
+	PMF_PD_FEAT_HOSTNAME = 3,
+	PMF_PD_FEAT_OSRELEASE = 4,
+	PMF_PD_FEAT_VERSION = 5,
+	PMF_PD_FEAT_ARCH = 6,
+	PMF_PD_FEAT_NRCPUS = 7,
+	PMF_PD_FEAT_CPUDESC = 8,
+	PMF_PD_FEAT_CMDLINE = 11,
+	PMF_PD_FEAT_EVENT_DESC = 12,
+	PMF_PD_FEAT_STAT = 19,
+	PMF_PD_FEAT_DIR_FORMAT = 24,
+	PMF_PD_FEAT_CLOCK_DATA = 29,
+	PMF_PD_FEAT_BITS = 256,
+};
+
+/* A part of a file. */
+struct pmf_pd_section {
+	uint64_t off, size;
 };
 
 enum {

@@ -5,6 +5,7 @@
 
 #include "pmuflame/perf_data_write.h"
 
+#include "perf_data_priv.h"
 #include "pmuflame/buf.h"
 #include "pmuflame/file.h"
 #include "pmuflame/mem.h"
@@ -15,17 +16,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* tools/perf/util/header.h and lib/perf/include/perf/event.h; no header of the kernel has them. */
 enum {
-	FEAT_HOSTNAME = 3,
-	FEAT_OSRELEASE = 4,
-	FEAT_VERSION = 5,
-	FEAT_ARCH = 6,
-	FEAT_NRCPUS = 7,
-	FEAT_CMDLINE = 11,
-	FEAT_EVENT_DESC = 12,
-	FEAT_WORDS = 4,
-	FINISHED_ROUND = 68,
 	STRING_ALIGN = 64,
 	RECORD_MAX = 65528, /* header.size has 16 bits, records are multiples of 8 */
 	CHAIN_MAX = (RECORD_MAX - 1024) / 8, /* the rest of a sample is less than that */
@@ -33,22 +24,17 @@ enum {
 	/* Readers refuse attributes that are longer than those they know. */
 	ATTR_BYTES = PERF_ATTR_SIZE_VER5,
 };
-static const char magic[8] = "PERFILE2";
-
-struct section {
-	uint64_t offset, size;
-};
 
 struct file_header {
 	char magic[8];
 	uint64_t size, attr_size;
-	struct section attrs, data, event_types;
-	uint64_t features[FEAT_WORDS];
+	struct pmf_pd_section attrs, data, event_types;
+	uint64_t features[PMF_PD_FEAT_BITS / 64];
 };
 
 struct file_attr {
 	uint8_t attr[ATTR_BYTES];
-	struct section ids;
+	struct pmf_pd_section ids;
 };
 
 struct event_out {
@@ -128,7 +114,7 @@ static void make_attr(struct event_out *e, const struct perf_event_attr *attr, s
 	if (a.type == PERF_TYPE_TRACEPOINT)
 		a.type = PERF_TYPE_RAW;
 	memcpy(e->attr.attr, &a, ATTR_BYTES);
-	e->attr.ids = (struct section){sizeof(struct file_header) + 8 * place, 8};
+	e->attr.ids = (struct pmf_pd_section){sizeof(struct file_header) + 8 * place, 8};
 	e->sample_type = a.sample_type;
 }
 
@@ -163,11 +149,11 @@ static void put_start(struct pmf_perf_data_writer *w)
 	size_t n = w->nr_events;
 	struct file_header *h = &w->header;
 
-	memcpy(h->magic, magic, sizeof magic);
+	memcpy(h->magic, "PERFILE2", sizeof h->magic);
 	h->size = sizeof *h;
 	h->attr_size = sizeof(struct file_attr);
-	h->attrs = (struct section){sizeof *h + 8 * n, n * sizeof(struct file_attr)};
-	h->data.offset = h->attrs.offset + h->attrs.size;
+	h->attrs = (struct pmf_pd_section){sizeof *h + 8 * n, n * sizeof(struct file_attr)};
+	h->data.off = h->attrs.off + h->attrs.size;
 	put_bytes(w, h, sizeof *h);
 	for (uint64_t id = 1; id <= n; id++)
 		put_bytes(w, &id, sizeof id);
@@ -327,7 +313,7 @@ void pmf_perf_data_round(struct pmf_perf_data_writer *w)
 	if (!w->round_open)
 		return;
 	begin(w);
-	end(w, FINISHED_ROUND, 0);
+	end(w, PMF_PD_FINISHED_ROUND, 0);
 	w->round_open = false;
 	update_header(w);
 }
@@ -354,22 +340,22 @@ static void add_feature(
 		(uint32_t)sysconf(_SC_NPROCESSORS_CONF), (uint32_t)sysconf(_SC_NPROCESSORS_ONLN)};
 
 	switch (feature) {
-	case FEAT_HOSTNAME:
+	case PMF_PD_FEAT_HOSTNAME:
 		add_string(b, u->nodename);
 		break;
-	case FEAT_OSRELEASE:
+	case PMF_PD_FEAT_OSRELEASE:
 		add_string(b, u->release);
 		break;
-	case FEAT_VERSION:
+	case PMF_PD_FEAT_VERSION:
 		add_string(b, "pmuflame " PACKAGE_VERSION);
 		break;
-	case FEAT_ARCH:
+	case PMF_PD_FEAT_ARCH:
 		add_string(b, u->machine);
 		break;
-	case FEAT_NRCPUS:
+	case PMF_PD_FEAT_NRCPUS:
 		pmf_buf_add(b, cpus, sizeof cpus);
 		break;
-	case FEAT_CMDLINE:
+	case PMF_PD_FEAT_CMDLINE:
 		pmf_buf_add(b, w->cmdline.data, w->cmdline.len);
 		break;
 	default:
@@ -380,10 +366,11 @@ static void add_feature(
 /* A section for each, in the order of their bits, before all that they hold. */
 static void put_features(struct pmf_perf_data_writer *w)
 {
-	static const int features[] = {FEAT_HOSTNAME, FEAT_OSRELEASE, FEAT_VERSION, FEAT_ARCH,
-		FEAT_NRCPUS, FEAT_CMDLINE, FEAT_EVENT_DESC};
-	struct section sections[PMF_ARRAY_SIZE(features)];
-	uint64_t offset = w->header.data.offset + w->header.data.size + sizeof sections;
+	static const int features[] = {PMF_PD_FEAT_HOSTNAME, PMF_PD_FEAT_OSRELEASE,
+		PMF_PD_FEAT_VERSION, PMF_PD_FEAT_ARCH, PMF_PD_FEAT_NRCPUS, PMF_PD_FEAT_CMDLINE,
+		PMF_PD_FEAT_EVENT_DESC};
+	struct pmf_pd_section sections[PMF_ARRAY_SIZE(features)];
+	uint64_t offset = w->header.data.off + w->header.data.size + sizeof sections;
 	struct pmf_buf b = PMF_BUF_INIT;
 	struct utsname u;
 
@@ -393,7 +380,7 @@ static void put_features(struct pmf_perf_data_writer *w)
 
 		w->header.features[0] |= UINT64_C(1) << features[i];
 		add_feature(&b, w, features[i], &u);
-		sections[i] = (struct section){offset + start, b.len - start};
+		sections[i] = (struct pmf_pd_section){offset + start, b.len - start};
 	}
 	put_bytes(w, sections, sizeof sections);
 	put_bytes(w, b.data, b.len);
