@@ -2,28 +2,20 @@
  * some bytes changed, moved or cut off, as a file and as a stream. Both must give the same records, in
  * a bounded time and memory, and the profile of a copy must have all its samples. The same SEED gives the
  * same copies; the last line says what was done. */
-#include "../fuzz/record_touch.h"
+#include "../fuzz/perf_data_found.h"
 #include "pmuflame/collect.h"
 #include "pmuflame/mem.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 /* Far above what any of them takes, sanitizers included: beyond them something runs away. */
 enum { MAX_SECONDS = 20, MAX_KIB = 1 << 20 };
-
-struct found {
-	uint64_t records, times, sum;
-	uint64_t samples, weight; /* of events that are drawn */
-	int status;
-};
 
 struct file {
 	const char *path;
@@ -92,36 +84,6 @@ static size_t change(uint64_t *state, uint8_t *bytes, size_t len)
 	}
 }
 
-static int on_record(void *ctx, const struct pmf_record *rec)
-{
-	struct found *f = ctx;
-
-	f->records++;
-	f->times += rec->time_ns;
-	f->sum += touch_record(rec);
-	return 0;
-}
-
-static struct found read_fd(int fd, const uint8_t *head, size_t len)
-{
-	struct found f = {0};
-	struct pmf_perf_data *pd;
-
-	f.status = pmf_perf_data_open(&pd, fd, "copy", head, len, NULL);
-	if (f.status == 0) {
-		const struct pmf_perf_data_info *info = pmf_perf_data_info(pd);
-
-		f.status = pmf_perf_data_drain(pd, on_record, &f);
-		for (size_t i = 0; i < info->nr_events; i++) {
-			f.samples += info->events[i].sideband ? 0 : info->events[i].samples;
-			f.weight += info->events[i].sideband ? 0 : info->events[i].weight;
-		}
-		pmf_perf_data_free(pd);
-	}
-	close(fd);
-	return f;
-}
-
 /* Does the profile of what @fd has hold the samples that were @found? */
 static bool draws_all(int fd, const struct found *found)
 {
@@ -144,12 +106,6 @@ static bool draws_all(int fd, const struct found *found)
 	return samples == found->samples && (samples == 0 || weight == found->weight);
 }
 
-static bool same(const struct found *a, const struct found *b)
-{
-	return a->records == b->records && a->times == b->times && a->sum == b->sum &&
-	       a->status == b->status;
-}
-
 /* Both ways through @bytes: what they found, or why that is wrong. */
 static const char *check(const uint8_t *bytes, size_t len, struct found *out)
 {
@@ -161,14 +117,14 @@ static const char *check(const uint8_t *bytes, size_t len, struct found *out)
 	if (write(fd, bytes, len) != (ssize_t)len)
 		return "the copy cannot be written";
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
-	*out = read_fd(dup(fd), NULL, 0);
-	stream = read_fd(open("/dev/null", O_RDONLY | O_CLOEXEC), bytes, len);
+	*out = find_all(dup(fd), NULL, 0);
+	stream = find_all(open("/dev/null", O_RDONLY | O_CLOEXEC), bytes, len);
 	drawn = draws_all(fd, out);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
 	close(fd);
 	if (!drawn)
 		return "its profile has other samples";
-	if (!same(out, &stream))
+	if (!found_same(out, &stream))
 		return "the stream gives other records than the file";
 	if (to.tv_sec - from.tv_sec > MAX_SECONDS)
 		return "reading it does not end";
