@@ -14,6 +14,7 @@ void *pmf_zalloc(size_t size);
 void *pmf_calloc(size_t n, size_t size);
 void *pmf_reallocarray(void *p, size_t n, size_t size);
 char *pmf_strdup(const char *s);
+char *pmf_strdup_or_null(const char *s); /* NULL of NULL */
 char *pmf_strndup(const char *s, size_t len);
 char *pmf_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

@@ -54,6 +54,11 @@ char *pmf_strdup(const char *s)
 	return check(strdup(s));
 }
 
+char *pmf_strdup_or_null(const char *s)
+{
+	return s ? pmf_strdup(s) : NULL;
+}
+
 char *pmf_strndup(const char *s, size_t len)
 {
 	return check(strndup(s, len));

@@ -38,8 +38,8 @@ struct pmf_event_attr *pmf_event_add_attr(
 	a->attr.size = sizeof a->attr;
 	a->attr.type = type;
 	a->attr.config = config;
-	a->pmu = pmu ? pmf_strdup(pmu) : NULL;
-	a->cpus = cpus ? pmf_strdup(cpus) : NULL;
+	a->pmu = pmf_strdup_or_null(pmu);
+	a->cpus = pmf_strdup_or_null(cpus);
 	return a;
 }
 
