@@ -3,11 +3,6 @@
 
 #include <stdlib.h>
 
-static uint32_t take_string(struct pmf_profile *p, const struct pmf_profile *from, uint32_t id)
-{
-	return pmf_strtab_addz(&p->strings, pmf_strtab_get(&from->strings, id));
-}
-
 static uint32_t take_frame(struct pmf_profile *p, const struct pmf_profile *from,
 	const struct pmf_frame *f, const uint32_t *images)
 {
@@ -17,27 +12,11 @@ static uint32_t take_frame(struct pmf_profile *p, const struct pmf_profile *from
 		return pmf_profile_frame_named(p, f->kind, pmf_strtab_get(&from->strings, f->name));
 	id = pmf_profile_frame_at(p, f->kind,
 		f->image == UINT32_MAX ? UINT32_MAX : images[f->image],
-		take_string(p, from, f->module), take_string(p, from, f->path), f->rva);
-	if (f->name && !p->frames[id].name) {
-		pmf_profile_name_frame(p, id, pmf_strtab_get(&from->strings, f->name),
-			f->file ? pmf_strtab_get(&from->strings, f->file) : NULL, f->line);
-		p->frames[id].unresolved = f->unresolved;
-	}
+		pmf_profile_take_string(p, from, f->module),
+		pmf_profile_take_string(p, from, f->path), f->rva);
+	if (f->name && !p->frames[id].name)
+		pmf_profile_take_name(p, id, from, f);
 	return id;
-}
-
-void pmf_profile_add_sampled(struct pmf_profile_event *to, const struct pmf_profile_event *from)
-{
-	to->samples += from->samples;
-	to->weight += from->weight;
-	to->throttled += from->throttled;
-	to->joined_stacks += from->joined_stacks;
-	to->cut_stacks += from->cut_stacks;
-	to->broken_stacks += from->broken_stacks;
-	to->rooted_stacks += from->rooted_stacks;
-	to->no_user_stack += from->no_user_stack;
-	to->skewed_stacks += from->skewed_stacks;
-	to->weight_sq += from->weight_sq;
 }
 
 uint32_t *pmf_profile_absorb(
@@ -53,12 +32,7 @@ uint32_t *pmf_profile_absorb(
 		nodes[i] = pmf_profile_node(
 			p, nodes[from->nodes[i].parent], frames[from->nodes[i].frame]);
 	for (size_t e = 0; e < from->nr_events; e++) {
-		for (size_t i = 0; i < from->nr_nodes; i++) {
-			p->weights[e][nodes[i]] += from->weights[e][i];
-			p->samples[e][nodes[i]] += from->samples[e][i];
-			if (from->joined[e] && from->joined[e][i])
-				pmf_profile_add_joined(p, e, nodes[i], from->joined[e][i]);
-		}
+		pmf_profile_take_columns(p, e, from, e, nodes);
 		pmf_profile_add_sampled(&p->events[e], &from->events[e]);
 	}
 	free(frames);

@@ -1,14 +1,11 @@
 /* Two profiles into one that has both runs' columns, so that a tree of it holds both. */
 #include "pmuflame/diff.h"
 
+#include "profile_priv.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static uint32_t take(struct pmf_profile *p, const struct pmf_profile *from, uint32_t string)
-{
-	return pmf_strtab_addz(&p->strings, pmf_strtab_get(&from->strings, string));
-}
 
 /* Frame @i of @from. Addresses of different builds mean nothing to each other, so frames are only put
  * together by name, when the tree is built: here each is one of its own. */
@@ -16,18 +13,16 @@ static uint32_t take_frame(
 	struct pmf_profile *p, const struct pmf_profile *from, uint32_t run, uint32_t i)
 {
 	const struct pmf_frame *f = &from->frames[i];
-	uint32_t id = pmf_profile_frame_at(
-		p, f->kind, run, take(p, from, f->module), take(p, from, f->path), i);
+	uint32_t id =
+		pmf_profile_frame_at(p, f->kind, run, pmf_profile_take_string(p, from, f->module),
+			pmf_profile_take_string(p, from, f->path), i);
 
-	pmf_profile_name_frame(p, id, pmf_strtab_get(&from->strings, f->name),
-		f->file ? pmf_strtab_get(&from->strings, f->file) : NULL, f->line);
-	p->frames[id].unresolved = f->unresolved;
+	pmf_profile_take_name(p, id, from, f);
 	for (uint32_t k = 0; k < f->nr_inline; k++) {
 		const struct pmf_frame *callee = &from->frames[f->first_inline + k];
 
 		pmf_profile_add_inline(p, id, pmf_strtab_get(&from->strings, callee->name),
-			callee->file ? pmf_strtab_get(&from->strings, callee->file) : NULL,
-			callee->line);
+			pmf_strtab_get(&from->strings, callee->file), callee->line);
 	}
 	return id;
 }
@@ -48,34 +43,17 @@ static void take_stacks(struct pmf_profile *p, const struct pmf_profile *from, u
 		nodes[i] = pmf_profile_node(p, nodes[from->nodes[i].parent], frames[of]);
 	}
 	free(frames);
-	for (size_t e = 0; e < n; e++) {
-		size_t of = events[e];
-
-		for (size_t i = 0; i < from->nr_nodes; i++) {
-			p->weights[first + e][nodes[i]] += from->weights[of][i];
-			p->samples[first + e][nodes[i]] += from->samples[of][i];
-			if (from->joined[of] && from->joined[of][i])
-				pmf_profile_add_joined(p, first + e, nodes[i], from->joined[of][i]);
-		}
-	}
+	for (size_t e = 0; e < n; e++)
+		pmf_profile_take_columns(p, first + e, from, events[e], nodes);
 	free(nodes);
-}
-
-static char *copy(const char *s)
-{
-	return s ? pmf_strdup(s) : NULL;
 }
 
 static void take_event(
 	struct pmf_profile_event *to, const struct pmf_profile_event *from, bool before)
 {
-	*to = *from;
-	to->spec = copy(from->spec);
+	pmf_profile_take_event(to, from);
+	free(to->label);
 	to->label = pmf_asprintf("%s%s", from->label ? from->label : "", before ? " (before)" : "");
-	to->unit = copy(from->unit);
-	to->file_name = copy(from->file_name);
-	to->fallback_reason = copy(from->fallback_reason);
-	to->unsampled_name = copy(from->unsampled_name);
 }
 
 static const char *label_of(const struct pmf_profile *p, size_t e)
@@ -158,9 +136,9 @@ static int join(struct pmf_diff *d, const struct pmf_profile *base, const struct
 	note_alone(&d->joined, now, base, "new");
 	take_notes(&d->joined, base, "before");
 	take_notes(&d->joined, now, "now");
-	d->joined.title = copy(now->title);
-	d->joined.command = copy(now->command);
-	d->joined.host_note = copy(now->host_note);
+	d->joined.title = pmf_strdup_or_null(now->title);
+	d->joined.command = pmf_strdup_or_null(now->command);
+	d->joined.host_note = pmf_strdup_or_null(now->host_note);
 	d->joined.start_unix_ns = now->start_unix_ns;
 	d->joined.duration_ns = now->duration_ns;
 	d->joined.cpus = now->cpus;

@@ -68,7 +68,7 @@ static bool image_eq(const void *ctx, uint32_t value, const void *key)
 
 static uint32_t take_string(struct merger *m, uint32_t id)
 {
-	return pmf_strtab_addz(&m->p->strings, pmf_strtab_get(&m->from->strings, id));
+	return pmf_profile_take_string(m->p, m->from, id);
 }
 
 static uint32_t take_image(struct merger *m, uint32_t image)
@@ -132,19 +132,12 @@ static void add_stacks(struct merger *m)
 	struct pmf_profile *p = m->p;
 	uint32_t *nodes = pmf_calloc(from->nr_nodes, sizeof *nodes);
 
-	for (size_t i = 0; i < from->nr_nodes; i++) {
-		/* Parents stand before their children; node 0 is the root of both. */
-		if (i)
-			nodes[i] = pmf_profile_node(p, nodes[from->nodes[i].parent],
-				take_frame(m, from->nodes[i].frame));
-		for (size_t e = 0; e < from->nr_events; e++) {
-			p->weights[m->events[e]][nodes[i]] += from->weights[e][i];
-			p->samples[m->events[e]][nodes[i]] += from->samples[e][i];
-			if (from->joined[e] && from->joined[e][i])
-				pmf_profile_add_joined(
-					p, m->events[e], nodes[i], from->joined[e][i]);
-		}
-	}
+	/* Parents stand before their children; node 0 is the root of both. */
+	for (size_t i = 1; i < from->nr_nodes; i++)
+		nodes[i] = pmf_profile_node(
+			p, nodes[from->nodes[i].parent], take_frame(m, from->nodes[i].frame));
+	for (size_t e = 0; e < from->nr_events; e++)
+		pmf_profile_take_columns(p, m->events[e], from, e, nodes);
 	free(nodes);
 }
 
@@ -153,24 +146,6 @@ static void add_stacks(struct merger *m)
 static bool same_text(const char *a, const char *b)
 {
 	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-static char *copy_text(const char *s)
-{
-	return s ? pmf_strdup(s) : NULL;
-}
-
-static void take_event(struct pmf_profile *p, size_t e, const struct pmf_profile_event *from)
-{
-	struct pmf_profile_event *ev = &p->events[e];
-
-	*ev = *from;
-	ev->spec = copy_text(from->spec);
-	ev->label = copy_text(from->label);
-	ev->unit = copy_text(from->unit);
-	ev->file_name = NULL;
-	ev->fallback_reason = copy_text(from->fallback_reason);
-	ev->unsampled_name = copy_text(from->unsampled_name);
 }
 
 /* From now on the event's numbers are scaled ones. */
@@ -217,7 +192,7 @@ static void settle_event(struct pmf_profile *p, size_t e, const struct pmf_profi
 	}
 	ev->in_kernel &= from->in_kernel;
 	if (!ev->fallback_reason)
-		ev->fallback_reason = copy_text(from->fallback_reason);
+		ev->fallback_reason = pmf_strdup_or_null(from->fallback_reason);
 	if (!same_text(ev->unsampled_name, from->unsampled_name)) {
 		free(ev->unsampled_name);
 		ev->unsampled_name = NULL;
@@ -268,7 +243,7 @@ static void match_events(struct merger *m)
 
 		m->events[e] = mine == SIZE_MAX ? pmf_profile_add_event(p) : mine;
 		if (mine == SIZE_MAX) {
-			take_event(p, m->events[e], &m->from->events[e]);
+			pmf_profile_take_event(&p->events[m->events[e]], &m->from->events[e]);
 			continue;
 		}
 		if (p->events[mine].scale != m->from->events[e].scale) {

@@ -4,7 +4,18 @@
 
 #include "pmuflame/profile.h"
 
-/* Add to @to what @from's samples were counted as. (profile_absorb.c) */
+/* profile_take.c. @string, of @from, in @p. */
+uint32_t pmf_profile_take_string(
+	struct pmf_profile *p, const struct pmf_profile *from, uint32_t string);
+/* Name @frame as @named, of @from, is. */
+void pmf_profile_take_name(struct pmf_profile *p, uint32_t frame, const struct pmf_profile *from,
+	const struct pmf_frame *named);
+/* Add @from's column @of to event @event; @nodes[i] is @p's node for @from's i. */
+void pmf_profile_take_columns(struct pmf_profile *p, size_t event, const struct pmf_profile *from,
+	size_t of, const uint32_t *nodes);
+/* Make @to, which holds nothing yet, a copy of @from. */
+void pmf_profile_take_event(struct pmf_profile_event *to, const struct pmf_profile_event *from);
+/* Add to @to what @from's samples were counted as. */
 void pmf_profile_add_sampled(struct pmf_profile_event *to, const struct pmf_profile_event *from);
 
 /* A factor that pmf_profile_unscaled() takes. */
