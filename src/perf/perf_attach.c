@@ -141,25 +141,6 @@ int pmf_perf_attach(struct pmf_perf_session *s, const struct pmf_perf_attach_opt
 	return 0;
 }
 
-/* Add what descriptor @fd says to the totals of its event: the count only where nothing else
- * counted the same. */
-static int add_totals(const struct pmf_perf_session *s, int fd, bool alone,
-	struct pmf_perf_totals *sum, struct pmf_err *err)
-{
-	struct pmf_perf_totals t;
-	int ret = pmf_perf_read_fd(s, fd, &t, err);
-
-	if (ret)
-		return ret;
-	sum->lost += t.lost;
-	if (alone) {
-		sum->value += t.value;
-		sum->enabled_ns += t.enabled_ns;
-		sum->running_ns += t.running_ns;
-	}
-	return 0;
-}
-
 bool pmf_perf_attached_event(const struct pmf_perf_process *proc, size_t event)
 {
 	for (size_t i = 0; i < proc->n; i++)
@@ -180,7 +161,7 @@ void pmf_perf_detach(struct pmf_perf_session *s, struct pmf_perf_process *proc, 
 
 		if (pmf_perf_read_fd(s, proc->fds[i].fd, &t, NULL) == 0)
 			counted[e] += t.value;
-		add_totals(s, proc->fds[i].fd, proc->opts.alone, &s->past[e], NULL);
+		pmf_perf_add_fd(s, proc->fds[i].fd, proc->opts.alone, &s->past[e], NULL);
 	}
 	while (*link && *link != proc)
 		link = &(*link)->next;
@@ -197,7 +178,7 @@ int pmf_perf_attached_totals(
 	for (const struct pmf_perf_process *p = s->attached; p; p = p->next)
 		for (size_t i = 0; i < p->n && ret == 0; i++)
 			if (p->fds[i].event == event)
-				ret = add_totals(s, p->fds[i].fd, p->opts.alone, sum, err);
+				ret = pmf_perf_add_fd(s, p->fds[i].fd, p->opts.alone, sum, err);
 	return ret;
 }
 
@@ -297,7 +278,7 @@ static int open_homes(struct pmf_perf_session *s, const struct pmf_perf_home *ho
 static void retire(struct pmf_perf_session *s, struct pmf_perf_inherited *in)
 {
 	for (size_t i = 0; i < in->n; i++)
-		add_totals(s, in->fds[i].fd, true, &s->past[in->fds[i].event], NULL);
+		pmf_perf_add_fd(s, in->fds[i].fd, true, &s->past[in->fds[i].event], NULL);
 	pmf_perf_inherited_close(in);
 }
 

@@ -5,21 +5,15 @@
 #include "perf_priv.h"
 #include "perf_session_priv.h"
 #include "pmuflame/arch.h"
-#include "pmuflame/clock.h"
 #include "pmuflame/file.h"
 #include "pmuflame/mem.h"
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
-
-/* Two writers of one CPU can publish in the other order than they took their time stamps (an
- * interrupt inside a software event), and a stopped virtual CPU can sit between the two: records
- * younger than this wait for the next drain. */
-enum { ORDER_MARGIN_NS = 2000000 };
 
 int pmf_perf_add_layout(struct pmf_perf_session *s, int fd, const struct pmf_layout *like,
 	const struct perf_event_attr *attr, struct pmf_err *err)
@@ -441,166 +435,4 @@ bool pmf_perf_has_format_lost(const struct pmf_perf_session *s)
 bool pmf_perf_has_task_totals(const struct pmf_perf_session *s)
 {
 	return s->task_totals;
-}
-
-int pmf_perf_wait(struct pmf_perf_session *s, int extra_fd, int timeout_ms, struct pmf_err *err)
-{
-	struct pollfd *extra = &s->polls[s->nr_cpus];
-
-	*extra = (struct pollfd){.fd = extra_fd, .events = POLLIN};
-	if (poll(s->polls, s->nr_cpus + 1, timeout_ms) < 0) {
-		if (errno == EINTR)
-			return 0;
-		return pmf_err_errno(err, PMF_EIO, errno, "cannot wait for the rings");
-	}
-	/* A ring whose tasks have all gone hangs up for ever: it is drained by time from then
-	 * on. */
-	for (size_t i = 0; i < s->nr_cpus; i++)
-		if (s->polls[i].revents & (POLLHUP | POLLERR | POLLNVAL))
-			s->polls[i].fd = -1;
-	return (extra->revents & (POLLIN | POLLHUP)) ? 1 : 0;
-}
-
-static void publish(struct pmf_perf_session *s, size_t reader)
-{
-	for (size_t i = 0; i < s->nr_cpus; i++)
-		if (s->cpus[i].reader == reader)
-			pmf_perf_ring_publish(&s->cpus[i]);
-}
-
-/* The kernel gets its bytes back while a long drain goes on, not after it. */
-static int drain_record(void *ctx, const struct pmf_record *rec)
-{
-	enum { PUBLISH_EVERY = 64 };
-	struct pmf_perf_session *s = ctx;
-	struct pmf_perf_drain *d = &s->drains[rec->reader];
-
-	if (++d->since_publish == PUBLISH_EVERY) {
-		d->since_publish = 0;
-		publish(s, rec->reader);
-	}
-	/* Two events of one kind that overflow at once share the record's header in the kernel
-	 * (do_perf_sw_event in its core.c): the count says whose it is. */
-	if (rec->type == PERF_RECORD_SAMPLE && rec->sample.count_id &&
-		rec->sample.count_id != rec->id) {
-		const struct pmf_layout *l = pmf_layouts_find(&s->layouts, rec->sample.count_id);
-		struct pmf_record own = *rec;
-
-		if (l) {
-			own.id = l->id;
-			own.event = l->event;
-			own.signals = l->signals;
-			return s->cb(s->cb_ctx, &own);
-		}
-	}
-	return s->cb(s->cb_ctx, rec);
-}
-
-int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, void *ctx)
-{
-	uint64_t until_ns;
-	int ret;
-
-	s->cb = cb;
-	s->cb_ctx = ctx;
-	/* The time first, the heads after it: what a head does not show yet is younger. */
-	until_ns = pmf_clock_ns(CLOCK_MONOTONIC) - ORDER_MARGIN_NS;
-	for (size_t i = 0; i < s->nr_cpus; i++)
-		pmf_perf_ring_refresh(&s->cpus[i]);
-	ret = pmf_readers_drain(s->readers, final ? UINT64_MAX : until_ns, drain_record, s);
-	for (size_t i = 0; i < s->nr_cpus; i++)
-		pmf_perf_ring_publish(&s->cpus[i]);
-	return ret;
-}
-
-void pmf_perf_start(struct pmf_perf_session *s)
-{
-	struct pmf_perf_totals t = {0};
-
-	s->waiting = false;
-	for (size_t i = 0; i < s->nr_cpus; i++)
-		if (s->cpus[i].fd >= 0 && pmf_perf_read_fd(s, s->cpus[i].fd, &t, NULL) == 0)
-			s->cpus[i].before_ns = t.running_ns;
-	/* Each with all that inherited it (perf_event_for_each_child in the kernel's core.c). */
-	for (size_t i = 0; i < s->inherited.n; i++)
-		ioctl(s->inherited.fds[i].fd, PERF_EVENT_IOC_ENABLE, 0);
-	pmf_perf_attached_start(s);
-}
-
-void pmf_perf_disable(struct pmf_perf_session *s)
-{
-	for (size_t i = 0; i < s->inherited.n; i++)
-		ioctl(s->inherited.fds[i].fd, PERF_EVENT_IOC_DISABLE, 0);
-	pmf_perf_attached_disable(s);
-	for (size_t i = 0; i < s->nr_cpus; i++)
-		if (s->cpus[i].fd >= 0)
-			ioctl(s->cpus[i].fd, PERF_EVENT_IOC_DISABLE, 0);
-}
-
-/* read(2) of one descriptor; the fields in the order of read_format, perf_event_open(2). */
-int pmf_perf_read_fd(
-	const struct pmf_perf_session *s, int fd, struct pmf_perf_totals *t, struct pmf_err *err)
-{
-	uint64_t v[5] = {0};
-	ssize_t want = s->features.format_lost ? 40 : 32, n = read(fd, v, sizeof v);
-
-	if (n < want)
-		return pmf_err_errno(err, PMF_EIO, n < 0 ? errno : EIO, "cannot read a counter");
-	*t = (struct pmf_perf_totals){
-		.value = v[0], .enabled_ns = v[1], .running_ns = v[2], .lost = v[4]};
-	return 0;
-}
-
-int pmf_perf_totals(
-	struct pmf_perf_session *s, size_t event, struct pmf_perf_totals *out, struct pmf_err *err)
-{
-	struct pmf_perf_totals sum = s->past[event], t = {0};
-	bool *dummy_seen = pmf_calloc(s->nr_cpus, sizeof *dummy_seen);
-	int ret = 0;
-
-	for (size_t i = 0; i < s->inherited.n && ret == 0; i++) {
-		size_t c = s->inherited.fds[i].cpu_index;
-
-		if (s->inherited.fds[i].event != event)
-			continue;
-		ret = pmf_perf_read_fd(s, s->inherited.fds[i].fd, &t, err);
-		if (ret)
-			break;
-		sum.value += t.value;
-		sum.enabled_ns += t.enabled_ns;
-		sum.running_ns += t.running_ns;
-		sum.lost += t.lost;
-		if (dummy_seen[c])
-			continue;
-		dummy_seen[c] = true;
-		ret = pmf_perf_read_fd(s, s->cpus[c].fd, &t, err);
-		sum.dummy_running_ns += t.running_ns - s->cpus[c].before_ns;
-	}
-	free(dummy_seen);
-	if (ret == 0)
-		ret = pmf_perf_attached_totals(s, event, &sum, err);
-	if (ret == 0)
-		*out = sum;
-	return ret;
-}
-
-uint64_t pmf_perf_lost_sideband(struct pmf_perf_session *s)
-{
-	struct pmf_perf_totals t = {0};
-	uint64_t lost = 0;
-
-	for (size_t i = 0; i < s->nr_cpus; i++)
-		if (s->cpus[i].fd >= 0 && pmf_perf_read_fd(s, s->cpus[i].fd, &t, NULL) == 0)
-			lost += t.lost;
-	return lost;
-}
-
-uint64_t pmf_perf_out_of_order(const struct pmf_perf_session *s)
-{
-	return pmf_readers_out_of_order(s->readers);
-}
-
-uint64_t pmf_perf_malformed(const struct pmf_perf_session *s)
-{
-	return pmf_readers_malformed(s->readers);
 }

@@ -79,17 +79,25 @@ struct pmf_perf_session {
 	struct pollfd *polls; /* one a CPU, and a place for the caller's */
 };
 
+/* ---- perf_session.c ---- */
+
 /* Tell how the records of @fd, opened with @attr, are laid out. */
 int pmf_perf_add_layout(struct pmf_perf_session *s, int fd, const struct pmf_layout *like,
 	const struct perf_event_attr *attr, struct pmf_err *err);
-/* read(2) of one descriptor. */
-int pmf_perf_read_fd(
-	const struct pmf_perf_session *s, int fd, struct pmf_perf_totals *t, struct pmf_err *err);
-
 /* Events on @pid that are not inherited, against swaps of its contexts with its children's. @fds has
  * PMF_PERF_GUARDS places, filled with -1. */
 int pmf_perf_open_guards(
 	const struct pmf_perf_session *s, pid_t pid, int *fds, struct pmf_err *err);
+
+/* ---- perf_totals.c ---- */
+
+/* read(2) of one descriptor. */
+int pmf_perf_read_fd(
+	const struct pmf_perf_session *s, int fd, struct pmf_perf_totals *t, struct pmf_err *err);
+/* Add what descriptor @fd says to the totals of its event: the count only if it is @alone, so that
+ * nothing else counted the same. */
+int pmf_perf_add_fd(const struct pmf_perf_session *s, int fd, bool alone,
+	struct pmf_perf_totals *sum, struct pmf_err *err);
 
 /* ---- perf_attach.c ---- */
 
@@ -101,6 +109,8 @@ void pmf_perf_attached_disable(struct pmf_perf_session *s);
 void pmf_perf_attached_close(struct pmf_perf_session *s);
 void pmf_perf_inherited_close(struct pmf_perf_inherited *in);
 
+/* ---- perf_ring.c ---- */
+
 /* Map a ring of @bytes of data (a power of two) for the sideband event; false with errno set. */
 bool pmf_perf_ring_map(struct pmf_perf_cpu *c, size_t bytes);
 void pmf_perf_ring_unmap(struct pmf_perf_cpu *c);
@@ -109,12 +119,14 @@ void pmf_perf_ring_refresh(struct pmf_perf_cpu *c);
 /* Tell the kernel how far the ring was read. */
 void pmf_perf_ring_publish(struct pmf_perf_cpu *c);
 
+/* Is @cpu in @list ("0-3,8", as in sysfs)? NULL lists every CPU. */
+bool pmf_perf_cpu_listed(const char *list, int cpu);
+
+/* ---- perf_fit.c ---- */
+
 /* Found out on this thread: can all hardware events of @list be on at once, each @sets times? Those
  * that do not open do not count. */
 bool pmf_perf_counters_suffice(
 	const struct pmf_event_list *list, size_t sets, bool kernel_permitted);
-
-/* Is @cpu in @list ("0-3,8", as in sysfs)? NULL lists every CPU. */
-bool pmf_perf_cpu_listed(const char *list, int cpu);
 
 #endif
