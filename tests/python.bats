@@ -95,7 +95,7 @@ for i in range(500):
 	run ! grep -q '_PyEval_EvalFrameDefault;.*_PyEval_EvalFrameDefault' out/iterrows.cpu-clock.folded
 }
 
-@test "the backtest and its mended version: same profit, other frames" {
+@test "the backtest and its mended versions: same profit, other frames" {
 	"$PYTHON" -c 'import pandas, sqlalchemy' 2>/dev/null || skip "pandas or SQLAlchemy is not installed"
 	profile -q -F 999 -e cpu-clock,page-faults -- "$PYTHON" -B "$WORKLOADS/backtest.py" >slow
 	for name in 'DataFrame.iterrows' 'Detector.__init__' 'load_one_by_one'; do
@@ -104,6 +104,10 @@ for i in range(500):
 	profile -q -F 999 -e cpu-clock -- "$PYTHON" -B "$WORKLOADS/backtest.py" --mended >mended
 	cmp slow mended
 	run ! grep -q 'DataFrame.iterrows' out/backtest.cpu-clock.folded
+	# One mistake at a time.
+	for fix in query rows detector; do
+		"$PYTHON" -B "$WORKLOADS/backtest.py" --mended="$fix" | cmp slow
+	done
 }
 
 @test "--python-lines no folds lines, --interpreter yes shows the loop, --python no leaves all out" {

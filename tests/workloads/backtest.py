@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """A backtest over SQLite with pandas, with the usual mistakes or without:
-backtest.py [--mended] [--symbols N] [--bars N]
+backtest.py [--mended[=query,rows,detector]] [--symbols N] [--bars N]
 
-Both print the same profit."""
+All print the same profit."""
 
 import argparse
+import functools
 import math
 
 import pandas
@@ -65,20 +66,43 @@ def profit_of_columns(frame, positions):
                  .sum())
 
 
+MISTAKES = {"query", "rows", "detector"}
+
+
+def mistakes(text):
+    """Names of mistakes, divided by commas."""
+    names = set(text.split(","))
+    if not names <= MISTAKES:
+        raise argparse.ArgumentTypeError(f"'{text}': it has {', '.join(sorted(MISTAKES))}")
+    return names
+
+
+def choose_signals(mended):
+    """The function that makes a frame's signals with the mistakes that are left."""
+    if {"rows", "detector"} <= mended:
+        return signals.signals_at_once
+    if "rows" in mended:
+        return signals.signals_per_close
+    if "detector" in mended:
+        return functools.partial(signals.signals_per_bar, one_detector=True)
+    return signals.signals_per_bar
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mended", action="store_true")
+    parser.add_argument("--mended", nargs="?", type=mistakes, const=MISTAKES, default=set())
     parser.add_argument("--symbols", type=int, default=120)
     parser.add_argument("--bars", type=int, default=250)
     args = parser.parse_args()
     engine = sqlalchemy.create_engine("sqlite://")
     make_prices(engine, args.symbols, args.bars)
     names = [f"S{s:03}" for s in range(args.symbols)]
-    load = load_together if args.mended else load_one_by_one
-    find = signals.signals_at_once if args.mended else signals.signals_per_bar
-    value = profit_of_columns if args.mended else profit_per_row
+    load = load_together if "query" in args.mended else load_one_by_one
+    find = choose_signals(args.mended)
+    value = profit_of_columns if "rows" in args.mended else profit_per_row
     frames = load(engine, names)
     total = sum(value(frame, find(frame)) for frame in frames.values())
+    print(f"bars {args.bars}")
     print(f"profit {total:.4f}")
 
 

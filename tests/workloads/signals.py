@@ -28,13 +28,26 @@ class Detector:
         return 1 if distance > 0 else -1
 
 
-def signals_per_bar(frame):
-    """The mistakes: rows one by one, and a detector for each."""
+def signals_per_bar(frame, one_detector=False):
+    """The mistakes: rows one by one, and, unless it is mended, a detector for each."""
     closes = []
     positions = []
+    detector = None
     for _, row in frame.iterrows():
-        detector = Detector(SETTINGS)
+        if detector is None or not one_detector:
+            detector = Detector(SETTINGS)
         closes.append(row["close"])
+        positions.append(detector.position(closes))
+    return positions
+
+
+def signals_per_close(frame):
+    """The rows are mended: a list of closes. Each has its detector still."""
+    closes = []
+    positions = []
+    for close in frame["close"].tolist():
+        detector = Detector(SETTINGS)
+        closes.append(close)
         positions.append(detector.position(closes))
     return positions
 
