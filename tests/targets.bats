@@ -99,3 +99,43 @@ setup()
 	[ "$status" -eq 125 ]
 	[[ "$output" = *"nothing was changed"* ]]
 }
+
+@test "init has git ignore what runs write, and nothing else" {
+	git init -q tree
+	mkdir -p tree/research plain
+	cd plain
+	"$PMUFLAME" init
+	[ ! -e .gitignore ]
+	cd ../tree/research
+	# The last line is not ended, and one pattern is there.
+	printf '*.pb.gz\nmine' >.gitignore
+	run "$PMUFLAME" init
+	[ "$status" -eq 0 ]
+	[[ "$output" = *".gitignore names what runs write"* ]]
+	[ "$(grep -cx -e '\*.pb.gz' -e mine .gitignore)" = 2 ]
+	cp .gitignore before
+	rm pmuflame.ini
+	"$PMUFLAME" init
+	cmp before .gitignore
+	# A run, the run after it, and files that are the user's.
+	sed -i 's/^command = .*/command = true/; s/^events = .*/events = cpu-clock,page-faults@1/' pmuflame.ini
+	"$PMUFLAME" -q --format svg,html,folded,speedscope,callgrind backtest
+	"$PMUFLAME" -q --format svg,html,folded,speedscope,callgrind backtest
+	touch logo.svg notes.html
+	rm before
+	run git status --porcelain -uall .
+	[ "$output" = "$(printf '?? %s\n' research/{.gitignore,logo.svg,notes.html,pmuflame.ini})" ]
+}
+
+@test "init never writes .gitignore through a link" {
+	git init -q tree
+	cd tree
+	for other in 'ln -s ../other' 'mkfifo'; do
+		$other .gitignore
+		run "$PMUFLAME" init
+		[ "$status" -eq 0 ]
+		[[ "$output" = *"not told to ignore what runs write: '.gitignore' is "* ]]
+		[ ! -e ../other ]
+		rm .gitignore pmuflame.ini
+	done
+}
