@@ -24,6 +24,12 @@ void pmf_regex_free(struct pmf_regex *re);
 /* Whether any of the set matches somewhere in @s, which need not be UTF-8. A match that costs too
  * much is given up and is none; once that has happened 16 times, nothing matches any more. */
 bool pmf_regex_match(struct pmf_regex *re, const char *s, size_t len);
+/* The same for a set of one pattern that has a group in parentheses, and where the first of them
+ * matched, in @s: false where it did not take part. */
+bool pmf_regex_group(
+	struct pmf_regex *re, const char *s, size_t len, const char **group, size_t *group_len);
+/* The groups of the pattern that was added first. */
+uint32_t pmf_regex_nr_groups(const struct pmf_regex *re);
 /* How many were given up, or not tried since. */
 uint64_t pmf_regex_given_up(const struct pmf_regex *re);
 

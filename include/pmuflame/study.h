@@ -22,7 +22,12 @@ struct pmf_target {
 	char **events; /* as --event takes them; none: the caller's default */
 	size_t nr_events, cap_events;
 	uint64_t freq_hz, period; /* at most one of them is not 0 */
-	int line;                 /* of the section */
+	/* How much one run does: a number, or a regular expression that finds it in the output; or
+	 * neither: 0 and NULL. */
+	double work;
+	char *work_pattern;
+	char *unit, *units; /* of that, one and several: "bar", "bars"; NULL without work */
+	int line;           /* of the section */
 };
 
 /* [preset NAME]: events that @NAME stands for. */
@@ -49,6 +54,11 @@ int pmf_config_read(struct pmf_config *c, const char *path, struct pmf_err *err)
 void pmf_config_release(struct pmf_config *c);
 
 const struct pmf_target *pmf_config_target(const struct pmf_config *c, const char *name);
+
+/* The units of work that a run of @t did whose stdout is in file @out_path: the last match of work_pattern
+ * in a line of that counts. 0 if @t says nothing of work; -1, with @err set, where the output has no
+ * number above 0 there or is larger than 64 MiB. */
+double pmf_target_work(const struct pmf_target *t, const char *out_path, struct pmf_err *err);
 
 /* The commented file that `pmuflame init` writes. */
 extern const char pmf_config_example[];

@@ -46,7 +46,7 @@ static struct pmf_regex *regex_new(void)
 	pcre2_general_context *memory = pcre2_general_context_create(allocate, deallocate, NULL);
 
 	re->limits = pcre2_match_context_create(memory);
-	re->data = pcre2_match_data_create(1, memory);
+	re->data = pcre2_match_data_create(2, memory);
 	pcre2_general_context_free(memory);
 	pcre2_set_match_limit(re->limits, STEPS_MAX);
 	pcre2_set_heap_limit(re->limits, HEAP_MAX_KIB);
@@ -128,6 +128,27 @@ bool pmf_regex_match(struct pmf_regex *re, const char *s, size_t len)
 			re->given_up++;
 	}
 	return false;
+}
+
+uint32_t pmf_regex_nr_groups(const struct pmf_regex *re)
+{
+	uint32_t n = 0;
+
+	pcre2_pattern_info(re->patterns[0].code, PCRE2_INFO_CAPTURECOUNT, &n);
+	return n;
+}
+
+bool pmf_regex_group(
+	struct pmf_regex *re, const char *s, size_t len, const char **group, size_t *group_len)
+{
+	const PCRE2_SIZE *places = pcre2_get_ovector_pointer(re->data);
+
+	if (pmf_regex_nr_groups(re) == 0 || !pmf_regex_match(re, s, len) ||
+		places[2] == PCRE2_UNSET)
+		return false;
+	*group = s + places[2];
+	*group_len = places[3] - places[2];
+	return true;
 }
 
 uint64_t pmf_regex_given_up(const struct pmf_regex *re)

@@ -4,9 +4,11 @@
 #include "pmuflame/buf.h"
 #include "pmuflame/file.h"
 #include "pmuflame/mem.h"
+#include "pmuflame/regex.h"
 #include "pmuflame/units.h"
 #include <errno.h>
 #include <ini.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -190,6 +192,57 @@ static int set_env(struct reading *r, const char *name, const char *value)
 	return 1;
 }
 
+/* "250", or "(\d+) bars" to look for in the output. */
+static int set_work(struct reading *r, const char *value)
+{
+	struct pmf_target *t = r->target;
+	struct pmf_regex *re = NULL;
+	struct pmf_err err;
+	uint32_t groups;
+	char *end;
+
+	t->work = strtod(value, &end);
+	free(t->work_pattern);
+	t->work_pattern = NULL;
+	if (!*end)
+		return t->work > 0 && isfinite(t->work)
+			       ? 1
+			       : fail(r, r->line, "work = %s: it must be more than 0", value);
+	t->work = 0;
+	if (pmf_regex_add(&re, value, "work", &err))
+		return fail(r, r->line, "%s", err.text);
+	groups = pmf_regex_nr_groups(re);
+	pmf_regex_free(re);
+	if (groups != 1)
+		return fail(r, r->line,
+			"work is a number, or a regular expression with one group in parentheses "
+			"that matches the number in the output, as in '(\\d+) bars': this one has %u",
+			groups);
+	t->work_pattern = pmf_strdup(value);
+	return 1;
+}
+
+/* "bar", or "query queries" where an s does not make it several. */
+static int set_unit(struct reading *r, const char *value)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+	struct pmf_target *t = r->target;
+	size_t one = strspn(value, letters), space = strspn(value + one, " \t");
+	const char *several = value + one + space;
+
+	if (!one || several[strspn(several, letters)] || (*several && !space))
+		return fail(r, r->line,
+			"unit is one word, or one and its plural, of letters and '_': "
+			"'bar', 'query queries'");
+	free(t->unit);
+	free(t->units);
+	t->unit = pmf_strndup(value, one);
+	t->units = *several ? pmf_strdup(several) : pmf_asprintf("%ss", t->unit);
+	if (strcmp(t->unit, "s") == 0 || strcmp(t->units, "seconds") == 0)
+		return fail(r, r->line, "'%s' is a unit of time: name what a run does", t->unit);
+	return 1;
+}
+
 static int target_key(struct reading *r, const char *key, const char *value)
 {
 	struct pmf_target *t = r->target;
@@ -206,10 +259,15 @@ static int target_key(struct reading *r, const char *key, const char *value)
 		return set_events(r, value);
 	if (strcmp(key, "rate") == 0)
 		return set_rate(r, value);
+	if (strcmp(key, "work") == 0)
+		return set_work(r, value);
+	if (strcmp(key, "unit") == 0)
+		return set_unit(r, value);
 	if (strncmp(key, "env.", 4) == 0)
 		return set_env(r, key + 4, value);
 	return fail(r, r->line,
-		"a target has no '%s': command, folder, env.NAME, setup, teardown, events, rate",
+		"a target has no '%s': command, folder, env.NAME, setup, teardown, events, rate, "
+		"work, unit",
 		key);
 }
 
@@ -238,10 +296,19 @@ static void check_whole(struct reading *r)
 {
 	const struct pmf_config *c = r->config;
 
-	for (size_t i = 0; i < c->nr_targets; i++)
-		if (!c->targets[i].command)
-			fail(r, c->targets[i].line, "target '%s' has no command",
-				c->targets[i].name);
+	for (size_t i = 0; i < c->nr_targets; i++) {
+		struct pmf_target *t = &c->targets[i];
+		bool works = t->work > 0 || t->work_pattern;
+
+		if (!t->command)
+			fail(r, t->line, "target '%s' has no command", t->name);
+		if (t->unit && !works)
+			fail(r, t->line, "target '%s' has a unit, and no work", t->name);
+		if (works && !t->unit) {
+			t->unit = pmf_strdup("unit");
+			t->units = pmf_strdup("units");
+		}
+	}
 	for (size_t i = 0; i < c->nr_presets; i++)
 		if (!c->presets[i].events)
 			fail(r, c->presets[i].line, "preset '%s' has no events",
@@ -354,6 +421,9 @@ void pmf_config_release(struct pmf_config *c)
 		free(t->folder);
 		free(t->setup);
 		free(t->teardown);
+		free(t->work_pattern);
+		free(t->unit);
+		free(t->units);
 		free_strings(t->env, t->nr_env);
 		free_strings(t->events, t->nr_events);
 	}

@@ -114,6 +114,13 @@ static void what_makes_no_sense_names_its_line(void **state)
 		{"[target a]\ncommand = make ; run\n", ":2:", "comment"},
 		{"[target a]\ncommand = x\nrate = 0hz\n", ":3:", "at least 1"},
 		{"[target a]\ncommand = x\nrate = fast\n", ":3:", "rate"},
+		{"[target a]\ncommand = x\nwork = 0\n", ":3:", "more than 0"},
+		{"[target a]\ncommand = x\nwork = bars\n", ":3:", "one group"},
+		{"[target a]\ncommand = x\nwork = (\\d+) (bars)\n", ":3:", "this one has 2"},
+		{"[target a]\ncommand = x\nwork = (\\d+\n", ":3:", "no regular expression"},
+		{"[target a]\ncommand = x\nunit = bar\n", ":2:", "no work"},
+		{"[target a]\ncommand = x\nunit = bar/s\n", ":3:", "one word"},
+		{"[target a]\ncommand = x\nunit = second\n", ":3:", "unit of time"},
 		{"[preset p]\ncolour = red\n", ":2:", "no 'colour'"},
 	};
 
@@ -124,6 +131,73 @@ static void what_makes_no_sense_names_its_line(void **state)
 		if (!strstr(err.text, cases[i].line) || !strstr(err.text, cases[i].says))
 			fail_msg("case %zu: %s", i, err.text);
 	}
+}
+
+static const struct pmf_target *target_with(const char *keys)
+{
+	char *text = pmf_asprintf("[target a]\ncommand = x\n%s", keys);
+
+	if (read_text(text))
+		fail_msg("%s", err.text);
+	free(text);
+	return &config.targets[0];
+}
+
+static void work_has_a_number_and_a_unit(void **state)
+{
+	const struct pmf_target *t = target_with("work = 2.5e3\n");
+
+	(void)state;
+	assert_true(pmf_target_work(t, "/nonexistent", &err) == 2500);
+	assert_string_equal(t->unit, "unit");
+	assert_string_equal(t->units, "units");
+	t = target_with("work = 1\nunit = bar\n");
+	assert_string_equal(t->unit, "bar");
+	assert_string_equal(t->units, "bars");
+	t = target_with("unit = query queries\nwork = (\\d+) queries\n");
+	assert_string_equal(t->unit, "query");
+	assert_string_equal(t->units, "queries");
+	t = target_with("");
+	assert_null(t->unit);
+	assert_true(pmf_target_work(t, "/nonexistent", &err) == 0);
+}
+
+static void work_is_found_in_the_output(void **state)
+{
+	static const struct {
+		const char *output;
+		double work;
+		const char *says;
+	} cases[] = {
+		{"250 bars\n", 250, NULL},
+		{"ran 10 bars\r\nran 20 bars, then 1,234.5 bars\r\nend", 1234.5, NULL},
+		{"1e3 bars", 1000, NULL},
+		{"12,34 bars\n", -1, "'12,34' is no number above 0"},
+		{"0 bars", -1, "'0' is no number above 0"},
+		{"inf bars", -1, "'inf' is no number above 0"},
+		{"1e999 bars", -1, "no number above 0"},
+		{"3 ticks\n", -1, "no line of it matches its work, '(\\S+) bars$'"},
+		{"", -1, "no line"},
+	};
+	const struct pmf_target *t = target_with("work = (\\S+) bars$\n");
+	char *out_path = pmf_asprintf("%s/out", folder);
+
+	(void)state;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(cases); i++) {
+		FILE *f = fopen(out_path, "w");
+
+		assert_non_null(f);
+		fputs(cases[i].output, f);
+		fclose(f);
+		memset(&err, 0, sizeof err);
+		if (pmf_target_work(t, out_path, &err) != cases[i].work ||
+			(cases[i].says && !strstr(err.text, cases[i].says)))
+			fail_msg("case %zu: %s", i, err.text);
+	}
+	unlink(out_path);
+	assert_true(pmf_target_work(t, out_path, &err) == -1);
+	assert_non_null(strstr(err.text, out_path));
+	free(out_path);
 }
 
 static void no_long_line_is_cut(void **state)
@@ -199,6 +273,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_target_says_all_about_a_run, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			what_makes_no_sense_names_its_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(work_has_a_number_and_a_unit, setup, teardown),
+		cmocka_unit_test_setup_teardown(work_is_found_in_the_output, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_long_line_is_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_others_may_change_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(

@@ -95,6 +95,26 @@ static void a_bad_pattern_is_said_where(void **state)
 	free(longest);
 }
 
+static void a_group_is_found_in_its_place(void **state)
+{
+	static const char text[] = "then 250 bars";
+	struct pmf_regex *re = set_of("(\\d+)? bars", NULL), *plain = set_of("bars", NULL);
+	const char *group = NULL;
+	size_t len = 0;
+
+	(void)state;
+	assert_int_equal(pmf_regex_nr_groups(re), 1);
+	assert_true(pmf_regex_group(re, text, strlen(text), &group, &len));
+	assert_ptr_equal(group, text + 5);
+	assert_int_equal(len, 3);
+	assert_false(pmf_regex_group(re, "no bars", 7, &group, &len));
+	assert_false(pmf_regex_group(re, "250", 3, &group, &len));
+	assert_int_equal(pmf_regex_nr_groups(plain), 0);
+	assert_false(pmf_regex_group(plain, text, strlen(text), &group, &len));
+	pmf_regex_free(re);
+	pmf_regex_free(plain);
+}
+
 /* Without a bound each of these would take 2^60 steps. */
 static void a_match_that_costs_too_much_is_given_up(void **state)
 {
@@ -119,6 +139,7 @@ int main(void)
 		cmocka_unit_test(case_matters_to_patterns_with_capitals),
 		cmocka_unit_test(names_need_not_be_utf8),
 		cmocka_unit_test(a_bad_pattern_is_said_where),
+		cmocka_unit_test(a_group_is_found_in_its_place),
 		cmocka_unit_test(a_match_that_costs_too_much_is_given_up),
 	};
 
