@@ -20,21 +20,19 @@ struct pmf_target;
 /* Intervals in the files and in series: 95 %. */
 #define PMF_SWEEP_LEVEL 0.95
 
-/* One event in one pass; an event that every pass counts (the anchor) has one of these for each. */
+/* Quantities of every run that are no events: of wall clock, and of work where the case has a unit. */
+#define PMF_SWEEP_SECONDS "seconds"
+#define PMF_SWEEP_WORK "work"
+
+/* One quantity in one pass; what every pass has (the anchor event, seconds) has one of these for each. */
 struct pmf_sweep_value {
-	char *event, *unit; /* as counted: "cycles:u"; "events" or "ns" */
+	char *name; /* an event as counted, "cycles:u", or one of the above */
+	char *unit; /* "events", "ns", "s", or that of work */
 	size_t pass;
 	bool anchor;
-	double scale;   /* the largest factor for multiplexing of its runs: 1, if all is well */
-	double *values; /* one for each of the case's runs of this pass, in their order */
+	double scale; /* the largest factor for multiplexing of its runs: 1, if all is well */
+	double *values; /* of the runs that succeeded: place i of all values of a pass is the same run */
 	size_t n, cap;
-};
-
-/* One that succeeded. */
-struct pmf_sweep_run {
-	size_t pass;
-	double seconds;
-	double work; /* 0: not known */
 };
 
 struct pmf_sweep_case {
@@ -42,11 +40,9 @@ struct pmf_sweep_case {
 	char *command; /* NULL: left out */
 	char **vary;   /* "KEY=VALUE" */
 	size_t nr_vary, cap_vary;
-	char *unit, *units; /* of work: "bar" and "bars"; NULL: the runs say of none */
-	struct pmf_sweep_run *runs;
-	size_t nr_runs, cap_runs;
-	struct pmf_sweep_value *events; /* in the order in which they came */
-	size_t nr_events, cap_events;
+	char *unit, *units;             /* of work: "bar" and "bars"; NULL: the runs say of none */
+	struct pmf_sweep_value *values; /* in the order in which they came */
+	size_t nr_values, cap_values;
 	size_t nr_failed; /* runs that did not succeed */
 };
 
@@ -73,8 +69,8 @@ void pmf_sweep_release(struct pmf_sweep_result *r);
 struct pmf_sweep_case *pmf_sweep_add_case(struct pmf_sweep_result *r, const char *target,
 	const char *command, const struct pmf_target *t);
 void pmf_sweep_add_vary(struct pmf_sweep_case *c, const char *key_value);
-/* Take what a run that succeeded counted in @pass; @anchor is the label of that event, or NULL.
- * PMF_EFORMAT where the run counted other events than the runs of that pass before it. */
+/* Take what a run that succeeded counted in @pass; @anchor is that event's label, or NULL. PMF_EFORMAT
+ * where it counted other events than the runs of that pass before it, or does not say its work. */
 int pmf_sweep_add_run(struct pmf_sweep_case *c, size_t pass, const struct pmf_measured *m,
 	const char *anchor, struct pmf_err *err);
 void pmf_sweep_skip(struct pmf_sweep_result *r, const char *event, const char *why);
@@ -88,17 +84,18 @@ void pmf_sweep_note(struct pmf_sweep_result *r, const char *fmt, ...)
 struct pmf_sweep_series {
 	double *values; /* one per run */
 	size_t n, cap;
-	bool paired; /* false: the two were never counted in the same run; there are no values then, stats.n
-		      * is the smaller number of runs, median and mean are ratios of those, the interval is
-		      * that of the ratio of the means; min, max and sd are NAN */
-	char *unit; /* "events", "ns", "s", the unit of work, or of a ratio "events/bar"; free(3)d with it */
+	/* False: the two were never counted in the same run. Then there are no values; stats.n is the
+	 * smaller number of runs, median and mean are the quantities' medians and means divided, the
+	 * interval is that of the means' ratio, and sd, min and max are NAN. */
+	bool paired;
+	char *unit;             /* "events", "ns", "s"; or of both: "events/bar" */
 	struct pmf_stats stats; /* at PMF_SWEEP_LEVEL */
 };
 
-/* @of, per @per if that is not NULL. Each is an event by its label, "s" or "seconds" (of wall clock), or
- * work: "work", or its unit's name ("bar", "bars"). Of an event in several passes all runs count.
- * PMF_ENOTFOUND, with what there is instead, for a name that the case does not have, and where no run
- * counted any; PMF_EUSAGE where what is to be divided by is 0. Release @s if 0 was returned. */
+/* @of, per @per if that is not NULL. Each is an event by its label, PMF_SWEEP_SECONDS or "s", or
+ * PMF_SWEEP_WORK or its unit's name ("bar", "bars"). All passes that have it count. PMF_ENOTFOUND, with
+ * what there is instead, for what the case does not have; PMF_EUSAGE where @per was 0 in a run. Release
+ * @s if 0 was returned. */
 int pmf_sweep_series(struct pmf_sweep_series *s, const struct pmf_sweep_case *c, const char *of,
 	const char *per, struct pmf_err *err);
 void pmf_sweep_series_release(struct pmf_sweep_series *s);

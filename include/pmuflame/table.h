@@ -55,6 +55,14 @@ uint32_t *pmf_table_order(const struct pmf_table *t, size_t event, bool by_total
  * distribution; 0 without samples. */
 double pmf_share_error(double share, double effective);
 
+/* Is event @label, without PMU and modifiers and whatever its case, one of @names, which end with NULL? The
+ * modifiers, ":u" or "", if it is; else NULL. */
+const char *pmf_label_is(const char *label, const char *const *names);
+/* What cycles and instructions are called on one machine or another. */
+extern const char *const pmf_names_of_cycles[], *const pmf_names_of_instructions[];
+/* Does it count misses of any kind? */
+bool pmf_label_is_miss(const char *label);
+
 /* One event's cost per another's: @per of event @den. */
 struct pmf_ratio {
 	size_t num, den;

@@ -281,25 +281,27 @@ double pmf_share_error(double share, double effective)
 
 /* ---- Ratios ---- */
 
-/* Is @label, without PMU and modifiers and whatever its case, called @name? */
-static bool is_called(const char *label, const char *name)
+const char *const pmf_names_of_cycles[] = {
+	"cycles", "cpu-cycles", "cpu_cycles", "cpu_clk_unhalted", NULL};
+const char *const pmf_names_of_instructions[] = {
+	"instructions", "inst_retired", "instructions_retired", NULL};
+
+const char *pmf_label_is(const char *label, const char *const *names)
 {
 	const char *pmu = strstr(label, "::");
-	size_t len = strlen(name);
 
 	if (pmu)
 		label = pmu + 2;
-	return strncasecmp(label, name, len) == 0 && (!label[len] || label[len] == ':');
+	for (; *names; names++) {
+		size_t len = strlen(*names);
+
+		if (strncasecmp(label, *names, len) == 0 && (!label[len] || label[len] == ':'))
+			return label + len;
+	}
+	return NULL;
 }
 
-static bool any_called(const char *label, const char *const *names)
-{
-	while (*names && !is_called(label, *names))
-		names++;
-	return *names;
-}
-
-static bool is_miss(const char *label)
+bool pmf_label_is_miss(const char *label)
 {
 	static const char *const parts[] = {"miss", "refill"};
 
@@ -311,19 +313,15 @@ static bool is_miss(const char *label)
 
 bool pmf_ratio_of(const struct pmf_profile *p, size_t event, struct pmf_ratio *out)
 {
-	static const char *const cycles[] = {
-		"cycles", "cpu-cycles", "cpu_cycles", "cpu_clk_unhalted", NULL};
-	static const char *const instructions[] = {
-		"instructions", "inst_retired", "instructions_retired", NULL};
 	const struct pmf_profile_event *ev = &p->events[event];
-	bool is_cycles = ev->label && any_called(ev->label, cycles);
+	bool is_cycles = ev->label && pmf_label_is(ev->label, pmf_names_of_cycles);
 
-	if (!ev->label || !(is_cycles || is_miss(ev->label)))
+	if (!ev->label || !(is_cycles || pmf_label_is_miss(ev->label)))
 		return false;
 	for (size_t e = 0; e < p->nr_events; e++) {
 		const struct pmf_profile_event *den = &p->events[e];
 
-		if (!den->label || !any_called(den->label, instructions) ||
+		if (!den->label || !pmf_label_is(den->label, pmf_names_of_instructions) ||
 			den->exclude_kernel != ev->exclude_kernel ||
 			den->exclude_user != ev->exclude_user)
 			continue;
