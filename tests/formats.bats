@@ -66,6 +66,7 @@ stacks()
 	cmp <(stacks out/deep.cpu-clock.folded) <(stacks again/deep.cpu-clock.count.folded)
 	"$PMUFLAME" render --format folded -o again/ - <out/deep.page-faults.folded
 	cmp <(stacks out/deep.page-faults.folded) <(stacks again/profile.count.folded)
+	jq -e '.events[0] | .counted == null and .weight > 0' again/deep.cpu-clock.json
 	printf 'a;b 1\nfoo bar\n' >wrong.folded
 	run -125 "$PMUFLAME" render wrong.folded
 	[ "$output" = "pmuflame: 'wrong.folded' cannot be read: line 2: it does not end with a stack's count ('foo bar')" ]

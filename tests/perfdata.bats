@@ -54,8 +54,9 @@ weight()
 	record r.data -F 2999 --call-graph fp -e cpu-clock,page-faults -- dataframe --passes 4
 	agree r.data "$clock" dataframe
 	agree r.data "$("$perf" evlist -i r.data | sed -n 2p)" dataframe
-	"$PMUFLAME" render r.data >paths
+	"$PMUFLAME" render --format svg,json r.data >paths
 	[ "$(grep -c '\.svg$' paths)" -eq 2 ]
+	jq -e 'all(.events[]; .counted == null and .weight > 0)' r.json
 	grep -q 'what was counted beside them is not recorded' r.*.svg
 	grep -q 'perf record -q -o r.data -F 2999 --call-graph fp' r.*.svg
 }

@@ -21,6 +21,15 @@ static void add_number(struct pmf_buf *out, const char *key, uint64_t value)
 	pmf_buf_addu64(out, value);
 }
 
+/* null where it is not known. */
+static void add_number_if(struct pmf_buf *out, const char *key, bool known, uint64_t value)
+{
+	if (known)
+		add_number(out, key, value);
+	else
+		pmf_buf_printf(out, ",\"%s\":null", key);
+}
+
 static void add_ledger(struct pmf_buf *out, const struct pmf_tree *t, size_t event)
 {
 	struct pmf_buf ledger = PMF_BUF_INIT;
@@ -43,14 +52,12 @@ static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 	add_text(out, "unit", ev->unit);
 	add_number(out, "period", ev->period);
 	add_number(out, "freq_hz", ev->freq_hz);
-	add_number(out, "counted", ev->counted);
+	/* In a recording it stands for the weight of the samples (only_samples). */
+	add_number_if(out, "counted", !ev->only_samples, ev->counted);
 	add_number(out, "weight", ev->weight);
 	add_number(out, "unsampled", ev->unsampled);
 	add_number(out, "samples", ev->samples);
-	if (ev->lost_known)
-		add_number(out, "lost", ev->lost);
-	else
-		pmf_buf_addstr(out, ",\"lost\":null");
+	add_number_if(out, "lost", ev->lost_known, ev->lost);
 	pmf_buf_printf(out, ",\"scale\":%.17g", ev->scale);
 	add_number(out, "total", pmf_render_events(pmf_tree_total(t, e, 0)));
 	add_ledger(out, t, e);
