@@ -69,13 +69,6 @@ static void note_stacks(const struct recording *r, struct pmf_profile *p, size_t
 			"'%s' has its user stacks from the processor (LBR), which keeps 8 to 32 "
 			"callers: deeper ones lack their outer frames",
 			pe->label);
-	if (!(attr->sample_type & (PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_STACK_USER))) {
-		pe->no_user_stack = 0; /* nobody asked for one */
-		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
-			"'%s' was recorded without call graphs, so every stack is one function: "
-			"`perf record --call-graph dwarf` (or fp, with frame pointers) takes whole ones",
-			pe->label);
-	}
 	if (pe->cut_stacks * 100 > pe->samples)
 		pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 			"%s of the stacks of '%s' were cut, deeper than the %u bytes copied with "
@@ -87,6 +80,31 @@ static void note_stacks(const struct recording *r, struct pmf_profile *p, size_t
 			"'%s' was throttled %s times: the kernel then stops it until its next tick, "
 			"so all its numbers are too low",
 			pe->label, pmf_format_count(a, pe->throttled));
+}
+
+/* Mostly it is all events or none (perf-record(1), -g): one sentence for them all. */
+static void note_flat(const struct recording *r, struct pmf_profile *p)
+{
+	struct pmf_buf labels = PMF_BUF_INIT;
+	size_t n = 0, last = 0;
+
+	for (size_t e = 0; e < p->nr_events && r->stacks.mode != PMF_UNWIND_NONE; e++) {
+		const struct perf_event_attr *attr = &r->list.events[e].attrs[0].attr;
+
+		if (!p->events[e].samples ||
+			(attr->sample_type & (PERF_SAMPLE_CALLCHAIN | PERF_SAMPLE_STACK_USER)))
+			continue;
+		p->events[e].no_user_stack = 0; /* nobody asked for one */
+		pmf_buf_printf(&labels, "%s'%s'", n ? ", " : "", p->events[e].label);
+		last = e;
+		n++;
+	}
+	if (n)
+		pmf_profile_note(p, PMF_NOTE_WARN, n == 1 ? (int)last : -1,
+			"%s %s recorded without call graphs, so every stack is one function: "
+			"`perf record --call-graph dwarf` (or fp, with frame pointers) takes whole ones",
+			pmf_buf_str(&labels), n == 1 ? "was" : "were");
+	pmf_buf_release(&labels);
 }
 
 /* ---- Files ---- */
@@ -187,6 +205,7 @@ void pmf_recording_notes(struct recording *r, struct pmf_profile *p)
 	note_damage(r, p);
 	for (size_t e = 0; e < p->nr_events; e++)
 		note_stacks(r, p, e);
+	note_flat(r, p);
 	if (r->foreign_dumps && r->stacks.mode != PMF_UNWIND_NONE)
 		pmf_profile_note(p, PMF_NOTE_WARN, -1,
 			"stacks of %s code cannot be unwound here: callers are what the kernel walked "

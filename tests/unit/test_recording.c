@@ -207,6 +207,35 @@ static void samples_without_a_callchain_are_where_they_were_taken(void **state)
 	pmf_profile_release(&p);
 }
 
+static void what_has_no_call_graph_is_said_once(void **state)
+{
+	enum { FLAT = PD_TYPE | PERF_SAMPLE_IDENTIFIER };
+	struct pd_event *events[3];
+	struct pmf_profile p;
+
+	(void)state;
+	for (size_t n = 1; n <= 2; n++) {
+		size_t notes = 0;
+
+		events[0] = pd_event(&m, PERF_COUNT_HW_CPU_CYCLES, FLAT, 5);
+		events[1] = pd_event(&m, PERF_COUNT_HW_INSTRUCTIONS, FLAT, 6);
+		events[2] = pd_event(&m, PERF_COUNT_HW_CACHE_MISSES, FLAT, 7); /* never happens */
+		for (size_t i = 0; i < n; i++)
+			pd_sample(&m, events[i], 1000 + i, 1);
+		collect_well(&p);
+		assert_ledger(&p, 0,
+			n == 1 ? "'cycles' was recorded without call graphs"
+			       : "'cycles', 'instructions' were recorded without call",
+			true);
+		assert_ledger(&p, 1, "recorded without call graphs", n == 2);
+		for (size_t i = 0; i < p.nr_notes; i++)
+			notes += strstr(p.notes[i].text, "without call graphs") != NULL;
+		assert_int_equal(notes, 1);
+		pmf_profile_release(&p);
+		teardown(NULL);
+	}
+}
+
 /* The processor's call stack stands for the user part of the callchain. */
 static void calls_that_the_processor_kept(void **state)
 {
@@ -482,6 +511,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_context_of_a_callchain, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			samples_without_a_callchain_are_where_they_were_taken, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			what_has_no_call_graph_is_said_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(calls_that_the_processor_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(dummies_have_no_picture, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_workload_is_what_was_executed, setup, teardown),
