@@ -18,6 +18,9 @@ char *pmf_strdup_or_null(const char *s); /* NULL of NULL */
 char *pmf_strndup(const char *s, size_t len);
 char *pmf_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The @n strings of a list, and the list. */
+void pmf_free_strings(char **items, size_t n);
+
 /* Grow @p (of *@cap elements of @size bytes) so that at least @need fit; the growth is
  * geometric. */
 void *pmf_grow(void *p, size_t *cap, size_t need, size_t size);

@@ -76,6 +76,13 @@ char *pmf_asprintf(const char *fmt, ...)
 	return check(s);
 }
 
+void pmf_free_strings(char **items, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(items[i]);
+	free(items);
+}
+
 void *pmf_grow(void *p, size_t *cap, size_t need, size_t size)
 {
 	size_t want = *cap ? *cap : 8;

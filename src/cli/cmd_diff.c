@@ -226,9 +226,7 @@ static int write_pictures(struct diff_args *a, const struct pmf_diff *d, struct 
 		if (ret == 0)
 			ret = write_picture(a, d, e, true, names[n++], err);
 	}
-	for (size_t i = 0; i < 2 * d->nr_events; i++)
-		free(names[i]);
-	free(names);
+	pmf_free_strings(names, 2 * d->nr_events);
 	free(stem);
 	return ret;
 }

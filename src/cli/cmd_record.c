@@ -111,9 +111,7 @@ static int prepare_output(
 		names[e] = pmf_file_safe_name(list->events[e].label);
 	a->output.is_run = true;
 	ret = pmf_output_prepare(&a->output, names, list->n, a->summary_path, err);
-	for (size_t e = 0; e < list->n; e++)
-		free(names[e]);
-	free(names);
+	pmf_free_strings(names, list->n);
 	return ret;
 }
 

@@ -20,9 +20,7 @@ void pmf_output_opts_release(struct pmf_output_opts *o)
 
 void pmf_output_list_release(struct pmf_output_list *l)
 {
-	for (size_t i = 0; i < l->n; i++)
-		free(l->paths[i]);
-	free(l->paths);
+	pmf_free_strings(l->paths, l->n);
 	memset(l, 0, sizeof *l);
 }
 

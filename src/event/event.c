@@ -92,9 +92,7 @@ void pmf_event_list_release(struct pmf_event_list *list)
 	for (size_t i = 0; i < list->n; i++)
 		pmf_event_release(&list->events[i]);
 	free(list->events);
-	for (size_t i = 0; i < list->nr_dropped; i++)
-		free(list->dropped[i]);
-	free(list->dropped);
+	pmf_free_strings(list->dropped, list->nr_dropped);
 	pmf_event_list_init(list);
 }
 

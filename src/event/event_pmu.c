@@ -146,7 +146,7 @@ static int no_such_term(const struct term_ctx *c, const struct term *t)
 
 	for (size_t i = 0; i < n && have.len < 300; i++)
 		pmf_buf_printf(&have, "%s%s", i ? ", " : "", names[i]);
-	pmf_event_names_free(names, n);
+	pmf_free_strings(names, n);
 	free(dir);
 	name = pmf_asprintf("%s/%.*s/", c->pmu->name, (int)t->name_len, t->name);
 	if (pmf_event_nearest(c->env, name, &near))

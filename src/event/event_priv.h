@@ -93,9 +93,8 @@ int pmf_event_walk_sysfs(const struct pmf_event_env *env, pmf_event_walk_cb *cb,
 /* Beside each file of an event, NAME, stand NAME.unit, NAME.scale and the like: is @name not
  * one? */
 bool pmf_event_is_event_file(const char *name, size_t len);
-/* The names in a folder that are not hidden, sorted; *@names is freed with pmf_event_names_free. */
+/* The names in a folder that are not hidden, sorted; *@names is freed with pmf_free_strings. */
 size_t pmf_event_names_read(const char *dir, char ***names);
-void pmf_event_names_free(char **names, size_t n);
 
 /* ---- Others ---- */
 

@@ -32,13 +32,6 @@ size_t pmf_event_names_read(const char *dir, char ***names)
 	return n;
 }
 
-void pmf_event_names_free(char **names, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(names[i]);
-	free(names);
-}
-
 /* A list of CPUs, NULL if the file is not there or empty: a core type that is offline. */
 static char *read_cpus(const struct pmf_event_env *env, const char *pmu, const char *file)
 {
@@ -85,7 +78,7 @@ void pmf_pmu_list_read(const struct pmf_event_env *env, struct pmf_pmu_list *out
 		if (read_pmu(env, names[i], &pmu))
 			PMF_PUSH(out->pmus, out->n, out->cap) = pmu;
 	}
-	pmf_event_names_free(names, n);
+	pmf_free_strings(names, n);
 }
 
 void pmf_pmu_list_release(struct pmf_pmu_list *list)
@@ -154,7 +147,7 @@ int pmf_event_walk_sysfs(const struct pmf_event_env *env, pmf_event_walk_cb *cb,
 			free(name);
 			free(path);
 		}
-		pmf_event_names_free(names, n);
+		pmf_free_strings(names, n);
 		free(dir);
 	}
 	pmf_pmu_list_release(&list);

@@ -140,7 +140,7 @@ static int walk_system(const char *dir, const char *sys, pmf_event_walk_cb *cb, 
 		free(id);
 		free(name);
 	}
-	pmf_event_names_free(names, n);
+	pmf_free_strings(names, n);
 	return ret;
 }
 
@@ -155,7 +155,7 @@ int pmf_event_walk_tracepoints(const struct pmf_event_env *env, pmf_event_walk_c
 	n = pmf_event_names_read(dir, &names);
 	for (size_t i = 0; i < n && !ret; i++)
 		ret = walk_system(dir, names[i], cb, ctx);
-	pmf_event_names_free(names, n);
+	pmf_free_strings(names, n);
 	free(dir);
 	return ret;
 }

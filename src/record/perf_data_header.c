@@ -422,9 +422,7 @@ void pmf_pd_header_release(struct pmf_perf_data *pd)
 	free(info->perf_version);
 	free(info->cpu);
 	free(info->arch_name);
-	for (size_t i = 0; i < info->argc; i++)
-		free(info->argv[i]);
-	free(info->argv);
+	pmf_free_strings(info->argv, info->argc);
 	for (size_t i = 0; i < info->nr_build_ids; i++)
 		free((char *)info->build_ids[i].path);
 	free(info->build_ids);

@@ -404,13 +404,6 @@ const struct pmf_target *pmf_config_target(const struct pmf_config *c, const cha
 	return NULL;
 }
 
-static void free_strings(char **items, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(items[i]);
-	free(items);
-}
-
 void pmf_config_release(struct pmf_config *c)
 {
 	for (size_t i = 0; i < c->nr_targets; i++) {
@@ -424,8 +417,8 @@ void pmf_config_release(struct pmf_config *c)
 		free(t->work_pattern);
 		free(t->unit);
 		free(t->units);
-		free_strings(t->env, t->nr_env);
-		free_strings(t->events, t->nr_events);
+		pmf_free_strings(t->env, t->nr_env);
+		pmf_free_strings(t->events, t->nr_events);
 	}
 	for (size_t i = 0; i < c->nr_presets; i++) {
 		free(c->presets[i].name);

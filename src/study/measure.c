@@ -60,13 +60,6 @@ static void record_words(struct words *w, const struct pmf_measure_opts *o)
 	free(prefix);
 }
 
-static void free_words(struct words *w)
-{
-	for (size_t i = 0; i < w->n; i++)
-		free(w->argv[i]);
-	free(w->argv);
-}
-
 static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP};
 
 /* The child. Only async-signal-safe calls. */
@@ -139,7 +132,7 @@ static int run_record(
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 	if (null_fd >= 0)
 		close(null_fd);
-	free_words(&words);
+	pmf_free_strings(words.argv, words.n);
 	return ret;
 }
 

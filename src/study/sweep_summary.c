@@ -8,13 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void free_strings(char **items, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(items[i]);
-	free(items);
-}
-
 static void release_case(struct pmf_sweep_case *c)
 {
 	for (size_t i = 0; i < c->nr_values; i++) {
@@ -23,7 +16,7 @@ static void release_case(struct pmf_sweep_case *c)
 		free(c->values[i].values);
 	}
 	free(c->values);
-	free_strings(c->vary, c->nr_vary);
+	pmf_free_strings(c->vary, c->nr_vary);
 	free(c->target);
 	free(c->command);
 	free(c->unit);
@@ -40,7 +33,7 @@ void pmf_sweep_release(struct pmf_sweep_result *r)
 	}
 	free(r->cases);
 	free(r->skipped);
-	free_strings(r->notes, r->nr_notes);
+	pmf_free_strings(r->notes, r->nr_notes);
 	free(r->host);
 	memset(r, 0, sizeof *r);
 }
