@@ -1,3 +1,10 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "perf_data_build.h"
 
 #include "pmuflame/mem.h"
@@ -275,6 +282,27 @@ void pd_read_pipe(struct pd_result *r, const void *bytes, size_t len)
 	assert(ret == 0);
 	read_fd(r, fds[0]);
 	pthread_join(thread, NULL);
+}
+
+void pd_read_made(struct pd_result *r, struct pd_make *m)
+{
+	const struct pmf_buf *file = pd_finish(m);
+
+	pd_read(r, file->data, file->len);
+	if (r->ret)
+		fail_msg("%s", r->err.text);
+}
+
+void pd_assert_read(const struct pd_result *r, uint64_t samples, uint64_t weight)
+{
+	if (r->ret)
+		fail_msg("%s", r->err.text);
+	assert_int_equal(r->info->events[0].samples, samples);
+	assert_int_equal(r->info->events[0].weight, weight);
+	assert_int_equal(r->damage->malformed, 0);
+	assert_int_equal(r->damage->unknown, 0);
+	assert_int_equal(r->damage->missing, 0);
+	assert_int_equal(r->damage->stopped.status, PMF_OK);
 }
 
 void pd_result_release(struct pd_result *r)

@@ -75,6 +75,10 @@ struct pd_result {
 /* Read the bytes from a file, or from a pipe that somebody fills. */
 void pd_read(struct pd_result *r, const void *bytes, size_t len);
 void pd_read_pipe(struct pd_result *r, const void *bytes, size_t len);
+/* What was made so far, which must be readable. */
+void pd_read_made(struct pd_result *r, struct pd_make *m);
+/* It was read whole, and the first event has so much. */
+void pd_assert_read(const struct pd_result *r, uint64_t samples, uint64_t weight);
 void pd_result_release(struct pd_result *r);
 /* The times of the samples, or of all records, as text: "10 20 30". */
 char *pd_times(const struct pd_result *r, bool samples_only);

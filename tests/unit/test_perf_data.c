@@ -1,4 +1,4 @@
-/* perf.data files built by hand: headers, events, names, features, and what is left of broken ones. */
+/* perf.data files built by hand: headers, events, features, and what is left of broken ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,26 +17,6 @@
 enum { FEAT_BUILD_ID = 2, FEAT_HOSTNAME, FEAT_OSRELEASE, FEAT_VERSION, FEAT_ARCH, FEAT_NRCPUS };
 enum { FEAT_CPUDESC = 8, FEAT_CMDLINE = 11, FEAT_EVENT_DESC = 12, FEAT_STAT = 19 };
 enum { FEAT_DIR_FORMAT = 24, FEAT_CLOCK_DATA = 29 };
-enum { EVENT_TYPE = 65, EVENT_UPDATE = 78, UPDATE_UNIT = 0, UPDATE_SCALE = 1, UPDATE_NAME = 2 };
-
-static void read_made(struct pd_result *r, struct pd_make *m)
-{
-	const struct pmf_buf *file = pd_finish(m);
-
-	pd_read(r, file->data, file->len);
-}
-
-static void assert_read(const struct pd_result *r, uint64_t samples, uint64_t weight)
-{
-	if (r->ret)
-		fail_msg("%s", r->err.text);
-	assert_int_equal(r->info->events[0].samples, samples);
-	assert_int_equal(r->info->events[0].weight, weight);
-	assert_int_equal(r->damage->malformed, 0);
-	assert_int_equal(r->damage->unknown, 0);
-	assert_int_equal(r->damage->missing, 0);
-	assert_int_equal(r->damage->stopped.status, PMF_OK);
-}
 
 static void test_attributes_of_any_size(void **state)
 {
@@ -50,8 +30,8 @@ static void test_attributes_of_any_size(void **state)
 
 		e->attr.sample_stack_user = 77; /* byte 88 */
 		pd_sample(&m, e, 10, 3);
-		read_made(&r, &m);
-		assert_read(&r, 1, 3);
+		pd_read_made(&r, &m);
+		pd_assert_read(&r, 1, 3);
 		assert_int_equal(r.info->nr_events, 1);
 		assert_int_equal(r.info->events[0].attr.config, 1);
 		assert_int_equal(
@@ -82,7 +62,7 @@ static void test_attribute_sizes_are_checked(void **state)
 		memcpy(m.file.data + attr_at + 4, &sizes[i], sizeof sizes[i]);
 		pd_read(&r, m.file.data, m.file.len);
 		if (good) {
-			assert_read(&r, 1, 3);
+			pd_assert_read(&r, 1, 3);
 		} else {
 			assert_int_equal(r.ret, PMF_EFORMAT);
 			assert_non_null(strstr(r.err.text, "describes no event"));
@@ -203,7 +183,7 @@ static void test_ids_stand_where_the_first_event_says(void **state)
 		stranger.ids[0] = 99;
 		pd_sample(&m, &stranger, 30, 1);
 		pd_sample(&m, b, 40, 8);
-		read_made(&r, &m);
+		pd_read_made(&r, &m);
 		assert_int_equal(r.ret, 0);
 		assert_int_equal(r.info->events[0].samples, 1);
 		assert_int_equal(r.info->events[0].weight, 100);
@@ -229,8 +209,8 @@ static void test_a_single_event_without_ids(void **state)
 	e->attr.sample_period = 4321;
 	pd_sample(&m, e, 10, 0);
 	pd_sample(&m, e, 20, 0);
-	read_made(&r, &m);
-	assert_read(&r, 2, 2 * 4321);
+	pd_read_made(&r, &m);
+	pd_assert_read(&r, 2, 2 * 4321);
 	pd_result_release(&r);
 	pd_release(&m);
 }
@@ -248,8 +228,8 @@ static void test_dummies_are_sideband(void **state)
 	d->attr.type = PERF_TYPE_SOFTWARE;
 	pd_comm(&m, d, 5, "some name");
 	pd_sample(&m, e, 10, 2);
-	read_made(&r, &m);
-	assert_read(&r, 1, 2);
+	pd_read_made(&r, &m);
+	pd_assert_read(&r, 1, 2);
 	assert_false(r.info->events[0].sideband);
 	assert_true(r.info->events[1].sideband);
 	assert_int_equal(r.seen[0].event, PMF_NO_EVENT);
@@ -271,151 +251,14 @@ static void test_v1_without_trailers(void **state)
 	pd_sample(&m, e, 10, 1);
 	pd_comm(&m, e, 0, "name");
 	pd_sample(&m, e, 20, 1);
-	read_made(&r, &m);
-	assert_read(&r, 2, 2);
+	pd_read_made(&r, &m);
+	pd_assert_read(&r, 2, 2);
 	assert_int_equal(r.nr_seen, 3);
 	assert_int_equal(r.seen[0].type, PERF_RECORD_COMM); /* at once, as it has no time */
 	assert_int_equal(r.seen[0].time_ns, 0);
 	assert_int_equal(r.seen[0].tid, 8);
 	pd_result_release(&r);
 	pd_release(&m);
-}
-
-static void add_desc(struct pd_make *m, const char *const *names, uint32_t n)
-{
-	static struct build b;
-
-	b.len = 0;
-	build_u32(&b, n);
-	build_u32(&b, 72);
-	for (uint32_t i = 0; i < n; i++) {
-		build_words(&b, 9, 0);
-		build_u32(&b, 1);
-		pd_text(&b, names[i]);
-		build_u64(&b, i);
-	}
-	pd_feature(m, FEAT_EVENT_DESC, &b);
-}
-
-static void add_update(struct pd_make *m, uint64_t kind, uint64_t id, const char *text)
-{
-	static struct build b;
-
-	build_start(&b, EVENT_UPDATE, 0);
-	build_u64(&b, kind);
-	build_u64(&b, id);
-	build_str(&b, text);
-	pd_record(m, &b);
-}
-
-static void test_names_come_from_the_recording(void **state)
-{
-	static const char *const names[] = {"cpu_core/cycles/u", "name with spaces", "", "mine"};
-
-	(void)state;
-	for (int pipe = 0; pipe < 2; pipe++) {
-		struct pd_make m = {.pipe = pipe};
-		struct pd_event *e = NULL;
-		struct pd_result r = {0};
-
-		for (uint64_t i = 0; i < 4; i++)
-			e = pd_event(&m, i, PD_TYPE | PERF_SAMPLE_IDENTIFIER, 30 + i);
-		add_desc(&m, names, 4);
-		pd_comm(&m, e, 0, "before the names");
-		add_update(&m, UPDATE_NAME, 33, "better");
-		add_update(&m, UPDATE_UNIT, 30, "Joules");
-		add_update(&m, UPDATE_SCALE, 30, "????????");
-		add_update(&m, UPDATE_NAME, 99, "nobody's");
-		pd_sample(&m, e, 10, 1);
-		add_update(&m, UPDATE_NAME, 31, "too late");
-		read_made(&r, &m);
-		assert_int_equal(r.ret, 0);
-		assert_string_equal(r.info->events[0].name, "cpu_core/cycles/u");
-		assert_string_equal(r.info->events[0].unit, "Joules");
-		assert_string_equal(r.info->events[1].name, "name with spaces");
-		assert_null(r.info->events[1].unit);
-		assert_string_equal(r.info->events[2].name, "cache-references");
-		assert_string_equal(r.info->events[3].name, "better");
-		pd_result_release(&r);
-		pd_release(&m);
-	}
-}
-
-/* Old versions of perf told the names of tracepoints so. */
-static void test_names_of_event_types(void **state)
-{
-	struct pd_make m = {.pipe = true};
-	struct pd_event *e = pd_event(&m, 317, PD_TYPE, 0);
-	struct pd_result r = {0};
-	static struct build b;
-	char name[64] = "sched:sched_switch";
-
-	(void)state;
-	e->attr.type = PERF_TYPE_TRACEPOINT;
-	build_start(&b, EVENT_TYPE, 0);
-	build_u64(&b, 317);
-	build_bytes(&b, name, sizeof name);
-	pd_record(&m, &b);
-	pd_sample(&m, e, 10, 1);
-	read_made(&r, &m);
-	assert_read(&r, 1, 1);
-	assert_string_equal(r.info->events[0].name, "sched:sched_switch");
-	pd_result_release(&r);
-	pd_release(&m);
-}
-
-static char *name_of(const struct perf_event_attr *attr)
-{
-	struct pd_make m = {0};
-	struct pd_result r = {0};
-	char *name;
-
-	pd_event(&m, 0, PD_TYPE, 0)->attr = *attr;
-	read_made(&r, &m);
-	assert_int_equal(r.ret, 0);
-	name = pmf_strdup(r.info->events[0].name);
-	pd_result_release(&r);
-	pd_release(&m);
-	return name;
-}
-
-static void test_names_are_made_as_perf_makes_them(void **state)
-{
-	static const struct {
-		struct perf_event_attr attr;
-		const char *name;
-	} cases[] = {
-		{{.type = PERF_TYPE_HARDWARE, .config = 5}, "branch-misses"},
-		{{.type = PERF_TYPE_HARDWARE,
-			 .config = 4ull << 32,
-			 .exclude_kernel = 1,
-			 .exclude_hv = 1},
-			"cycles:u"},
-		{{.type = PERF_TYPE_HARDWARE,
-			 .config = 0,
-			 .precise_ip = 2,
-			 .exclude_user = 1,
-			 .exclude_hv = 1},
-			"cycles:kpp"},
-		{{.type = PERF_TYPE_SOFTWARE, .config = 2}, "page-faults"},
-		{{.type = PERF_TYPE_HW_CACHE, .config = 0x10003}, "dTLB-load-misses"},
-		{{.type = PERF_TYPE_HW_CACHE, .config = 0x100}, "L1-dcache-stores"},
-		{{.type = PERF_TYPE_HW_CACHE, .config = 0x3000000},
-			"unknown-ext-hardware-cache-type 0x3000000"},
-		{{.type = PERF_TYPE_RAW, .config = 0x1cd}, "raw 0x1cd"},
-		{{.type = PERF_TYPE_TRACEPOINT, .config = 317}, "tracepoint 317"},
-		{{.type = PERF_TYPE_BREAKPOINT, .bp_addr = 0x1234}, "mem:0x1234"},
-		{{.type = 9, .config = 0x74}, "pmu9/config=0x74/"},
-		{{.type = PERF_TYPE_HARDWARE, .config = 77}, "pmu0/config=0x4d/"},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(cases); i++) {
-		char *name = name_of(&cases[i].attr);
-
-		assert_string_equal(name, cases[i].name);
-		free(name);
-	}
 }
 
 static void add_build_id(struct build *b, uint32_t pid, const char *path, int len)
@@ -481,8 +324,8 @@ static void test_features(void **state)
 
 		add_features(&m);
 		pd_sample(&m, e, 10, 1);
-		read_made(&r, &m);
-		assert_read(&r, 1, 1);
+		pd_read_made(&r, &m);
+		pd_assert_read(&r, 1, 1);
 		info = r.info;
 		assert_string_equal(info->hostname, "farm07");
 		assert_string_equal(info->release, "6.1.0");
@@ -518,8 +361,8 @@ static void test_an_architecture_without_a_row(void **state)
 	(void)state;
 	pd_sample(&m, pd_event(&m, 0, PD_TYPE, 0), 10, 1);
 	pd_text_feature(&m, FEAT_ARCH, "ppc64le");
-	read_made(&r, &m);
-	assert_read(&r, 1, 1);
+	pd_read_made(&r, &m);
+	pd_assert_read(&r, 1, 1);
 	assert_string_equal(r.info->arch_name, "ppc64le");
 	assert_null(r.info->arch);
 	pd_result_release(&r);
@@ -537,8 +380,8 @@ static void test_unfinished(void **state)
 	add_features(&m);
 	pd_sample(&m, e, 10, 1);
 	pd_sample(&m, e, 20, 1);
-	read_made(&r, &m);
-	assert_read(&r, 2, 2);
+	pd_read_made(&r, &m);
+	pd_assert_read(&r, 2, 2);
 	assert_true(r.damage->unfinished);
 	assert_null(r.info->hostname);
 	pd_result_release(&r);
@@ -593,7 +436,7 @@ static void test_a_record_of_no_size_ends_the_reading(void **state)
 	pd_sample(&m, e, 10, 1);
 	pmf_buf_add(&m.records, "\1\0\0\0\0\0\4\0", 8);
 	pd_sample(&m, e, 20, 1);
-	read_made(&r, &m);
+	pd_read_made(&r, &m);
 	assert_int_equal(r.ret, 0);
 	assert_int_equal(r.info->events[0].samples, 1);
 	assert_int_equal(r.damage->stopped.status, PMF_EFORMAT);
@@ -615,7 +458,7 @@ static void test_malformed_records_are_counted(void **state)
 	pd_record(&m, &b);
 	pd_sample(&m, e, 20, 1);
 	pmf_buf_add(&m.records, "\0\0\0", 3); /* less than a header: not worth a word */
-	read_made(&r, &m);
+	pd_read_made(&r, &m);
 	assert_int_equal(r.ret, 0);
 	assert_int_equal(r.info->events[0].samples, 1);
 	assert_int_equal(r.damage->malformed, 1);
@@ -635,9 +478,6 @@ int main(void)
 		cmocka_unit_test(test_a_single_event_without_ids),
 		cmocka_unit_test(test_dummies_are_sideband),
 		cmocka_unit_test(test_v1_without_trailers),
-		cmocka_unit_test(test_names_come_from_the_recording),
-		cmocka_unit_test(test_names_of_event_types),
-		cmocka_unit_test(test_names_are_made_as_perf_makes_them),
 		cmocka_unit_test(test_features),
 		cmocka_unit_test(test_an_architecture_without_a_row),
 		cmocka_unit_test(test_unfinished),

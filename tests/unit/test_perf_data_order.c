@@ -27,15 +27,6 @@ enum {
 	COMPRESSED2 = 83,
 };
 
-static void read_made(struct pd_result *r, struct pd_make *m)
-{
-	const struct pmf_buf *file = pd_finish(m);
-
-	pd_read(r, file->data, file->len);
-	if (r->ret)
-		fail_msg("%s", r->err.text);
-}
-
 static void assert_times(const struct pd_result *r, const char *want)
 {
 	char *times = pd_times(r, false);
@@ -55,7 +46,7 @@ static void test_without_rounds_all_is_sorted(void **state)
 	pd_sample(&m, e, 10, 1);
 	pd_comm(&m, e, 25, "name");
 	pd_sample(&m, e, 20, 1);
-	read_made(&r, &m);
+	pd_read_made(&r, &m);
 	assert_times(&r, "10 20 25 30");
 	assert_int_equal(r.damage->out_of_order, 0);
 	pd_result_release(&r);
@@ -82,7 +73,7 @@ static void test_rounds_bound_the_order(void **state)
 	pd_sample(&m, e, 28, 1); /* older than what the round before last had: it is too late */
 	pd_sample(&m, e, 42, 1);
 	pd_mark(&m, ROUND);
-	read_made(&r, &m);
+	pd_read_made(&r, &m);
 	assert_times(&r, "5 10 20 30 28 40 42 45");
 	assert_int_equal(r.damage->out_of_order, 1);
 	pd_result_release(&r);
@@ -102,7 +93,7 @@ static void test_without_time_at_once(void **state)
 	pd_sample(&m, e, 10, 1);
 	pd_comm(&m, e, 0, "between");
 	pd_comm(&m, e, UINT64_MAX, "between");
-	read_made(&r, &m);
+	pd_read_made(&r, &m);
 	assert_times(&r, "0 0 0 3 10");
 	assert_int_equal(r.damage->out_of_order, 0);
 	pd_result_release(&r);
@@ -172,7 +163,7 @@ static void test_a_group_sample_is_one_for_each_member(void **state)
 	group_sample(&m, 20, 9, 1700, MEMBER, 50); /* the member counted nothing */
 	group_sample(&m, 30, 8, 1800, MEMBER, 53);
 	group_sample(&m, 40, 8, 1900, 99, 7); /* who is that? */
-	read_made(&r, &m);
+	pd_read_made(&r, &m);
 	assert_times(&r, "10 10 20 30 30 40");
 	assert_int_equal(r.info->events[0].samples, 4);
 	assert_int_equal(r.info->events[0].weight, 1900);
@@ -198,7 +189,7 @@ static void test_inherited_groups_count_by_thread(void **state)
 	group_sample(&m, 20, 9, 300, MEMBER, 10);
 	group_sample(&m, 30, 8, 1500, MEMBER, 60);
 	group_sample(&m, 40, 8, 100, MEMBER, 65); /* a new thread has the old one's tid */
-	read_made(&r, &m);
+	pd_read_made(&r, &m);
 	assert_int_equal(r.info->events[0].weight, 1900);
 	assert_int_equal(r.info->events[1].weight, 75);
 	pd_result_release(&r);
@@ -225,7 +216,7 @@ static void test_a_sample_that_says_its_count(void **state)
 		build_u64(&b, 5);
 		pd_record(&m, &b);
 	}
-	read_made(&r, &m);
+	pd_read_made(&r, &m);
 	assert_int_equal(r.info->events[0].samples, 2);
 	assert_int_equal(r.info->events[0].weight, 500);
 	pd_result_release(&r);
@@ -259,7 +250,7 @@ static void test_losses_are_kept_apart(void **state)
 	add_lost(&m, a, PERF_RECORD_LOST_SAMPLES, 0, 9);
 	add_lost(&m, b, PERF_RECORD_LOST_SAMPLES, 0, 4);
 	add_lost(&m, b, PERF_RECORD_LOST_SAMPLES, 1 << 15, 1000); /* a filter's doing */
-	read_made(&r, &m);
+	pd_read_made(&r, &m);
 	assert_int_equal(pmf_perf_data_lost(r.pd)->records, 15);
 	assert_int_equal(pmf_perf_data_lost(r.pd)->samples, 13);
 	assert_int_equal(r.info->events[0].lost_samples, 9);
@@ -509,7 +500,7 @@ static void test_nested_compression_is_refused(void **state)
 	inner = m.records;
 	m.records = (struct pmf_buf)PMF_BUF_INIT;
 	compress(&m, &inner, COMPRESSED2, 60000);
-	read_made(&r, &m);
+	pd_read_made(&r, &m);
 	assert_int_equal(r.info->events[0].samples, 0);
 	assert_true(r.damage->malformed > 0);
 	pmf_buf_release(&inner);
@@ -530,7 +521,7 @@ static void test_a_bomb_is_refused(void **state)
 		pmf_buf_add(&rounds, "\x44\0\0\0\0\0\x8\0", 8); /* FINISHED_ROUND */
 	compress(&m, &rounds, COMPRESSED, 65000);
 	pmf_buf_release(&rounds);
-	read_made(&r, &m);
+	pd_read_made(&r, &m);
 	assert_int_equal(r.damage->stopped.status, PMF_EFORMAT);
 	assert_non_null(strstr(r.damage->stopped.text, "more than perf writes"));
 	pd_result_release(&r);
@@ -548,7 +539,7 @@ static void test_compressed_records(void **state)
 	(void)state;
 	pd_comm(&m, e, 0, "first");
 	pd_mark(&m, COMPRESSED);
-	read_made(&r, &m);
+	pd_read_made(&r, &m);
 	assert_int_equal(r.nr_seen, 1);
 	assert_int_equal(r.damage->stopped.status, PMF_EUNSUP);
 	assert_non_null(strstr(r.damage->stopped.text, "libzstd-dev"));
