@@ -33,33 +33,36 @@ static inline const uint8_t *take(struct cursor *c, uint64_t n, const char *fiel
 	return p;
 }
 
-static inline uint64_t take_u64(struct cursor *c, const char *field)
+/* Leaves @to as it is where there is too little. */
+static inline void take_into(struct cursor *c, void *to, size_t n, const char *field)
 {
-	const uint8_t *p = take(c, 8, field);
-	uint64_t v = 0;
+	const uint8_t *p = take(c, n, field);
 
 	if (p)
-		memcpy(&v, p, 8);
+		memcpy(to, p, n);
+}
+
+static inline uint64_t take_u64(struct cursor *c, const char *field)
+{
+	uint64_t v = 0;
+
+	take_into(c, &v, sizeof v, field);
 	return v;
 }
 
 static inline uint32_t take_u32(struct cursor *c, const char *field)
 {
-	const uint8_t *p = take(c, 4, field);
 	uint32_t v = 0;
 
-	if (p)
-		memcpy(&v, p, 4);
+	take_into(c, &v, sizeof v, field);
 	return v;
 }
 
 static inline uint16_t take_u16(struct cursor *c, const char *field)
 {
-	const uint8_t *p = take(c, 2, field);
 	uint16_t v = 0;
 
-	if (p)
-		memcpy(&v, p, 2);
+	take_into(c, &v, sizeof v, field);
 	return v;
 }
 
