@@ -5,6 +5,8 @@
 
 #include "pmuflame/buf.h"
 #include "pmuflame/err.h"
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -15,6 +17,8 @@ int pmf_file_read(const char *path, size_t max_bytes, struct pmf_buf *b, struct 
 /* The same for descriptor @fd, from where it stands; @path is for the sentences. */
 int pmf_file_read_fd(
 	int fd, const char *path, size_t max_bytes, struct pmf_buf *b, struct pmf_err *err);
+/* All of @len bytes of @fd from @off on; false if they are not there. */
+bool pmf_file_pread(int fd, uint64_t off, void *out, size_t len);
 /* The first line of @path without its newline into @out (NUL-terminated, cut at @size). */
 int pmf_file_read_line(const char *path, char *out, size_t size, struct pmf_err *err);
 int pmf_file_read_s64(const char *path, long long *out, struct pmf_err *err);

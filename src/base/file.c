@@ -43,6 +43,24 @@ int pmf_file_read(const char *path, size_t max_bytes, struct pmf_buf *b, struct 
 	return ret;
 }
 
+bool pmf_file_pread(int fd, uint64_t off, void *out, size_t len)
+{
+	uint8_t *p = out;
+
+	while (len) {
+		ssize_t n = pread(fd, p, len, (off_t)off);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return false;
+		p += n;
+		off += (uint64_t)n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
 int pmf_file_read_line(const char *path, char *out, size_t size, struct pmf_err *err)
 {
 	struct pmf_buf b = PMF_BUF_INIT;

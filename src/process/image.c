@@ -413,18 +413,7 @@ static bool read_at(const struct pmf_image *im, uint64_t off, uint8_t *out, size
 		memcpy(out, im->vdso + off, len);
 		return true;
 	}
-	while (len) {
-		ssize_t n = pread(im->fd, out, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		out += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return true;
+	return pmf_file_pread(im->fd, off, out, len);
 }
 
 bool pmf_image_read(const struct pmf_image *im, uint64_t rva, void *out, size_t len)

@@ -2,7 +2,7 @@
  * in pieces, so that a table is never in memory beside what is made of it. */
 #include "symbol_priv.h"
 
-#include <errno.h>
+#include "pmuflame/file.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,26 +34,13 @@ void pmf_elf_src_release(struct pmf_elf_src *src)
 
 bool pmf_elf_src_read(const struct pmf_elf_src *src, uint64_t off, void *out, size_t len)
 {
-	uint8_t *p = out;
-
 	if (off > src->bytes || len > src->bytes - off)
 		return false;
 	if (src->mem) {
 		memcpy(out, src->mem + off, len);
 		return true;
 	}
-	while (len) {
-		ssize_t n = pread(src->fd, p, len, (off_t)off);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return false;
-		p += n;
-		off += (uint64_t)n;
-		len -= (size_t)n;
-	}
-	return true;
+	return pmf_file_pread(src->fd, off, out, len);
 }
 
 Elf_Scn *pmf_elf_src_next(const struct pmf_elf_src *src, Elf_Scn *scn, GElf_Shdr *sh)

@@ -113,6 +113,22 @@ static void test_file_read(void **state)
 	free(path);
 }
 
+static void test_pread(void **state)
+{
+	char *path = pmf_asprintf("%s/text", (char *)*state), out[4];
+	int fd;
+
+	write_text(path, "0123456789", 10);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(pmf_file_pread(fd, 6, out, 4));
+	assert_memory_equal(out, "6789", 4);
+	assert_true(pmf_file_pread(fd, 100, out, 0));
+	assert_false(pmf_file_pread(fd, 7, out, 4));
+	assert_false(pmf_file_pread(fd, UINT64_MAX, out, 1));
+	close(fd);
+	free(path);
+}
+
 static void test_outfile(void **state)
 {
 	char *path = pmf_asprintf("%s/out.svg", (char *)*state);
@@ -360,6 +376,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_safe_name),
 		FOLDER_TEST(test_file_read),
+		FOLDER_TEST(test_pread),
 		FOLDER_TEST(test_outfile),
 		FOLDER_TEST(test_outfile_replaces_symlink),
 		FOLDER_TEST(test_outfile_refuses_devices),
