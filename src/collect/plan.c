@@ -22,8 +22,7 @@ static int refuse_twice(const struct pmf_event_list *list, struct pmf_err *err)
 				y->attrs[0].attr.config == x->attrs[0].attr.config)
 				return pmf_err_set(err, PMF_EUSAGE,
 					"'%s' and '%s' are the same software event, whose samples "
-					"the "
-					"kernel mixes up when it is open twice: record it once",
+					"the kernel mixes up when it is open twice: record it once",
 					x->spec, y->spec);
 		}
 	}

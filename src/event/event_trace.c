@@ -56,8 +56,7 @@ int pmf_event_tracefs_check_in(const struct pmf_event_env *env, struct pmf_err *
 	if (errnum == EACCES || errnum == EPERM)
 		return pmf_err_set(err, PMF_EPERM,
 			"this user may not read tracefs at %s, where tracepoints are described: "
-			"run "
-			"as root, or 'sudo mount -o remount,mode=755 %s'",
+			"run as root, or 'sudo mount -o remount,mode=755 %s'",
 			env->tracefs[0], env->tracefs[0]);
 	return pmf_err_set(err, PMF_ENOTFOUND,
 		"tracefs, where tracepoints are described, is not mounted: "

@@ -161,10 +161,8 @@ static int explain_permission(const char *name, int errnum, const struct perf_ev
 	if (!l->cap_perfmon && l->paranoid >= 3)
 		return pmf_err_set(err, PMF_EPERM,
 			"cannot open %s: kernel.perf_event_paranoid is %lld, with which Debian's "
-			"and "
-			"Ubuntu's kernels refuse every event to users: "
-			"'sudo sysctl kernel.perf_event_paranoid=2' (1 to see the kernel's code "
-			"too), or %s",
+			"and Ubuntu's kernels refuse every event to users: 'sudo sysctl "
+			"kernel.perf_event_paranoid=2' (1 to see the kernel's code too), or %s",
 			name, l->paranoid, caps);
 	if (!l->cap_perfmon && l->paranoid >= 2 && attr && !attr->exclude_kernel)
 		return pmf_err_set(err, PMF_EPERM,
@@ -175,8 +173,7 @@ static int explain_permission(const char *name, int errnum, const struct perf_ev
 	if (!l->cap_perfmon && l->paranoid >= 0)
 		return pmf_err_set(err, PMF_EPERM,
 			"cannot open %s: kernel.perf_event_paranoid is %lld, and this needs -1 "
-			"(raw "
-			"tracepoints) or 0 (whole CPUs): 'sudo sysctl "
+			"(raw tracepoints) or 0 (whole CPUs): 'sudo sysctl "
 			"kernel.perf_event_paranoid=-1', or %s",
 			name, l->paranoid, caps);
 	return pmf_err_set(err, PMF_EPERM,
@@ -192,9 +189,8 @@ static int explain_invalid(const struct pmf_event *ev, const char *name,
 	if (attr && attr->type == PERF_TYPE_BREAKPOINT)
 		return pmf_err_set(err, PMF_EUSAGE,
 			"cannot open %s: the processor cannot watch this: it takes 1, 2, 4 or 8 "
-			"bytes "
-			"at an address that is a multiple of them, and many (x86) know w, rw and x "
-			"but not r alone",
+			"bytes at an address that is a multiple of them, and many (x86) know w, rw "
+			"and x but not r alone",
 			name);
 	if (ev && ev->cls == PMF_EVENT_OTHER && ev->attrs[0].cpus)
 		return pmf_err_set(err, PMF_EUSAGE,
@@ -204,19 +200,16 @@ static int explain_invalid(const struct pmf_event *ev, const char *name,
 	if (attr && attr->precise_ip && ev && ev->precise_given)
 		return pmf_err_set(err, PMF_EUSAGE,
 			"cannot open %s: no counter of this machine samples it with precision %d: "
-			"ask "
-			"for fewer p, or none for the highest that works",
+			"ask for fewer p, or none for the highest that works",
 			name, attr->precise_ip);
 	if (attr && (attr->exclude_user || attr->exclude_kernel) && ev && ev->user_given)
 		return pmf_err_set(err, PMF_EUSAGE,
 			"cannot open %s: the kernel refuses its terms or modifiers: its PMU may "
-			"not "
-			"tell user from kernel, so try it without u, k and h",
+			"not tell user from kernel, so try it without u, k and h",
 			name);
 	return pmf_err_set(err, PMF_EUSAGE,
 		"cannot open %s: the kernel refuses its terms (EINVAL): the event does not exist "
-		"on "
-		"this PMU, or it cannot be sampled; 'pmuflame list' shows what works",
+		"on this PMU, or it cannot be sampled; 'pmuflame list' shows what works",
 		name);
 }
 
@@ -229,8 +222,7 @@ static int explain_used_up(const char *name, int errnum, const struct perf_event
 		getrlimit(RLIMIT_NOFILE, &files);
 		return pmf_err_set(err, PMF_ELIMIT,
 			"cannot open %s: more than %llu open files: an event takes one on each of "
-			"%d "
-			"CPUs: ask for fewer events, or 'ulimit -n %llu'",
+			"%d CPUs: ask for fewer events, or 'ulimit -n %llu'",
 			name, (unsigned long long)files.rlim_cur, l->cpus_online,
 			(unsigned long long)files.rlim_cur * 4);
 	}

@@ -371,8 +371,7 @@ bool pmf_perf_has_pmu(struct pmf_err *why)
 		if (!has)
 			pmf_err_set(why, PMF_EUNSUP,
 				"the cycles counter opens, but counts nothing over a millisecond "
-				"of "
-				"work (a virtual machine without a real PMU?)");
+				"of work (a virtual machine without a real PMU?)");
 	} else if (t.errnum == ENOENT || t.errnum == EOPNOTSUPP) {
 		pmf_err_set(why, PMF_EUNSUP,
 			"this machine has no hardware PMU (a virtual machine without one?)");

@@ -139,7 +139,6 @@ int pmf_kallsyms_read(struct pmf_symtab *t, const char *path, const char *ref, u
 			path);
 	return pmf_err_set(err, PMF_EPERM,
 		"kernel functions stay without names, for '%s' hides their addresses: run as root, "
-		"or "
-		"allow it with `sysctl kernel.kptr_restrict=0 kernel.perf_event_paranoid=1`",
+		"or allow it with `sysctl kernel.kptr_restrict=0 kernel.perf_event_paranoid=1`",
 		path);
 }
