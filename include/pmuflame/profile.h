@@ -113,8 +113,8 @@ struct pmf_profile {
 	/* Column e: weights[e][node] and samples[e][node], self values; both have cap_columns
 	 * places, zeroed beyond what was added. */
 	uint64_t **weights, **samples;
-	/* The same for samples whose stack was joined to an earlier one: at the innermost frame that
-	 * came from that. A column is NULL until there are some. */
+	/* The same for samples whose stack was joined to an earlier one: at the innermost frame
+	 * that came from that. A column is NULL until there are some. */
 	uint64_t **joined;
 	size_t cap_columns;
 	/* String ids of the images' build ids in hexadecimal, by pmf_frame.image; 0: not known. */
@@ -165,13 +165,13 @@ uint32_t pmf_profile_node(struct pmf_profile *p, uint32_t parent, uint32_t frame
 void pmf_profile_add(
 	struct pmf_profile *p, size_t event, uint32_t node, uint64_t weight, uint64_t samples);
 
-/* Add all of @from, a profile of the same events whose frames have no inlined callees yet, to @p: frames,
- * stacks, columns and what samples add to the events. @images[i] is @p's number of @from's image i. Returns @p's node
- * for each of @from's; free(3) it. */
+/* Add all of @from, a profile of the same events whose frames have no inlined callees yet, to @p:
+ * frames, stacks, columns and what samples add to the events. @images[i] is @p's number of @from's
+ * image i. Returns @p's node for each of @from's; free(3) it. */
 uint32_t *pmf_profile_absorb(
 	struct pmf_profile *p, const struct pmf_profile *from, const uint32_t *images);
-/* Multiply the weights of event @event by @scale (2^-60 to 2^20), in such a way that their sum is right
- * to the last unit, and with them weight, unsampled and weight_sq. */
+/* Multiply the weights of event @event by @scale (2^-60 to 2^20), in such a way that their sum is
+ * right to the last unit, and with them weight, unsampled and weight_sq. */
 void pmf_profile_scale_weights(struct pmf_profile *p, size_t event, double scale);
 /* @samples of event @event were joined: @node and its callers are an earlier stack's. */
 void pmf_profile_add_joined(struct pmf_profile *p, size_t event, uint32_t node, uint64_t samples);
@@ -197,28 +197,29 @@ char *pmf_profile_format(const struct pmf_profile_event *ev, double weight, char
 
 /* ---- On disk: a pprof file, gzip'd protobuf (docs/adr/0008) ---- */
 
-/* Write @p to @f. Loaded again it draws the same pictures; what has neither weight nor samples is left
- * out. Write errors are left in ferror(@f); PMF_ELIMIT if the format's numbers are too small. */
+/* Write @p to @f. Loaded again it draws the same pictures; what has neither weight nor samples is
+ * left out. Write errors are left in ferror(@f); PMF_ELIMIT if the format's numbers are too
+ * small. */
 int pmf_profile_save(const struct pmf_profile *p, FILE *f, struct pmf_err *err);
-/* Read a pprof file, compressed or not, of ours or of another program, whose sample types then are the
- * events. @p is initialised here, and released on failure: PMF_EFORMAT, PMF_ELIMIT (it would take
- * gigabytes), PMF_EUNSUP (a later version's). */
+/* Read a pprof file, compressed or not, of ours or of another program, whose sample types then are
+ * the events. @p is initialised here, and released on failure: PMF_EFORMAT, PMF_ELIMIT (it would
+ * take gigabytes), PMF_EUNSUP (a later version's). */
 int pmf_profile_load(struct pmf_profile *p, const void *data, size_t len, struct pmf_err *err);
 /* Read folded stacks, "outer;inner COUNT" on each line, fractions allowed, of one event called
- * "count"; _[k], _[i] and _[j] behind a name say what it is. As pmf_profile_load otherwise; the sentence
- * has the number of a line that is none. */
+ * "count"; _[k], _[i] and _[j] behind a name say what it is. As pmf_profile_load otherwise; the
+ * sentence has the number of a line that is none. */
 int pmf_profile_load_folded(
 	struct pmf_profile *p, const void *data, size_t len, struct pmf_err *err);
-/* Add all of @from to @p, events with the same label being one. Counts, samples, times and losses add
- * up, notes are joined; what cannot be added (rates, precision) stays where both agree, else a note
- * says so. Where an event was multiplexed differently, both are scaled before they are added: @from
- * changes, too. */
+/* Add all of @from to @p, events with the same label being one. Counts, samples, times and losses
+ * add up, notes are joined; what cannot be added (rates, precision) stays where both agree, else a
+ * note says so. Where an event was multiplexed differently, both are scaled before they are added:
+ * @from changes, too. */
 void pmf_profile_merge(struct pmf_profile *p, struct pmf_profile *from);
 
 /* ---- The call tree by name ---- */
 
-/* A function as drawn: frames with the same kind, module, name and source file are one; and the same
- * line, if the tree has lines. */
+/* A function as drawn: frames with the same kind, module, name and source file are one; and the
+ * same line, if the tree has lines. */
 struct pmf_func {
 	enum pmf_frame_kind kind;
 	uint32_t name, module, path, file; /* string ids of the profile */
@@ -298,8 +299,8 @@ struct pmf_func_cost {
 void pmf_tree_costs(
 	const struct pmf_tree *t, size_t event, bool user_side, struct pmf_func_cost *out);
 
-/* The functions with the most self weight, widest first, at most @max; returns how many. Frames that
- * are no code are left out. */
+/* The functions with the most self weight, widest first, at most @max; returns how many. Frames
+ * that are no code are left out. */
 size_t pmf_tree_top(const struct pmf_tree *t, size_t event, bool user_side,
 	struct pmf_func_cost *out, size_t max);
 

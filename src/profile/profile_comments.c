@@ -1,5 +1,6 @@
-/* The ledger as comments of a pprof file: "pmuflame KEY VALUE" each. A value that is text runs to the
- * comment's end, so that nothing in it needs an escape; numbers are NAME=VALUE between spaces. */
+/* The ledger as comments of a pprof file: "pmuflame KEY VALUE" each. A value that is text runs to
+ * the comment's end, so that nothing in it needs an escape; numbers are NAME=VALUE between
+ * spaces. */
 #include "pprof_priv.h"
 #include "protobuf_priv.h"
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* The regularized incomplete beta function by its continued fraction, evaluated from the front
- * (NIST's Digital Library of Mathematical Functions, 8.17.22 and 3.10). For x below its mean, where it
- * converges in about sqrt(a + b) steps. */
+ * (NIST's Digital Library of Mathematical Functions, 8.17.22 and 3.10). For x below its mean, where
+ * it converges in about sqrt(a + b) steps. */
 static double beta_fraction(double a, double b, double x)
 {
 	enum { STEPS_MAX = 100000 };
@@ -129,8 +129,9 @@ static double variance_of(const struct side *s, double share)
 	return s->effective > 0 ? s->sampled * s->sampled * share * (1 - share) / s->effective : 0;
 }
 
-/* Which part of what was counted and not sampled belongs to a function is not known: none, or its share
- * of it. The claim that it costs the same must fail either way, or for all that lies between. */
+/* Which part of what was counted and not sampled belongs to a function is not known: none, or its
+ * share of it. The claim that it costs the same must fail either way, or for all that lies
+ * between. */
 static double p_value(const struct side *before, const struct side *after, double share1,
 	double share2, double scale)
 {
@@ -177,7 +178,8 @@ struct pmf_diff_change *pmf_diff_rows(
 			total ? pmf_table_total(t, event, i) : pmf_table_self(t, event, i),
 			pmf_table_samples_total(t, base, i) + pmf_table_samples_total(t, event, i) >
 				0);
-	/* A table has both columns: each gets half of the level, so that all of it keeps to that. */
+	/* A table has both columns: each gets half of the level, so that all of it keeps to
+	 * that. */
 	pmf_diff_judge(changes, t->n, PMF_DIFF_LEVEL_PERCENT / 200.0);
 	return changes;
 }

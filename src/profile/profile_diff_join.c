@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Frame @i of @from. Addresses of different builds mean nothing to each other, so frames are only put
- * together by name, when the tree is built: here each is one of its own. */
+/* Frame @i of @from. Addresses of different builds mean nothing to each other, so frames are only
+ * put together by name, when the tree is built: here each is one of its own. */
 static uint32_t take_frame(
 	struct pmf_profile *p, const struct pmf_profile *from, uint32_t run, uint32_t i)
 {
@@ -70,8 +70,8 @@ static int event_called(const struct pmf_profile *p, const char *label, size_t n
 	return -1;
 }
 
-/* @p's event for @of's @e: the one with its label and unit, of several the one at its place among them; or
- * -1. */
+/* @p's event for @of's @e: the one with its label and unit, of several the one at its place among
+ * them; or -1. */
 static int same_event(const struct pmf_profile *p, const struct pmf_profile *of, size_t e)
 {
 	size_t nr_before = 0;

@@ -122,8 +122,8 @@ static bool is_python(const char *name, size_t len)
 	return end - open > 4 && (memcmp(end - 3, ".py", 3) == 0 || end[-1] == '>');
 }
 
-/* "[unsampled]" and its like are ours or perf's; "[libc.so.6+0x1234]" and "[unknown]" code without a
- * name. */
+/* "[unsampled]" and its like are ours or perf's; "[libc.so.6+0x1234]" and "[unknown]" code without
+ * a name. */
 static enum pmf_frame_kind bracketed(const char *name, size_t len, bool *unresolved)
 {
 	*unresolved =

@@ -1,5 +1,5 @@
-/* A pprof file into a profile, whoever wrote it. Everything in it may be wrong: numbers are checked where
- * they are read, what the file can make us allocate is limited, nothing recurses. */
+/* A pprof file into a profile, whoever wrote it. Everything in it may be wrong: numbers are checked
+ * where they are read, what the file can make us allocate is limited, nothing recurses. */
 #include "profile_load_priv.h"
 
 #include <inttypes.h>
@@ -250,8 +250,8 @@ static int read_label(struct pmf_pprof_loader *l, struct labels *labels,
 	return r.bad ? pmf_pprof_malformed(err, "a label is none") : 0;
 }
 
-/* Go to @node's child for @frame. Inlined callees will be nodes of the picture, so each new node counts as
- * many times as its frame has functions. */
+/* Go to @node's child for @frame. Inlined callees will be nodes of the picture, so each new node
+ * counts as many times as its frame has functions. */
 static int step(struct pmf_pprof_loader *l, uint32_t *node, uint32_t frame, struct pmf_err *err)
 {
 	struct pmf_profile *p = l->p;

@@ -1,5 +1,5 @@
-/* Sample types of a pprof file as events. Ours stand in pairs; other programs have their own ways to
- * tell how many samples a weight comes from. */
+/* Sample types of a pprof file as events. Ours stand in pairs; other programs have their own ways
+ * to tell how many samples a weight comes from. */
 #include "profile_load_priv.h"
 
 #include <stdlib.h>
@@ -37,8 +37,9 @@ static bool is_called(const struct pmf_pprof_loader *l, size_t type, const char 
 	return strncmp(this, name, len) == 0 && strcmp(this + len, suffix) == 0;
 }
 
-/* The first type that is called as the samples of @type (as ours are, or perf_data_converter's) and is no
- * other's yet: labels may be equal. Its name is the longer of the two, so this goes round in no circle. */
+/* The first type that is called as the samples of @type (as ours are, or perf_data_converter's) and
+ * is no other's yet: labels may be equal. Its name is the longer of the two, so this goes round in
+ * no circle. */
 static size_t samples_by_name(const struct pmf_pprof_loader *l, size_t type, const bool *taken)
 {
 	for (size_t i = 0; i < l->nr_types; i++)

@@ -23,8 +23,8 @@ void pmf_profile_add_sampled(struct pmf_profile_event *to, const struct pmf_prof
 
 /* @raw times @scale (2^-60 to 2^20), rounded to the nearest; the product must stay below 2^63. */
 uint64_t pmf_profile_scaled(uint64_t raw, double scale);
-/* The smallest number that pmf_profile_scaled() makes @value: where @scale is 1 or more, the one that it
- * was. That number must stay below 2^63, too. */
+/* The smallest number that pmf_profile_scaled() makes @value: where @scale is 1 or more, the one
+ * that it was. That number must stay below 2^63, too. */
 uint64_t pmf_profile_unscaled(uint64_t value, double scale);
 
 #endif

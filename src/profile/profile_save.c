@@ -1,5 +1,5 @@
-/* A profile into a pprof file. Messages go to the compressor one by one; the string table, which the
- * others fill, comes last, as the format permits. */
+/* A profile into a pprof file. Messages go to the compressor one by one; the string table, which
+ * the others fill, comes last, as the format permits. */
 #include "pprof_priv.h"
 #include "protobuf_priv.h"
 
@@ -125,8 +125,8 @@ static bool function_eq(const void *ctx, uint32_t value, const void *key)
 	return a->name == b->name && a->system_name == b->system_name && a->file == b->file;
 }
 
-/* The id of the frame's function, which is written if new. Its system name is what pprof has no place
- * for: the kind and the module. */
+/* The id of the frame's function, which is written if new. Its system name is what pprof has no
+ * place for: the kind and the module. */
 static size_t function_of(struct saver *s, const struct pmf_frame *f)
 {
 	struct function fn = {
@@ -208,8 +208,8 @@ static void choose_labels(struct saver *s)
 	}
 }
 
-/* pprof's first mapping is the main program: the file of the first native frame that is called as its
- * process is, whose name the kernel cuts at 15 bytes. */
+/* pprof's first mapping is the main program: the file of the first native frame that is called as
+ * its process is, whose name the kernel cuts at 15 bytes. */
 static void emit_main_mapping(struct saver *s)
 {
 	const struct pmf_profile *p = s->p;
@@ -275,8 +275,8 @@ static void put_stack(struct saver *s, size_t node)
 			copy_string(s, p->frames[p->nodes[at].frame].name), 0);
 }
 
-/* Weights as drawn: each is how far it brings the sum of them, rounded, so that their sum is that of the
- * raw weights, scaled. @sums: of the raw weights so far. */
+/* Weights as drawn: each is how far it brings the sum of them, rounded, so that their sum is that
+ * of the raw weights, scaled. @sums: of the raw weights so far. */
 static void emit_samples(struct saver *s, uint64_t *sums)
 {
 	const struct pmf_profile *p = s->p;
@@ -363,8 +363,8 @@ static void emit_sample_types(struct saver *s)
 	}
 }
 
-/* How many of the first event stand between two samples, where that was fixed: clocks tick evenly, while
- * the kernel adapts the period of any other event to its frequency. */
+/* How many of the first event stand between two samples, where that was fixed: clocks tick evenly,
+ * while the kernel adapts the period of any other event to its frequency. */
 static uint64_t period_of(const struct pmf_profile_event *ev)
 {
 	if (ev->freq_hz && strcmp(unit_of(ev), "nanoseconds") == 0)

@@ -1,5 +1,5 @@
-/* Costs by function, line, module, thread or process: a walk over the tree with a counter per row of
- * how often it is on the path, so that recursion counts once. */
+/* Costs by function, line, module, thread or process: a walk over the tree with a counter per row
+ * of how often it is on the path, so that recursion counts once. */
 #include "pmuflame/table.h"
 
 #include <ctype.h>
