@@ -189,6 +189,9 @@ void pmf_profile_note(struct pmf_profile *p, enum pmf_note_level level, int even
  * from outside are replaced. */
 void pmf_profile_ledger(const struct pmf_profile *p, size_t event, struct pmf_buf *out);
 
+/* What was counted, and in what unit, also where nobody said so. */
+const char *pmf_profile_label(const struct pmf_profile_event *ev);
+const char *pmf_profile_unit(const struct pmf_profile_event *ev);
 /* Does the event count ns, not events? */
 bool pmf_profile_is_time(const struct pmf_profile_event *ev);
 /* Write @weight of event @ev into @out (PMF_UNITS_MAX bytes) and return it: time for clocks ("1.23

@@ -53,12 +53,12 @@ static void take_event(
 {
 	pmf_profile_take_event(to, from);
 	free(to->label);
-	to->label = pmf_asprintf("%s%s", from->label ? from->label : "", before ? " (before)" : "");
+	to->label = pmf_asprintf("%s%s", pmf_profile_label(from), before ? " (before)" : "");
 }
 
 static const char *label_of(const struct pmf_profile *p, size_t e)
 {
-	return e < p->nr_events && p->events[e].label ? p->events[e].label : "";
+	return e < p->nr_events ? pmf_profile_label(&p->events[e]) : "";
 }
 
 /* The event of @p that is called @label, the first behind @nr_before others of that name; or -1. */

@@ -5,6 +5,16 @@
 #include <string.h>
 #include <time.h>
 
+const char *pmf_profile_label(const struct pmf_profile_event *ev)
+{
+	return ev->label ? ev->label : "";
+}
+
+const char *pmf_profile_unit(const struct pmf_profile_event *ev)
+{
+	return ev->unit ? ev->unit : "events";
+}
+
 bool pmf_profile_is_time(const struct pmf_profile_event *ev)
 {
 	return ev->unit && strcmp(ev->unit, "ns") == 0;
@@ -48,7 +58,7 @@ static void main_line(const struct pmf_profile_event *ev, struct pmf_buf *out)
 	char counted[PMF_UNITS_MAX], share[PMF_UNITS_MAX];
 	double unsampled = (double)ev->unsampled, total = (double)ev->counted;
 
-	pmf_buf_addclean(out, ev->label ? ev->label : "", ' ');
+	pmf_buf_addclean(out, pmf_profile_label(ev), ' ');
 	pmf_buf_printf(out, ": %s%s %s", pmf_profile_format(ev, total * ev->scale, counted),
 		pmf_profile_is_time(ev) ? "" : " events", ev->only_samples ? "sampled" : "counted");
 	if (ev->scale > 1)
@@ -249,7 +259,7 @@ void pmf_tree_shown(const struct pmf_tree *t, size_t event, struct pmf_buf *out)
 	if (!pmf_tree_is_filtered(t))
 		return;
 	pmf_buf_addstr(out, "shown: ");
-	pmf_buf_addclean(out, ev->label ? ev->label : "", ' ');
+	pmf_buf_addclean(out, pmf_profile_label(ev), ' ');
 	pmf_buf_printf(out, " %s of %s (%s), ", pmf_profile_format(ev, shown, a),
 		pmf_profile_format(ev, whole, b), pmf_format_percent(share, shown, whole));
 	add_count(out, "", pmf_tree_samples(t, event, 0));

@@ -337,16 +337,11 @@ static void put_value_type(struct saver *s, struct pmf_buf *out, const char *typ
 /* pprof's words for units. */
 static const char *unit_of(const struct pmf_profile_event *ev)
 {
-	const char *unit = ev->unit ? ev->unit : "events";
+	const char *unit = pmf_profile_unit(ev);
 
 	return strcmp(unit, "ns") == 0       ? "nanoseconds"
 	       : strcmp(unit, "events") == 0 ? "count"
 					     : unit;
-}
-
-static const char *label(const struct pmf_profile_event *ev)
-{
-	return ev->label ? ev->label : "";
 }
 
 static void emit_sample_types(struct saver *s)
@@ -354,10 +349,10 @@ static void emit_sample_types(struct saver *s)
 	for (size_t e = 0; e < s->p->nr_events; e++) {
 		const struct pmf_profile_event *ev = &s->p->events[e];
 
-		put_value_type(s, &s->msg, label(ev), unit_of(ev));
+		put_value_type(s, &s->msg, pmf_profile_label(ev), unit_of(ev));
 		emit(s, PPROF_SAMPLE_TYPE);
 		pmf_buf_clear(&s->text);
-		pmf_buf_printf(&s->text, "%s" PMF_PPROF_SAMPLES, label(ev));
+		pmf_buf_printf(&s->text, "%s" PMF_PPROF_SAMPLES, pmf_profile_label(ev));
 		put_value_type(s, &s->msg, pmf_buf_str(&s->text), "count");
 		emit(s, PPROF_SAMPLE_TYPE);
 	}
@@ -378,11 +373,14 @@ static void emit_run(struct saver *s)
 	struct pmf_buf fields = PMF_BUF_INIT;
 
 	if (p->nr_events) {
-		put_value_type(s, &s->msg, label(&p->events[0]), unit_of(&p->events[0]));
+		const struct pmf_profile_event *ev = &p->events[0];
+
+		put_value_type(s, &s->msg, pmf_profile_label(ev), unit_of(ev));
 		emit(s, PPROF_PERIOD_TYPE);
-		pmf_pb_put_int(&fields, PPROF_PERIOD, period_of(&p->events[0]));
+		pmf_pb_put_int(&fields, PPROF_PERIOD, period_of(ev));
 		/* Else readers show the last one first. */
-		pmf_pb_put_int(&fields, PPROF_DEFAULT_SAMPLE_TYPE, string(s, label(&p->events[0])));
+		pmf_pb_put_int(
+			&fields, PPROF_DEFAULT_SAMPLE_TYPE, string(s, pmf_profile_label(ev)));
 	}
 	pmf_pb_put_int(&fields, PPROF_TIME_NANOS, p->start_unix_ns);
 	pmf_pb_put_int(&fields, PPROF_DURATION_NANOS, p->duration_ns);
@@ -413,7 +411,7 @@ static int check_range(const struct pmf_profile *p, struct pmf_err *err)
 			return pmf_err_set(err, PMF_ELIMIT,
 				"the profile cannot be saved: '%s' counts further than the format "
 				"(pprof) can",
-				label(&p->events[e]));
+				pmf_profile_label(&p->events[e]));
 	}
 	return 0;
 }

@@ -147,7 +147,7 @@ static void sort_calls(struct graph *g)
  * than those of the @n events before. */
 static char *event_name(const struct pmf_profile *p, size_t n, char *const *before)
 {
-	const char *label = p->events[n].label ? p->events[n].label : "";
+	const char *label = pmf_profile_label(&p->events[n]);
 	char *name = pmf_asprintf("%s%s", isalpha((unsigned char)*label) ? "" : "_", label);
 
 	for (char *c = name; *c; c++)
@@ -179,8 +179,8 @@ static void add_header(struct pmf_buf *out, const struct pmf_tree *t)
 	}
 	pmf_buf_addstr(out, "positions: line\n");
 	for (size_t e = 0; e < p->nr_events; e++) {
-		const char *label = p->events[e].label ? p->events[e].label : "";
-		const char *unit = p->events[e].unit ? p->events[e].unit : "events";
+		const char *label = pmf_profile_label(&p->events[e]);
+		const char *unit = pmf_profile_unit(&p->events[e]);
 
 		names[e] = event_name(p, e, names);
 		pmf_buf_printf(out, "event: %s : ", names[e]);

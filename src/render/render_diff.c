@@ -34,7 +34,7 @@ void pmf_diff_add_head(struct pmf_buf *out, const struct pmf_diff *d, size_t eve
 	double now = pmf_tree_total(&d->tree, event, 0);
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX], c[PMF_UNITS_MAX], e[PMF_UNITS_MAX];
 
-	pmf_buf_addclean(out, ev->label ? ev->label : "", ' ');
+	pmf_buf_addclean(out, pmf_profile_label(ev), ' ');
 	pmf_buf_printf(out, ": %s before, %s now: %s (%s)", pmf_render_cost(ev, base, a),
 		pmf_render_cost(ev, now, b), pmf_diff_format(ev, now - base, c),
 		pmf_diff_format_relative(base, now, e));
@@ -211,9 +211,9 @@ static void json_event(struct pmf_buf *out, const struct pmf_diff *d, const stru
 
 	rows_init(&r, d, t, event);
 	pmf_buf_addstr(out, "{\"event\":");
-	pmf_json_string(out, ev->label ? ev->label : "");
+	pmf_json_string(out, pmf_profile_label(ev));
 	pmf_buf_addstr(out, ",\"unit\":");
-	pmf_json_string(out, ev->unit ? ev->unit : "events");
+	pmf_json_string(out, pmf_profile_unit(ev));
 	pmf_buf_printf(out, ",\"scale\":%.15g,\"before\":%.15g,\"now\":%.15g", d->scale[event],
 		pmf_tree_total(&d->tree, d->nr_events + event, 0) * d->scale[event],
 		pmf_tree_total(&d->tree, event, 0));

@@ -101,7 +101,7 @@ static void add_plain_event(struct pmf_buf *out, const struct pmf_tree *t, size_
 	char share[PMF_UNITS_MAX];
 
 	pmf_buf_addstr(out, "<h2>");
-	add_text(out, ev->label ? ev->label : "");
+	add_text(out, pmf_profile_label(ev));
 	pmf_buf_addstr(out, "</h2>\n<table><tr><th>self</th><th>function</th></tr>\n");
 	for (size_t i = 0; i < n; i++) {
 		pmf_buf_printf(out, "<tr><td>%s</td><td>",

@@ -79,7 +79,7 @@ static void add_joined(struct pmf_buf *out, const struct data *d, size_t event)
 static void add_event(struct pmf_buf *out, const struct data *d, size_t event)
 {
 	const struct pmf_profile_event *ev = &d->t->profile->events[event];
-	const char *label = ev->label ? ev->label : "";
+	const char *label = pmf_profile_label(ev);
 	struct pmf_buf ledger = PMF_BUF_INIT;
 
 	pmf_buf_addch(out, '{');
@@ -88,7 +88,7 @@ static void add_event(struct pmf_buf *out, const struct data *d, size_t event)
 	pmf_json_field(out, "id");
 	pmf_json_string(out, ev->file_name ? ev->file_name : label);
 	pmf_json_field(out, "unit");
-	pmf_json_string(out, ev->unit ? ev->unit : "events");
+	pmf_json_string(out, pmf_profile_unit(ev));
 	pmf_buf_printf(out, ",\n\"scale\":%.17g,\n\"inKernel\":%s", ev->scale,
 		ev->in_kernel ? "true" : "false");
 	pmf_json_field(out, "effective");

@@ -76,7 +76,7 @@ static void add_profile(struct pmf_buf *out, const struct pmf_tree *t, size_t ev
 
 	pmf_buf_addstr(out, event ? ",\n{" : "\n{");
 	pmf_buf_addstr(out, "\"type\":\"sampled\",\"name\":");
-	pmf_json_string(out, ev->label ? ev->label : "");
+	pmf_json_string(out, pmf_profile_label(ev));
 	pmf_buf_printf(out, ",\"unit\":\"%s\",\"samples\":[",
 		pmf_profile_is_time(ev) ? "nanoseconds" : "none");
 	add_samples(out, t, event, f, &sum);

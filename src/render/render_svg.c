@@ -420,7 +420,7 @@ static char *make_title(const struct svg *s, const struct pmf_render_opts *opts)
 	if (opts->title)
 		return pmf_strdup(opts->title);
 	return pmf_asprintf(
-		"%s%s%s", title ? title : "", title ? ": " : "", s->ev->label ? s->ev->label : "");
+		"%s%s%s", title ? title : "", title ? ": " : "", pmf_profile_label(s->ev));
 }
 
 static void draw(struct pmf_buf *out, const struct svg *s)

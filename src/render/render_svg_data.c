@@ -32,9 +32,9 @@ static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 
 	pmf_buf_addch(out, '{');
 	pmf_json_field(out, "label");
-	pmf_json_string(out, ev->label ? ev->label : "");
+	pmf_json_string(out, pmf_profile_label(ev));
 	pmf_json_field(out, "unit");
-	pmf_json_string(out, ev->unit ? ev->unit : "events");
+	pmf_json_string(out, pmf_profile_unit(ev));
 	add_weights(out, "total", s, event, pmf_tree_total);
 	if (event == s->event)
 		add_weights(out, "self", s, event, pmf_tree_self);

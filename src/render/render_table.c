@@ -289,8 +289,8 @@ static void render_csv(FILE *f, const struct pmf_table *t, const struct pmf_tabl
 		for (size_t i = 0; i < (v->max ? PMF_MIN(v->max, n) : n); i++) {
 			struct pmf_buf out = PMF_BUF_INIT;
 
-			add_string(&out, false, NULL, ev->label ? ev->label : "");
-			add_string(&out, false, NULL, ev->unit ? ev->unit : "events");
+			add_string(&out, false, NULL, pmf_profile_label(ev));
+			add_string(&out, false, NULL, pmf_profile_unit(ev));
 			add_row(&out, false, t, v, e, has_ratio ? &ratio : NULL, rows[i]);
 			fwrite(out.data, 1, out.len, f);
 			fputs("\r\n", f);
@@ -310,8 +310,8 @@ static void json_event(
 	size_t n;
 
 	pmf_buf_addch(out, '{');
-	add_string(out, true, "event", ev->label ? ev->label : "");
-	add_string(out, true, "unit", ev->unit ? ev->unit : "events");
+	add_string(out, true, "event", pmf_profile_label(ev));
+	add_string(out, true, "unit", pmf_profile_unit(ev));
 	add_number(out, true, "shown", pmf_tree_total(t->tree, e, 0), true);
 	add_number(out, true, "whole", t->tree->whole[e], true);
 	add_number(out, true, "samples", (double)pmf_tree_samples(t->tree, e, 0), true);
