@@ -75,3 +75,12 @@ void pmf_json_lines(struct pmf_buf *out, const char *text)
 	}
 	pmf_buf_addch(out, ']');
 }
+
+void pmf_json_ledger(struct pmf_buf *out, const struct pmf_tree *t, size_t event)
+{
+	struct pmf_buf ledger = PMF_BUF_INIT;
+
+	pmf_tree_ledger(t, event, &ledger);
+	pmf_json_lines(out, pmf_buf_str(&ledger));
+	pmf_buf_release(&ledger);
+}

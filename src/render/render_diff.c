@@ -151,7 +151,7 @@ static void text_event(FILE *f, const struct pmf_diff *d, const struct pmf_table
 	size_t shown;
 
 	rows_init(&r, d, t, event);
-	shown = v->max ? PMF_MIN(v->max, r.n) : r.n;
+	shown = pmf_view_rows(v, r.n);
 	pmf_diff_add_head(&head, d, event);
 	pmf_tree_shown(&d->tree, d->nr_events + event, &head);
 	pmf_tree_shown(&d->tree, event, &head);
@@ -173,7 +173,7 @@ static void render_text(FILE *f, const struct pmf_diff *d, const struct pmf_tabl
 	struct pmf_buf notes = PMF_BUF_INIT;
 
 	for (size_t e = 0; e < d->nr_events; e++) {
-		if (v->events && !v->events[e])
+		if (!pmf_view_wants(v, e))
 			continue;
 		text_event(f, d, t, e, v);
 		fputc('\n', f);
@@ -204,7 +204,7 @@ static void json_change(struct pmf_buf *out, const char *name, const struct pmf_
 }
 
 static void json_event(struct pmf_buf *out, const struct pmf_diff *d, const struct pmf_table *t,
-	size_t event, size_t max)
+	size_t event, const struct pmf_table_view *v)
 {
 	const struct pmf_profile_event *ev = &d->joined.events[event];
 	struct rows r;
@@ -221,7 +221,7 @@ static void json_event(struct pmf_buf *out, const struct pmf_diff *d, const stru
 		",\"samples_before\":%.15g,\"samples_now\":%.15g,\"changed\":%zu,\"rows\":[",
 		(double)pmf_tree_samples(&d->tree, d->nr_events + event, 0),
 		(double)pmf_tree_samples(&d->tree, event, 0), r.nr_real);
-	for (size_t i = 0; i < (max ? PMF_MIN(max, r.n) : r.n); i++) {
+	for (size_t i = 0; i < pmf_view_rows(v, r.n); i++) {
 		const struct pmf_table_row *row = &t->rows[r.order[i]];
 
 		pmf_buf_addstr(out, i ? ",\n{\"name\":" : "\n{\"name\":");
@@ -248,10 +248,10 @@ static void render_json(FILE *f, const struct pmf_diff *d, const struct pmf_tabl
 	pmf_json_string(&out, d->per);
 	pmf_buf_printf(&out, ",\"level\":%g,\"events\":[", PMF_DIFF_LEVEL_PERCENT / 100.0);
 	for (size_t e = 0; e < d->nr_events; e++) {
-		if (v->events && !v->events[e])
+		if (!pmf_view_wants(v, e))
 			continue;
 		pmf_buf_addstr(&out, first ? "\n" : ",\n");
-		json_event(&out, d, t, e, v->max);
+		json_event(&out, d, t, e, v);
 		first = false;
 	}
 	pmf_buf_addstr(&out, "],\"notes\":[");

@@ -46,7 +46,7 @@ int pmf_render_diff_svg(FILE *f, const struct pmf_diff *d, size_t event, bool be
 {
 	struct pmf_diff_change *changes = pmf_diff_nodes(d, event);
 	uint8_t *paints = pmf_calloc(d->tree.nr_nodes, sizeof *paints);
-	const char *label = d->joined.events[event].label, *title = d->joined.title;
+	const char *title = d->joined.title;
 	struct svg_diff sd = {.d = d, .event = event, .changes = changes, .paints = paints};
 	struct pmf_render_opts own = opts ? *opts : (struct pmf_render_opts){0};
 	char *name = NULL;
@@ -58,7 +58,7 @@ int pmf_render_diff_svg(FILE *f, const struct pmf_diff *d, size_t event, bool be
 	add_ledger(&sd.ledger, d, event, before);
 	if (!own.title)
 		own.title = name = pmf_asprintf("%s%s%s, %s", title ? title : "", title ? ": " : "",
-			label ? label : "",
+			pmf_profile_label(&d->joined.events[event]),
 			before ? "before, and what became of it" : "now against before");
 	ret = pmf_svg_render(f, &d->tree, before ? d->nr_events + event : event, &own, &sd, err);
 	pmf_buf_release(&sd.ledger);

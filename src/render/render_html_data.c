@@ -80,7 +80,6 @@ static void add_event(struct pmf_buf *out, const struct data *d, size_t event)
 {
 	const struct pmf_profile_event *ev = &d->t->profile->events[event];
 	const char *label = pmf_profile_label(ev);
-	struct pmf_buf ledger = PMF_BUF_INIT;
 
 	pmf_buf_addch(out, '{');
 	pmf_json_field(out, "label");
@@ -97,10 +96,8 @@ static void add_event(struct pmf_buf *out, const struct data *d, size_t event)
 	add_column(out, d, "self", event, raw_self);
 	add_column(out, d, "samples", event, samples_self);
 	add_joined(out, d, event);
-	pmf_tree_ledger(d->t, event, &ledger);
 	pmf_json_field(out, "ledger");
-	pmf_json_lines(out, pmf_buf_str(&ledger));
-	pmf_buf_release(&ledger);
+	pmf_json_ledger(out, d->t, event);
 	pmf_buf_addch(out, '}');
 }
 

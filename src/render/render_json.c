@@ -30,16 +30,6 @@ static void add_number_if(struct pmf_buf *out, const char *key, bool known, uint
 		pmf_buf_printf(out, ",\"%s\":null", key);
 }
 
-static void add_ledger(struct pmf_buf *out, const struct pmf_tree *t, size_t event)
-{
-	struct pmf_buf ledger = PMF_BUF_INIT;
-
-	pmf_tree_ledger(t, event, &ledger);
-	pmf_buf_addstr(out, ",\"ledger\":");
-	pmf_json_lines(out, pmf_buf_str(&ledger));
-	pmf_buf_release(&ledger);
-}
-
 static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 {
 	const struct pmf_profile_event *ev = &t->profile->events[e];
@@ -60,7 +50,8 @@ static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 	add_number_if(out, "lost", ev->lost_known, ev->lost);
 	pmf_buf_printf(out, ",\"scale\":%.17g", ev->scale);
 	add_number(out, "total", pmf_render_events(pmf_tree_total(t, e, 0)));
-	add_ledger(out, t, e);
+	pmf_buf_addstr(out, ",\"ledger\":");
+	pmf_json_ledger(out, t, e);
 	pmf_buf_addch(out, '}');
 }
 

@@ -74,11 +74,15 @@ void pmf_json_weight(struct pmf_buf *out, double weight);
 /* The field "strings": the table's strings. */
 void pmf_json_strings(
 	struct pmf_buf *out, const struct pmf_profile *p, const struct pmf_id_table *strings);
-/* An array: the lines of @text. */
+/* An array: the lines of @text; those of event @event's ledger. */
 void pmf_json_lines(struct pmf_buf *out, const char *text);
+void pmf_json_ledger(struct pmf_buf *out, const struct pmf_tree *t, size_t event);
 
 /* ---- render_table.c ---- */
 
+bool pmf_view_wants(const struct pmf_table_view *v, size_t event);
+/* How many of @n rows are shown. */
+size_t pmf_view_rows(const struct pmf_table_view *v, size_t n);
 /* Write @cost of event @ev into @out (PMF_UNITS_MAX bytes), in at most three digits where it counts
  * events: "1.23 s", "1.20 G". */
 char *pmf_render_cost(const struct pmf_profile_event *ev, double cost, char *out);

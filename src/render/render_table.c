@@ -27,17 +27,23 @@ char *pmf_render_cost(const struct pmf_profile_event *ev, double cost, char *out
 				       : pmf_format_si(out, cost);
 }
 
-static bool is_wanted(const struct pmf_table_view *v, size_t event)
+bool pmf_view_wants(const struct pmf_table_view *v, size_t event)
 {
 	return !v->events || v->events[event];
 }
 
-static bool ratio_of(const struct pmf_table *t, const struct pmf_table_view *v, size_t event,
-	struct pmf_ratio *r)
+size_t pmf_view_rows(const struct pmf_table_view *v, size_t n)
+{
+	return v->max ? PMF_MIN(v->max, n) : n;
+}
+
+/* The ratio in the table of @event, if there is one; @room is for that. */
+static const struct pmf_ratio *ratio_of(const struct pmf_table *t, const struct pmf_table_view *v,
+	size_t event, struct pmf_ratio *room)
 {
 	if (v->ratio)
-		*r = *v->ratio;
-	return v->ratio || pmf_ratio_of(t->tree->profile, event, r);
+		return v->ratio;
+	return pmf_ratio_of(t->tree->profile, event, room) ? room : NULL;
 }
 
 /* The ratio of what the table is sorted by, in @row. False where one of the two was not seen there. */
@@ -186,22 +192,22 @@ static void render_text(FILE *f, const struct pmf_table *t, const struct pmf_tab
 	bool first = true;
 
 	for (size_t e = 0; e < t->tree->profile->nr_events; e++) {
-		struct pmf_ratio ratio;
-		bool has_ratio;
+		struct pmf_ratio room;
+		const struct pmf_ratio *ratio;
 		uint32_t *rows;
 		size_t n, shown;
 
-		if (!is_wanted(v, e))
+		if (!pmf_view_wants(v, e))
 			continue;
 		if (!first)
 			fputc('\n', f);
 		first = false;
-		has_ratio = ratio_of(t, v, e, &ratio);
+		ratio = ratio_of(t, v, e, &room);
 		rows = pmf_table_order(t, e, v->by_total, &n);
-		shown = v->max ? PMF_MIN(v->max, n) : n;
-		text_head(f, t, e, has_ratio ? &ratio : NULL);
+		shown = pmf_view_rows(v, n);
+		text_head(f, t, e, ratio);
 		for (size_t i = 0; i < shown; i++)
-			text_row(f, t, v, e, has_ratio ? &ratio : NULL, rows[i]);
+			text_row(f, t, v, e, ratio, rows[i]);
 		text_rest(f, t, e, rows, shown, n);
 		free(rows);
 	}
@@ -281,17 +287,18 @@ static void render_csv(FILE *f, const struct pmf_table *t, const struct pmf_tabl
 		f);
 	for (size_t e = 0; e < t->tree->profile->nr_events; e++) {
 		const struct pmf_profile_event *ev = &t->tree->profile->events[e];
-		struct pmf_ratio ratio;
-		bool has_ratio = ratio_of(t, v, e, &ratio);
+		struct pmf_ratio room;
+		const struct pmf_ratio *ratio = ratio_of(t, v, e, &room);
 		size_t n = 0;
-		uint32_t *rows = is_wanted(v, e) ? pmf_table_order(t, e, v->by_total, &n) : NULL;
+		uint32_t *rows =
+			pmf_view_wants(v, e) ? pmf_table_order(t, e, v->by_total, &n) : NULL;
 
-		for (size_t i = 0; i < (v->max ? PMF_MIN(v->max, n) : n); i++) {
+		for (size_t i = 0; i < pmf_view_rows(v, n); i++) {
 			struct pmf_buf out = PMF_BUF_INIT;
 
 			add_string(&out, false, NULL, pmf_profile_label(ev));
 			add_string(&out, false, NULL, pmf_profile_unit(ev));
-			add_row(&out, false, t, v, e, has_ratio ? &ratio : NULL, rows[i]);
+			add_row(&out, false, t, v, e, ratio, rows[i]);
 			fwrite(out.data, 1, out.len, f);
 			fputs("\r\n", f);
 			pmf_buf_release(&out);
@@ -304,8 +311,8 @@ static void json_event(
 	struct pmf_buf *out, const struct pmf_table *t, const struct pmf_table_view *v, size_t e)
 {
 	const struct pmf_profile_event *ev = &t->tree->profile->events[e];
-	struct pmf_ratio ratio;
-	bool has_ratio = ratio_of(t, v, e, &ratio);
+	struct pmf_ratio room;
+	const struct pmf_ratio *ratio = ratio_of(t, v, e, &room);
 	uint32_t *rows;
 	size_t n;
 
@@ -316,15 +323,15 @@ static void json_event(
 	add_number(out, true, "whole", t->tree->whole[e], true);
 	add_number(out, true, "samples", (double)pmf_tree_samples(t->tree, e, 0), true);
 	add_number(out, true, "effective_samples", pmf_tree_effective_samples(t->tree, e), true);
-	if (has_ratio)
-		add_string(out, true, "ratio", ratio.name);
+	if (ratio)
+		add_string(out, true, "ratio", ratio->name);
 	else
 		pmf_buf_addstr(out, "\"ratio\":null,");
 	pmf_buf_addstr(out, "\"rows\":[");
 	rows = pmf_table_order(t, e, v->by_total, &n);
-	for (size_t i = 0; i < (v->max ? PMF_MIN(v->max, n) : n); i++) {
+	for (size_t i = 0; i < pmf_view_rows(v, n); i++) {
 		pmf_buf_addstr(out, i ? ",\n{" : "\n{");
-		add_row(out, true, t, v, e, has_ratio ? &ratio : NULL, rows[i]);
+		add_row(out, true, t, v, e, ratio, rows[i]);
 		pmf_buf_addch(out, '}');
 	}
 	pmf_buf_addstr(out, "]}");
@@ -339,7 +346,7 @@ static void render_json(FILE *f, const struct pmf_table *t, const struct pmf_tab
 	pmf_buf_printf(&out, "{\"schema\":1,\"by\":\"%s\",\"sort\":\"%s\",\"events\":[",
 		by_names[t->by], v->by_total ? "total" : "self");
 	for (size_t e = 0; e < t->tree->profile->nr_events; e++) {
-		if (!is_wanted(v, e))
+		if (!pmf_view_wants(v, e))
 			continue;
 		pmf_buf_addstr(&out, first ? "\n" : ",\n");
 		json_event(&out, t, v, e);
