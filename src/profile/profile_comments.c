@@ -71,20 +71,28 @@ static const struct fact event_facts[] = {
 	EVENT(U64, unresolved_frames),
 };
 
-static const struct {
+struct text {
 	const char *key;
 	size_t offset;
-} run_texts[] =
-	{
-		{"title", offsetof(struct pmf_profile, title)},
-		{"command", offsetof(struct pmf_profile, command)},
-		{"host", offsetof(struct pmf_profile, host_note)},
-},
-  event_texts[] = {
-	  {"asked", offsetof(struct pmf_profile_event, spec)},
-	  {"fallback", offsetof(struct pmf_profile_event, fallback_reason)},
-	  {"unsampled", offsetof(struct pmf_profile_event, unsampled_name)},
 };
+
+static const struct text run_texts[] = {
+	{"title", offsetof(struct pmf_profile, title)},
+	{"command", offsetof(struct pmf_profile, command)},
+	{"host", offsetof(struct pmf_profile, host_note)},
+};
+
+static const struct text event_texts[] = {
+	{"asked", offsetof(struct pmf_profile_event, spec)},
+	{"fallback", offsetof(struct pmf_profile_event, fallback_reason)},
+	{"unsampled", offsetof(struct pmf_profile_event, unsampled_name)},
+};
+
+/* The text's place in @of. */
+static char **text_in(const void *of, const struct text *t)
+{
+	return (char **)((uintptr_t)of + t->offset);
+}
 
 /* ---- Writing ---- */
 
@@ -152,7 +160,7 @@ void pmf_pprof_write_ledger(
 	begin(&w, "profile %d", VERSION);
 	end(&w);
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(run_texts); i++) {
-		const char *text = *(char *const *)((const char *)p + run_texts[i].offset);
+		const char *text = *text_in(p, &run_texts[i]);
 
 		if (text) {
 			begin(&w, "%s %s", run_texts[i].key, text);
@@ -167,8 +175,7 @@ void pmf_pprof_write_ledger(
 		begin(&w, "event %zu", e);
 		add_facts(&w, event_facts, PMF_ARRAY_SIZE(event_facts), ev, fresh.events);
 		for (size_t i = 0; i < PMF_ARRAY_SIZE(event_texts); i++) {
-			const char *text =
-				*(char *const *)((const char *)ev + event_texts[i].offset);
+			const char *text = *text_in(ev, &event_texts[i]);
 
 			if (text) {
 				begin(&w, "%s %zu %s", event_texts[i].key, e, text);
@@ -273,9 +280,9 @@ static bool is_word(const char *s, size_t len, const char *word)
 	return strlen(word) == len && memcmp(s, word, len) == 0;
 }
 
-static void set_text(void *of, size_t offset, const char *text)
+static void set_text(void *of, const struct text *t, const char *text)
 {
-	char **at = (char **)((char *)of + offset);
+	char **at = text_in(of, t);
 
 	free(*at);
 	*at = pmf_strdup(text);
@@ -304,7 +311,7 @@ static bool read_of_event(struct pmf_profile *p, const char *key, size_t key_len
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(event_texts); i++) {
 		if (is_word(key, key_len, event_texts[i].key)) {
 			if (ev)
-				set_text(ev, event_texts[i].offset, s);
+				set_text(ev, &event_texts[i], s);
 			return ev;
 		}
 	}
@@ -329,7 +336,7 @@ int pmf_pprof_read_comment(struct pmf_profile *p, const char *text, struct pmf_e
 	} else {
 		for (size_t i = 0; i < PMF_ARRAY_SIZE(run_texts); i++) {
 			if (is_word(key, len, run_texts[i].key)) {
-				set_text(p, run_texts[i].offset, value);
+				set_text(p, &run_texts[i], value);
 				return 0;
 			}
 		}
