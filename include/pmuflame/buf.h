@@ -31,6 +31,11 @@ void pmf_buf_vprintf(struct pmf_buf *b, const char *fmt, va_list ap);
  * @instead, so that it stays on its line and steers no terminal. C1 controls count, for terminals
  * read UTF-8. */
 void pmf_buf_addclean(struct pmf_buf *b, const char *s, char instead);
+/* The same as text in a Markdown table or paragraph: nothing in it is markup, a mention or an end of
+ * the cell. */
+void pmf_buf_addmarkdown(struct pmf_buf *b, const char *s);
+/* The same as a field of a CSV file (RFC 4180); a spreadsheet takes it for text, never for a formula. */
+void pmf_buf_addcsv(struct pmf_buf *b, const char *s);
 
 /* The text, for the caller to free(3); the buffer is empty afterwards. Never NULL. */
 char *pmf_buf_detach(struct pmf_buf *b);

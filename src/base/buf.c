@@ -1,6 +1,7 @@
 #include "pmuflame/buf.h"
 
 #include "pmuflame/mem.h"
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,45 @@ void pmf_buf_addclean(struct pmf_buf *b, const char *s, char instead)
 		s += c1;
 	}
 	b->data[b->len] = '\0';
+}
+
+/* An underscore within a word is no markup, and names are full of them. */
+static bool is_markup(const char *from, const char *c)
+{
+	if (*c == '_')
+		return c == from || !isalnum((unsigned char)c[-1]) || !isalnum((unsigned char)c[1]);
+	return strchr("\\`*[]<>|~@#&$!", *c);
+}
+
+void pmf_buf_addmarkdown(struct pmf_buf *b, const char *s)
+{
+	struct pmf_buf clean = PMF_BUF_INIT;
+
+	pmf_buf_addclean(&clean, s, '?');
+	for (const char *c = pmf_buf_str(&clean); *c; c++) {
+		if (is_markup(clean.data, c))
+			pmf_buf_addch(b, '\\');
+		pmf_buf_addch(b, *c);
+	}
+	pmf_buf_release(&clean);
+}
+
+void pmf_buf_addcsv(struct pmf_buf *b, const char *s)
+{
+	struct pmf_buf clean = PMF_BUF_INIT;
+
+	pmf_buf_addclean(&clean, s, '?');
+	pmf_buf_addch(b, '"');
+	/* What these begin is a formula, quoted or not. */
+	if (*s && strchr("=+-@", *s))
+		pmf_buf_addch(b, '\'');
+	for (const char *c = pmf_buf_str(&clean); *c; c++) {
+		if (*c == '"')
+			pmf_buf_addch(b, '"');
+		pmf_buf_addch(b, *c);
+	}
+	pmf_buf_addch(b, '"');
+	pmf_buf_release(&clean);
 }
 
 void pmf_buf_addu64(struct pmf_buf *b, uint64_t n)

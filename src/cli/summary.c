@@ -5,10 +5,10 @@
 
 #include "pmuflame/clock.h"
 #include "pmuflame/file.h"
+#include "pmuflame/json.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,23 +116,6 @@ void pmf_output_summary_text(
 	pmf_buf_release(&out);
 }
 
-/* A string of the profile as JSON: what is not UTF-8 is replaced, byte by byte. */
-static json_t *json_text(const char *s)
-{
-	json_t *j = json_string(s);
-	char *copy;
-
-	if (j)
-		return j;
-	copy = pmf_strdup(s);
-	for (char *c = copy; *c; c++)
-		if (*c & 0x80)
-			*c = '?';
-	j = json_string(copy);
-	free(copy);
-	return j;
-}
-
 static json_t *event_functions(const struct pmf_tree *t, size_t e)
 {
 	enum { MOST = 100 };
@@ -144,10 +127,10 @@ static json_t *event_functions(const struct pmf_tree *t, size_t e)
 		const struct pmf_func *fn = &t->funcs[top[i].func];
 		json_t *o = json_object();
 
-		json_object_set_new(
-			o, "name", json_text(pmf_strtab_get(&t->profile->strings, fn->name)));
-		json_object_set_new(
-			o, "module", json_text(pmf_strtab_get(&t->profile->strings, fn->module)));
+		json_object_set_new(o, "name",
+			pmf_json_of_text(pmf_strtab_get(&t->profile->strings, fn->name)));
+		json_object_set_new(o, "module",
+			pmf_json_of_text(pmf_strtab_get(&t->profile->strings, fn->module)));
 		json_object_set_new(o, "self", json_real(top[i].self));
 		json_object_set_new(o, "total", json_real(top[i].total));
 		json_object_set_new(o, "samples", json_integer((json_int_t)top[i].samples_self));
@@ -184,15 +167,15 @@ static json_t *event_json(const struct pmf_tree *t, size_t e)
 	};
 	json_t *o = json_object();
 
-	json_object_set_new(o, "event", json_text(pe->label));
-	json_object_set_new(o, "asked", json_text(pe->spec));
-	json_object_set_new(o, "unit", json_text(pe->unit));
+	json_object_set_new(o, "event", pmf_json_of_text(pe->label));
+	json_object_set_new(o, "asked", pmf_json_of_text(pe->spec));
+	json_object_set_new(o, "unit", pmf_json_of_text(pe->unit));
 	json_object_set_new(o, "scale", json_real(pe->scale));
 	json_object_set_new(o, "precise_ip", json_integer(pe->precise_ip));
 	json_object_set_new(o, "exclude_kernel", json_boolean(pe->exclude_kernel));
 	json_object_set_new(o, "exclude_user", json_boolean(pe->exclude_user));
 	json_object_set_new(o, "fallback_reason",
-		pe->fallback_reason ? json_text(pe->fallback_reason) : json_null());
+		pe->fallback_reason ? pmf_json_of_text(pe->fallback_reason) : json_null());
 	json_object_set_new(
 		o, "lost", pe->lost_known ? json_integer((json_int_t)pe->lost) : json_null());
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(numbers); i++)
@@ -265,19 +248,21 @@ static json_t *summary_json(const struct pmf_tree *t, const struct pmf_output_li
 		json_object_set_new(o, "level",
 			json_string(p->notes[i].level == PMF_NOTE_WARN ? "warning" : "note"));
 		json_object_set_new(o, "event",
-			p->notes[i].event >= 0 ? json_text(p->events[p->notes[i].event].label)
-					       : json_null());
-		json_object_set_new(o, "text", json_text(p->notes[i].text));
+			p->notes[i].event >= 0
+				? pmf_json_of_text(p->events[p->notes[i].event].label)
+				: json_null());
+		json_object_set_new(o, "text", pmf_json_of_text(p->notes[i].text));
 		json_array_append_new(notes, o);
 	}
 	for (size_t i = 0; i < written->n; i++)
-		json_array_append_new(files, json_text(written->paths[i]));
+		json_array_append_new(files, pmf_json_of_text(written->paths[i]));
 	json_object_set_new(root, "schema", json_integer(1));
 	json_object_set_new(root, "version", json_string(PACKAGE_VERSION));
-	json_object_set_new(root, "name", json_text(p->title));
-	json_object_set_new(root, "command", p->command ? json_text(p->command) : json_null());
+	json_object_set_new(root, "name", pmf_json_of_text(p->title));
+	json_object_set_new(
+		root, "command", p->command ? pmf_json_of_text(p->command) : json_null());
 	json_object_set_new(root, "status", json_integer(status));
-	json_object_set_new(root, "host", json_text(p->host_note ? p->host_note : ""));
+	json_object_set_new(root, "host", pmf_json_of_text(p->host_note ? p->host_note : ""));
 	json_object_set_new(root, "start_unix_ns", json_integer((json_int_t)p->start_unix_ns));
 	json_object_set_new(root, "duration_ns", json_integer((json_int_t)p->duration_ns));
 	json_object_set_new(root, "ring_bytes", json_integer((json_int_t)p->ring_bytes));
