@@ -67,16 +67,6 @@ struct pmf_sweep_value *sweep_find(
 	return NULL;
 }
 
-struct pmf_sweep_value *sweep_add_value(
-	struct pmf_sweep_case *c, size_t pass, const char *name, const char *unit)
-{
-	struct pmf_sweep_value *v = &PMF_PUSH(c->values, c->nr_values, c->cap_values);
-
-	*v = (struct pmf_sweep_value){
-		.name = pmf_strdup(name), .unit = pmf_strdup(unit), .pass = pass, .scale = 1};
-	return v;
-}
-
 static bool counted(const struct pmf_measured *m, const char *event)
 {
 	for (size_t i = 0; i < m->nr_counts; i++)
@@ -108,8 +98,13 @@ static struct pmf_sweep_value *add_number(
 {
 	struct pmf_sweep_value *v = sweep_find(c, name, &pass);
 
-	if (!v)
-		v = sweep_add_value(c, pass, name, unit);
+	if (!v) {
+		v = &PMF_PUSH(c->values, c->nr_values, c->cap_values);
+		*v = (struct pmf_sweep_value){.name = pmf_strdup(name),
+			.unit = pmf_strdup(unit),
+			.pass = pass,
+			.scale = 1};
+	}
 	PMF_PUSH(v->values, v->n, v->cap) = number;
 	return v;
 }

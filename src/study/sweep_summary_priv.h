@@ -4,11 +4,13 @@
 
 #include "pmuflame/sweep.h"
 
+/* What summary.json says of itself. */
+#define SWEEP_KIND "pmuflame sweep"
+enum { SWEEP_SCHEMA = 1 };
+
 /* The first value of that name, of pass *@pass if that is not NULL; NULL if there is none. */
 struct pmf_sweep_value *sweep_find(
 	const struct pmf_sweep_case *c, const char *name, const size_t *pass);
-struct pmf_sweep_value *sweep_add_value(
-	struct pmf_sweep_case *c, size_t pass, const char *name, const char *unit);
 
 /* A line of the summary: a quantity of a case, or what is derived from two. */
 struct sweep_row {
@@ -21,6 +23,7 @@ struct sweep_row {
 
 /* All that can be said of @c, *@n of them: quantities first, then what they are per unit of work in the
  * same order, then what is derived. */
+extern const char *const sweep_row_kinds[];
 struct sweep_row *sweep_rows(const struct pmf_sweep_case *c, size_t *n);
 void sweep_rows_free(struct sweep_row *rows, size_t n);
 

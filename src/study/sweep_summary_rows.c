@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const sweep_row_kinds[] = {[SWEEP_ROW_QUANTITY] = "quantity",
+	[SWEEP_ROW_PER_WORK] = "per work",
+	[SWEEP_ROW_DERIVED] = "derived"};
+
 static const char *const seconds[] = {PMF_SWEEP_SECONDS, NULL};
 static const char *const task_clock[] = {"task-clock", "cpu-clock", NULL};
 static const char *const cache_misses[] = {"cache-misses", NULL};

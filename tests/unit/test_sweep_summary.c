@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct pmf_sweep_result result;
 static struct pmf_err err;
@@ -268,6 +269,223 @@ static void user_events_are_not_divided_by_all(void **state)
 	sweep_rows_free(rows, n);
 }
 
+/* ---- Files ---- */
+
+static char *text_of(void (*add)(const struct pmf_sweep_result *r, struct pmf_buf *out))
+{
+	struct pmf_buf out = PMF_BUF_INIT;
+
+	add(&result, &out);
+	return pmf_buf_detach(&out);
+}
+
+static void must_have(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no '%s' in\n%s", part, text);
+}
+
+static void the_table_is_markdown_and_readable(void **state)
+{
+	char *text;
+
+	(void)state;
+	fill();
+	result.host = pmf_strdup("x86_64, 2 CPUs");
+	pmf_sweep_add_vary(&result.cases[0], "layout=rows");
+	pmf_sweep_note(&result, "The anchor drifted by %d %%.", 3);
+	pmf_sweep_note(&result, "The anchor drifted by %d %%.", 3);
+	pmf_sweep_skip(&result, "LLC-loads", "not supported");
+	result.cases[0].nr_failed = 1;
+	text = text_of(pmf_sweep_markdown);
+	assert_string_equal(text,
+		"## Counters: 3 runs of 2 passes\n"
+		"\n"
+		"x86_64, 2 CPUs. ± is the mean's interval at 95%.\n"
+		"\n"
+		"### backtest: layout=rows\n"
+		"\n"
+		"1 run failed.\n"
+		"\n"
+		"|                                       | median |         ± | per bar |\n"
+		"|:--------------------------------------|-------:|----------:|--------:|\n"
+		"| seconds                               | 1.05 s |      ±23% |  105 ms |\n"
+		"| bars                                  |     10 | all equal |         |\n"
+		"| cycles                                | 1.05 k |      ±23% |     105 |\n"
+		"| instructions                          |  2.4 k |      ±25% |     240 |\n"
+		"| cache-misses                          |     20 |     ±124% |       2 |\n"
+		"| bars/s                                |  9.545 |      ±22% |         |\n"
+		"| instructions per cycle                |      2 |      ±61% |         |\n"
+		"| cache-misses per 1000 instructions \\* |  8.333 |     ±114% |         |\n"
+		"\n"
+		"\\* The two were counted in different runs: the ratio of their medians.\n"
+		"\n"
+		"- The anchor drifted by 3 %.\n"
+		"- not counted: LLC-loads: not supported\n");
+	free(text);
+}
+
+static void names_from_outside_are_only_names(void **state)
+{
+	char *text;
+
+	(void)state;
+	pmf_sweep_add_case(&result, "=cmd|'/c calc'!A1", "a\"b", NULL);
+	must_add(0, 1, 0, (struct event[]){{"x|y`<b>_z_\n\"q\"\xff", "events", 1}, {0}});
+	text = text_of(pmf_sweep_csv);
+	must_have(text, "\r\n\"'=cmd|'/c calc'!A1\",\"\",\"x|y`<b>_z_?\"\"q\"\"");
+	free(text);
+	text = text_of(pmf_sweep_markdown);
+	must_have(text, "### =cmd\\|'/c calc'\\!A1\n");
+	must_have(text, "| x\\|y\\`\\<b\\>\\_z\\_?\"q\"");
+	free(text);
+	text = text_of(pmf_sweep_json);
+	must_have(text, "\"x|y`<b>_z_\\n\\\"q\\\"?\"");
+	free(text);
+}
+
+static void what_is_not_known_is_left_out(void **state)
+{
+	char *text;
+
+	(void)state;
+	pmf_sweep_add_case(&result, "a", NULL, NULL);
+	must_add(0, 1.5, 0, (struct event[]){{"cycles", "events", 7}, {0}});
+	text = text_of(pmf_sweep_csv);
+	must_have(text, "\"a\",\"\",\"cycles\",\"events\",\"quantity\",1,yes,7,7,,,0,7,7\r\n");
+	free(text);
+	text = text_of(pmf_sweep_json);
+	must_have(text, "\"mean_low\": null");
+	must_have(text, "\"command\": null");
+	free(text);
+	text = text_of(pmf_sweep_markdown);
+	must_have(text, "| cycles");
+	free(text);
+}
+
+/* ---- Reading ---- */
+
+static char path[] = "/tmp/pmuflame-summary-XXXXXX";
+
+static int load_text(struct pmf_sweep_result *r, const char *text)
+{
+	FILE *f;
+	int fd, ret;
+
+	strcpy(path + sizeof path - 7, "XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	f = fdopen(fd, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	ret = pmf_sweep_load(r, path, &err);
+	unlink(path);
+	return ret;
+}
+
+static void what_is_written_is_read_again(void **state)
+{
+	struct pmf_sweep_result again;
+	char *before, *after;
+
+	(void)state;
+	fill();
+	must_add(0, 0.333333333, 10,
+		(struct event[]){
+			{"cycles", "events", 1e15 + 1}, {"instructions", "events", 0.1}, {0}});
+	pmf_sweep_add_vary(&result.cases[0], "layout=rows=1");
+	pmf_sweep_add_vary(&result.cases[0], "n=");
+	pmf_sweep_add_case(&result, "failed", NULL, NULL)->nr_failed = 3;
+	pmf_sweep_note(&result, "a note");
+	pmf_sweep_skip(&result, "LLC-loads", "not supported");
+	result.host = pmf_strdup("host");
+	result.start_unix_ns = 1700000000000000001;
+	before = text_of(pmf_sweep_json);
+	if (load_text(&again, before))
+		fail_msg("%s", err.text);
+	pmf_sweep_release(&result);
+	result = again;
+	after = text_of(pmf_sweep_json);
+	assert_string_equal(before, after);
+	assert_string_equal(result.cases[0].vary[0], "layout=rows=1");
+	free(before);
+	free(after);
+}
+
+static void what_is_no_summary_is_refused_at_its_place(void **state)
+{
+	static const struct {
+		const char *from, *to, *says;
+	} changes[] = {
+		{"\"kind\": \"pmuflame sweep\"", "\"kind\": 3", "'kind' is not"},
+		{"\"schema\": 1", "\"schema\": 2", "schema is not 1"},
+		{"\"repeats\": 3", "\"repeats\": -3", "'repeats' is no whole number"},
+		{"\"passes\": 2", "\"passes\": 2e9", "'passes' is no whole number"},
+		{"\"target\": \"backtest\"", "\"target\": null", "cases[0]: 'target' is no text"},
+		{"\"vary\": {}", "\"vary\": {\"a\": 1}", "'a' of 'vary' is no text"},
+		{"\"units\": \"bars\"", "\"units\": null", "'units' is no text"},
+		{"\"anchor\": false,\n          \"scale\": 1", "\"scale\": 0.5",
+			"cases[0].measured[0]: 'scale'"},
+		{"0.8\n", "\"0.8\"\n", "value 2 is no number from 0 on"},
+		{"0.8\n", "-0.8\n", "value 2 is no number"},
+		{"1.2,\n            0.8\n", "1.2\n",
+			"cases[0].measured[1]: pass 0 has 2 values before, and 3 here"},
+		{"\"name\": \"instructions\",\n          \"unit\": \"events\",\n          \"pass\"",
+			"\"name\": \"cycles\", \"unit\": \"events\", \"pass\"",
+			"has 'cycles' twice"},
+		{"\"notes\": []", "\"notes\": [[]]", "notes[0] is no text"},
+		{"\"skipped\": []", "\"skipped\": [1]", "skipped[0]: 'event'"},
+		{"\"cases\"", "\"cases\": [], \"cases\"", "line"},
+		{"\"cases\"", "cases", "line"},
+	};
+	char *text;
+
+	(void)state;
+	fill();
+	text = text_of(pmf_sweep_json);
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(changes); i++) {
+		/* The last: what is measured stands behind what is derived. */
+		char *place = strstr(text, changes[i].from), *next, *changed;
+		struct pmf_sweep_result r;
+
+		while (place && (next = strstr(place + 1, changes[i].from)) &&
+			!strstr(changes[i].from, "0.8") && !strstr(changes[i].from, "anchor"))
+			place = next;
+		assert_non_null(place);
+		changed = pmf_asprintf("%.*s%s%s", (int)(place - text), text, changes[i].to,
+			place + strlen(changes[i].from));
+		assert_int_equal(load_text(&r, changed), PMF_EFORMAT);
+		pmf_sweep_release(&r);
+		free(changed);
+		if (!strstr(err.text, changes[i].says))
+			fail_msg("case %zu: %s", i, err.text);
+	}
+	free(text);
+}
+
+static void no_input_is_taken_on_trust(void **state)
+{
+	static const char *const inputs[] = {"", "[]", "{}", "null",
+		"{\"kind\": \"pmuflame sweep\", \"schema\": 1}",
+		"{\"kind\": \"pmuflame sweep\", \"schema\": 1, \"host\": \"\", \"start_unix_ns\": 0, \"repeats\": 1, "
+		"\"passes\": 1, \"notes\": [], \"skipped\": [], \"cases\": [[]]}"};
+	struct pmf_sweep_result r;
+	char *deep = pmf_malloc(100001);
+
+	(void)state;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(inputs); i++) {
+		assert_int_equal(load_text(&r, inputs[i]), PMF_EFORMAT);
+		pmf_sweep_release(&r);
+	}
+	memset(deep, '[', 100000);
+	deep[100000] = '\0';
+	assert_int_equal(load_text(&r, deep), PMF_EFORMAT);
+	pmf_sweep_release(&r);
+	free(deep);
+	assert_int_equal(pmf_sweep_load(&r, "/nonexistent", &err), PMF_ENOTFOUND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +497,12 @@ int main(void)
 		cmocka_unit_test_teardown(runs_of_a_pass_count_the_same_events, teardown),
 		cmocka_unit_test_teardown(rows_are_derived_where_they_say_something, teardown),
 		cmocka_unit_test_teardown(user_events_are_not_divided_by_all, teardown),
+		cmocka_unit_test_teardown(the_table_is_markdown_and_readable, teardown),
+		cmocka_unit_test_teardown(names_from_outside_are_only_names, teardown),
+		cmocka_unit_test_teardown(what_is_not_known_is_left_out, teardown),
+		cmocka_unit_test_teardown(what_is_written_is_read_again, teardown),
+		cmocka_unit_test_teardown(what_is_no_summary_is_refused_at_its_place, teardown),
+		cmocka_unit_test(no_input_is_taken_on_trust),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
