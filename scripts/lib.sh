@@ -67,6 +67,7 @@ git             git
 xz-utils        xz
 python3         /usr/bin/python3
 python3-pandas  /usr/lib/python3/dist-packages/pandas/__init__.py
+python3-jsonschema /usr/lib/python3/dist-packages/jsonschema/__init__.py
 python3-sqlalchemy /usr/lib/python3/dist-packages/sqlalchemy/__init__.py
 python3-venv    /usr/lib/python3*/ensurepip/__init__.py
 python3-pytest-xdist /usr/lib/python3/dist-packages/xdist/__init__.py

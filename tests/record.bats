@@ -86,6 +86,8 @@ setup()
 	within "$(number '.recorder.write_seconds')" 0.0001 10
 	within "$(number '.recorder.peak_rss_bytes')" 1000000 500000000
 	[ "$(number '.recorder.written_bytes')" = "$(cat out/ratio.* | wc -c)" ]
+	/usr/bin/python3 -c 'import jsonschema' || skip "python3-jsonschema is not installed"
+	/usr/bin/python3 "${srcdir:?}/tests/check_schema.py" "$srcdir/docs/record.schema.json" s.json
 }
 
 @test "cycles without a PMU are sampled as cpu-clock, and say so everywhere" {
