@@ -239,18 +239,24 @@ static bool divide_apart(
 int pmf_sweep_series(struct pmf_sweep_series *s, const struct pmf_sweep_case *c, const char *of,
 	const char *per, struct pmf_err *err)
 {
-	const struct pmf_sweep_value *v = quantity(c, of, err), *w = NULL;
-	bool possible = true;
+	const struct pmf_sweep_value *v = quantity(c, of, err), *w;
+	bool possible;
 
-	if (!v || (per && !(w = quantity(c, per, err))))
-		return PMF_ENOTFOUND;
 	*s = (struct pmf_sweep_series){.paired = true};
-	if (w)
-		possible = divide(s, c, v->name, w->name);
-	else
+	if (!v)
+		return PMF_ENOTFOUND;
+	if (!per) {
 		collect(s, c, v->name);
+		pmf_stats_of(&s->stats, s->values, s->n, PMF_SWEEP_LEVEL);
+		s->unit = pmf_strdup(v->unit);
+		return 0;
+	}
+	w = quantity(c, per, err);
+	if (!w)
+		return PMF_ENOTFOUND;
+	possible = divide(s, c, v->name, w->name);
 	s->paired = s->n > 0;
-	if (s->paired)
+	if (possible && s->paired)
 		pmf_stats_of(&s->stats, s->values, s->n, PMF_SWEEP_LEVEL);
 	else if (possible)
 		possible = divide_apart(&s->stats, c, v->name, w->name);
@@ -259,7 +265,7 @@ int pmf_sweep_series(struct pmf_sweep_series *s, const struct pmf_sweep_case *c,
 		return pmf_err_set(
 			err, PMF_EUSAGE, "'%s' cannot be divided by '%s', which was 0", of, per);
 	}
-	s->unit = w ? pmf_asprintf("%s/%s", v->unit, w->unit) : pmf_strdup(v->unit);
+	s->unit = pmf_asprintf("%s/%s", v->unit, w->unit);
 	return 0;
 }
 

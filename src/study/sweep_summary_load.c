@@ -50,8 +50,10 @@ static int get_text(
 	*out = NULL;
 	if (may_be_null && json_is_null(j))
 		return 0;
-	if (!json_is_string(j))
-		return wrong(l, "'%s' is no text", key);
+	if (!json_is_string(j)) {
+		wrong(l, "'%s' is no text", key);
+		return PMF_EFORMAT;
+	}
 	*out = pmf_strdup(json_string_value(j));
 	return 0;
 }

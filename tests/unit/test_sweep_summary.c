@@ -496,10 +496,10 @@ static void what_is_no_summary_is_refused_at_its_place(void **state)
 
 static void no_input_is_taken_on_trust(void **state)
 {
-	static const char *const inputs[] = {"", "[]", "{}", "null",
-		"{\"kind\": \"pmuflame sweep\", \"schema\": 1}",
-		"{\"kind\": \"pmuflame sweep\", \"schema\": 1, \"host\": \"\", \"start_unix_ns\": 0, \"repeats\": 1, "
-		"\"passes\": 1, \"notes\": [], \"skipped\": [], \"cases\": [[]]}"};
+#define HEAD "{\"kind\": \"pmuflame sweep\", \"schema\": 1"
+	static const char *const inputs[] = {"", "[]", "{}", "null", HEAD, HEAD "}",
+		HEAD ", \"host\": \"\", \"start_unix_ns\": 0, \"repeats\": 1, \"passes\": 1, "
+		     "\"notes\": [], \"skipped\": [], \"cases\": [[]]}"};
 	struct pmf_sweep_result r;
 	char *deep = pmf_malloc(100001);
 
