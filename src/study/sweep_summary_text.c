@@ -59,13 +59,13 @@ void pmf_sweep_csv(const struct pmf_sweep_result *r, struct pmf_buf *out)
 
 /* ---- Markdown ---- */
 
-enum { COLUMNS = 4 };
+enum { COLUMNS_MAX = 4 };
 
 /* A table of texts, whose columns are made as wide as their widest. */
 struct cells {
 	char **texts;
 	size_t n, cap;
-	size_t width[COLUMNS];
+	size_t columns, width[COLUMNS_MAX];
 };
 
 /* Characters, for "±" and "µ" have two bytes. */
@@ -81,7 +81,7 @@ static size_t width_of(const char *s)
 /* Takes @text over. */
 static void add_cell(struct cells *t, char *text)
 {
-	size_t *width = &t->width[t->n % COLUMNS];
+	size_t *width = &t->width[t->n % t->columns];
 
 	*width = PMF_MAX(*width, width_of(text));
 	PMF_PUSH(t->texts, t->n, t->cap) = text;
@@ -96,16 +96,16 @@ static void add_padding(struct pmf_buf *out, char c, size_t n)
 static void cells_print(const struct cells *t, struct pmf_buf *out)
 {
 	for (size_t i = 0; i < t->n; i++) {
-		size_t column = i % COLUMNS, pad = t->width[column] - width_of(t->texts[i]);
+		size_t column = i % t->columns, pad = t->width[column] - width_of(t->texts[i]);
 
 		pmf_buf_addstr(out, "| ");
 		add_padding(out, ' ', column ? pad : 0);
 		pmf_buf_addstr(out, t->texts[i]);
 		add_padding(out, ' ', column ? 0 : pad);
-		pmf_buf_addstr(out, column + 1 < COLUMNS ? " " : " |\n");
-		if (i + 1 != COLUMNS)
+		pmf_buf_addstr(out, column + 1 < t->columns ? " " : " |\n");
+		if (i + 1 != t->columns)
 			continue;
-		for (column = 0; column < COLUMNS; column++) {
+		for (column = 0; column < t->columns; column++) {
 			pmf_buf_addstr(out, column ? "|-" : "|:");
 			add_padding(out, '-', t->width[column]);
 			pmf_buf_addch(out, column ? ':' : '-');
@@ -184,7 +184,7 @@ static char *name_text(const struct pmf_sweep_case *c, const struct sweep_row *r
 
 static void case_table(const struct pmf_sweep_case *c, struct pmf_buf *out)
 {
-	struct cells t = {0};
+	struct cells t = {.columns = c->unit ? COLUMNS_MAX : COLUMNS_MAX - 1};
 	struct sweep_row *rows;
 	bool apart = false;
 	size_t n;
@@ -193,7 +193,8 @@ static void case_table(const struct pmf_sweep_case *c, struct pmf_buf *out)
 	add_cell(&t, pmf_strdup(""));
 	add_cell(&t, pmf_strdup("median"));
 	add_cell(&t, pmf_strdup("±"));
-	add_cell(&t, c->unit ? pmf_asprintf("per %s", c->unit) : pmf_strdup(""));
+	if (c->unit)
+		add_cell(&t, pmf_asprintf("per %s", c->unit));
 	for (size_t i = 0; i < n; i++) {
 		const struct sweep_row *row = &rows[i], *per = per_work(rows, n, row);
 
@@ -202,7 +203,9 @@ static void case_table(const struct pmf_sweep_case *c, struct pmf_buf *out)
 		add_cell(&t, name_text(c, row));
 		add_cell(&t, number_text(row->stats.median, row->unit));
 		add_cell(&t, spread_text(&row->stats));
-		add_cell(&t, per ? number_text(per->stats.median, per->unit) : pmf_strdup(""));
+		if (c->unit)
+			add_cell(&t,
+				per ? number_text(per->stats.median, per->unit) : pmf_strdup(""));
 		apart = apart || !row->paired;
 	}
 	cells_print(&t, out);
