@@ -48,7 +48,7 @@ int pmf_perf_read_fd(
 int pmf_perf_add_fd(const struct pmf_perf_session *s, int fd, bool alone,
 	struct pmf_perf_totals *sum, struct pmf_err *err)
 {
-	struct pmf_perf_totals t;
+	struct pmf_perf_totals t = {0};
 	int ret = pmf_perf_read_fd(s, fd, &t, err);
 
 	if (ret)
