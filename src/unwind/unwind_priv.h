@@ -55,7 +55,11 @@ static inline bool pmf_walk_try_read(const struct pmf_walk *w, uint64_t va, uint
 	if (in->stack_bytes < bytes || off > in->stack_bytes - bytes)
 		return false;
 	*out = 0;
-	memcpy(out, in->stack + off, bytes);
+	/* A copy of known size is a load, of any other a call: that was a tenth of a walk. */
+	if (bytes == sizeof *out)
+		memcpy(out, in->stack + off, sizeof *out);
+	else
+		memcpy(out, in->stack + off, bytes);
 	return true;
 }
 void pmf_walk_note_miss(struct pmf_walk *w, uint64_t va);
