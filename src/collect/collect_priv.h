@@ -74,7 +74,11 @@ void pmf_holes_fill(struct pmf_holes *h, const struct pmf_record *rec, uint64_t 
 
 /* ---- joins.c: stacks that are deeper than their dump (docs/adr/0007) ---- */
 
-enum { PMF_JOIN_MAX_FRAMES = 16384, PMF_JOIN_THREADS = 256 };
+enum {
+	PMF_JOIN_MAX_FRAMES = 16384,
+	PMF_JOIN_THREADS = 256,
+	PMF_JOIN_ARMED_FOR = 4096, /* stacks: then small ones are not worth their hashing */
+};
 
 /* A frame that called, in the last whole stack of its thread. */
 struct pmf_join_frame {
@@ -97,8 +101,8 @@ struct pmf_joins {
 		uint64_t seen_ns;
 	} threads[PMF_JOIN_THREADS];
 	uint64_t uses;
-	size_t room; /* frames allocated */
-	bool armed;  /* some stack was cut */
+	size_t room;  /* frames allocated */
+	size_t armed; /* for so many stacks to come: one was cut */
 	uint64_t memory[2048];
 };
 

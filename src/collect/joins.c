@@ -220,7 +220,7 @@ size_t pmf_joins_find(struct pmf_joins *j, uint32_t tid, const struct pmf_unwind
 	struct pmf_join_thread *t = find_thread(j, tid);
 	size_t at;
 
-	j->armed = true;
+	j->armed = PMF_JOIN_ARMED_FOR;
 	if (!t || out->n < 2)
 		return 0;
 	at = frame_at(t, out->frames[out->n - 1].sp);
@@ -262,6 +262,7 @@ void pmf_joins_keep(struct pmf_joins *j, uint32_t tid, const struct pmf_unwind_i
 	size_t first = joined ? joined + 1 : 0, same = 0, n = out->n - 1;
 	bool refresh;
 
+	j->armed -= j->armed > 0;
 	if (n < 1 || (!j->armed && !joined && has_space(in, out)) || !grows_outwards(out)) {
 		t = j->room ? find_thread(j, tid) : NULL;
 		if (t)

@@ -298,6 +298,13 @@ static void stacks_with_room_to_spare_cost_nothing(void **state)
 	/* Now that one was cut, all are kept. */
 	assert_int_equal(record(m, TID, 30), 30);
 	assert_int_equal(record(m, TID, 80), 80);
+	/* But not for ever. */
+	for (size_t i = 0; i < PMF_JOIN_ARMED_FOR; i++)
+		assert_int_equal(record(m, TID, 30), 30);
+	assert_int_equal(record(m, TID, 80), 0);
+	for (size_t i = 1; i < PMF_JOIN_ARMED_FOR; i++)
+		assert_int_equal(record(m, TID, 30), 30);
+	assert_int_equal(record(m, TID, 80), 80);
 }
 
 static void memory_of_the_thread_has_the_last_word(void **state)
