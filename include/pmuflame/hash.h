@@ -26,6 +26,8 @@ void pmf_index_release(struct pmf_index *ix);
 /* The value stored under @hash for which @eq(ctx, value, key) holds, or UINT32_MAX. */
 uint32_t pmf_index_find(const struct pmf_index *ix, uint64_t hash, pmf_index_eq *eq,
 	const void *ctx, const void *key);
+/* @hash will be looked for soon. */
+void pmf_index_prefetch(const struct pmf_index *ix, uint64_t hash);
 /* Store @value, at most UINT32_MAX - 2; the caller knows that it is not there yet. */
 void pmf_index_add(struct pmf_index *ix, uint64_t hash, uint32_t value);
 /* Forget @value stored under @hash; false if it is not there. */

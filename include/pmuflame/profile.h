@@ -55,6 +55,7 @@ struct pmf_frame {
 struct pmf_node {
 	uint32_t parent;
 	uint32_t frame;
+	uint32_t hash; /* of all frames from the root to here */
 };
 
 /* Per-event facts, the numeric half of the ledger. Counts are in events (ns for clocks). */
@@ -160,6 +161,10 @@ uint32_t pmf_profile_add_inline(
 
 /* The child of node @parent for @frame, made if new. Parents stand before their children. */
 uint32_t pmf_profile_node(struct pmf_profile *p, uint32_t parent, uint32_t frame);
+/* The same for @n frames on end, outermost first, below @parent: their nodes go to @nodes. It waits for
+ * memory once where one by one would wait for each. */
+void pmf_profile_nodes(
+	struct pmf_profile *p, uint32_t parent, const uint32_t *frames, size_t n, uint32_t *nodes);
 /* Add to event @event at @node: @weight events from @samples samples of equal weight; no samples:
  * counted only. Of the event's sums only weight_sq is kept here. Never allocates. */
 void pmf_profile_add(

@@ -95,6 +95,12 @@ uint32_t pmf_index_find(const struct pmf_index *ix, uint64_t hash, pmf_index_eq 
 	return UINT32_MAX;
 }
 
+void pmf_index_prefetch(const struct pmf_index *ix, uint64_t hash)
+{
+	if (ix->slots)
+		__builtin_prefetch(&ix->slots[hash & ix->mask]);
+}
+
 void pmf_index_add(struct pmf_index *ix, uint64_t hash, uint32_t value)
 {
 	/* Tombstones count as used until a rehash, so a chain always ends at an empty slot. */

@@ -28,12 +28,10 @@ uint32_t pmf_last_stacks_node(struct pmf_last_stacks *ls, struct pmf_profile *p,
 			same++;
 	if (same)
 		node = last->nodes[same - 1];
-	for (size_t i = same; i < n; i++) {
-		node = pmf_profile_node(p, node, ids[n - 1 - i]);
+	for (size_t i = same; i < n; i++)
 		last->frames[i] = ids[n - 1 - i];
-		last->nodes[i] = node;
-	}
+	pmf_profile_nodes(p, node, last->frames + same, n - same, last->nodes + same);
 	last->root = root;
 	last->n = n;
-	return node;
+	return n ? last->nodes[n - 1] : root;
 }

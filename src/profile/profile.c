@@ -69,11 +69,11 @@ static void grow_column(uint64_t **column, size_t from, size_t to)
 
 /* Columns grow with the nodes, so that adding a sample to a node that is there allocates
  * nothing. */
-static uint32_t push_node(struct pmf_profile *p, uint32_t parent, uint32_t frame)
+static uint32_t push_node(struct pmf_profile *p, uint32_t parent, uint32_t frame, uint32_t hash)
 {
 	uint32_t id = (uint32_t)p->nr_nodes;
 
-	PMF_PUSH(p->nodes, p->nr_nodes, p->cap_nodes) = (struct pmf_node){parent, frame};
+	PMF_PUSH(p->nodes, p->nr_nodes, p->cap_nodes) = (struct pmf_node){parent, frame, hash};
 	if (p->cap_columns < p->cap_nodes) {
 		for (size_t e = 0; e < p->nr_events; e++) {
 			grow_column(&p->weights[e], p->cap_columns, p->cap_nodes);
@@ -109,7 +109,7 @@ void pmf_profile_init(struct pmf_profile *p, size_t nr_events)
 	pmf_strtab_init(&p->strings);
 	pmf_index_init(&p->frame_index);
 	pmf_index_init(&p->node_index);
-	push_node(p, UINT32_MAX, pmf_profile_frame_named(p, PMF_FRAME_ROOT, "all"));
+	push_node(p, UINT32_MAX, pmf_profile_frame_named(p, PMF_FRAME_ROOT, "all"), 0);
 	for (size_t e = 0; e < nr_events; e++)
 		pmf_profile_add_event(p);
 }
@@ -255,17 +255,42 @@ uint32_t pmf_profile_add_inline(
 	return id;
 }
 
-uint32_t pmf_profile_node(struct pmf_profile *p, uint32_t parent, uint32_t frame)
+/* By the frames' numbers, not the parent's: so that of nodes on end all hashes are known before the first
+ * of them is found. */
+static uint32_t node_hash(uint32_t parent_hash, uint32_t frame)
 {
-	struct pmf_node key = {parent, frame};
-	uint64_t hash = pmf_hash_u64((uint64_t)parent << 32 | frame);
+	return (uint32_t)pmf_hash_u64((uint64_t)parent_hash << 32 | frame);
+}
+
+static uint32_t find_node(struct pmf_profile *p, uint32_t parent, uint32_t frame, uint32_t hash)
+{
+	struct pmf_node key = {parent, frame, hash};
 	uint32_t id = pmf_index_find(&p->node_index, hash, node_eq, p, &key);
 
 	if (id == UINT32_MAX) {
-		id = push_node(p, parent, frame);
+		id = push_node(p, parent, frame, hash);
 		pmf_index_add(&p->node_index, hash, id);
 	}
 	return id;
+}
+
+uint32_t pmf_profile_node(struct pmf_profile *p, uint32_t parent, uint32_t frame)
+{
+	return find_node(p, parent, frame, node_hash(p->nodes[parent].hash, frame));
+}
+
+void pmf_profile_nodes(
+	struct pmf_profile *p, uint32_t parent, const uint32_t *frames, size_t n, uint32_t *nodes)
+{
+	uint32_t hash = p->nodes[parent].hash;
+
+	for (size_t i = 0; i < n; i++) {
+		hash = node_hash(hash, frames[i]);
+		pmf_index_prefetch(&p->node_index, hash);
+		nodes[i] = hash;
+	}
+	for (size_t i = 0; i < n; i++)
+		parent = nodes[i] = find_node(p, parent, frames[i], nodes[i]);
 }
 
 void pmf_profile_add(
