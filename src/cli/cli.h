@@ -34,6 +34,7 @@ extern const struct pmf_cmd pmf_cmd_init;
 extern const struct pmf_cmd pmf_cmd_view;
 extern const struct pmf_cmd pmf_cmd_top;
 extern const struct pmf_cmd pmf_cmd_diff;
+extern const struct pmf_cmd pmf_cmd_advise;
 
 /* Print "pmuflame: TEXT" on stderr, whatever the log level, and return @status. */
 int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err);
