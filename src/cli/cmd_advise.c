@@ -21,7 +21,7 @@ static const char help[] =
 	"  -n, --pieces N   at most so many pieces of advice, 0 for all (default 10; all in JSON)\n"
 	"      --rules FILE rules of your own, besides those installed and those in\n"
 	"                   ~/.config/pmuflame/advice.ini (may be given several times)\n"
-	"      --as EVENT   what a file counts that does not say (folded stacks): cycles\n"
+	"      --as EVENT   the counts of folded stacks, which do not say so, are samples of EVENT\n"
 	"      --json       for programs\n"
 	"  -h, --help\n";
 
@@ -344,17 +344,27 @@ static void print_json(const struct pmf_profile *p, const struct pmf_rules *rule
 
 /* ---- The command ---- */
 
-/* Folded stacks do not say what was counted: take the user's word. */
+/* Folded stacks do not say what was counted, nor how often: take the user's word that each count is a
+ * sample. */
 static int name_event(struct pmf_profile *p, const char *as, struct pmf_err *err)
 {
+	struct pmf_profile_event *ev = p->events;
+
 	if (!as)
 		return 0;
 	if (p->nr_events != 1 || strcmp(label(p, 0), "count") != 0)
 		return pmf_err_set(err, PMF_EUSAGE,
 			"--as is for files that do not say what they count, and this one says '%s'",
 			p->nr_events ? label(p, 0) : "nothing");
-	free(p->events[0].label);
-	p->events[0].label = pmf_strdup(as);
+	if (ev->scale < 1)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--as needs counts of samples, and this file's have fractions");
+	free(ev->label);
+	ev->label = pmf_strdup(as);
+	ev->samples = ev->weight;
+	ev->weight_sq = (double)ev->weight;
+	for (size_t i = 0; i < p->nr_nodes; i++)
+		p->samples[0][i] = p->weights[0][i];
 	return 0;
 }
 
