@@ -108,7 +108,8 @@ ask()
 	[ -z "$output" ]
 }
 
-@test "top and diff: their options, and what they count by" {
-	ask 'pmuflame top --s' 'pmuflame diff --no' 'pmuflame top --by m' 'pmuflame diff --by t'
-	[ "$output" = $'--sort\n--no-svg\nmodule\ntotal\ntime' ]
+@test "top, diff and advise: their options, and what they count by" {
+	ask 'pmuflame top --s' 'pmuflame diff --no' 'pmuflame top --by m' 'pmuflame diff --by t' \
+		'pmuflame advise --ru' 'pmuflame advise --as cache-m'
+	[ "$output" = $'--sort\n--no-svg\nmodule\ntotal\ntime\n--rules\ncache-misses' ]
 }

@@ -131,6 +131,18 @@ _pmuflame()
 			return
 		fi
 		;;
+	advise)
+		if [ "$cword" -gt 1 ]; then
+			case $prev,$cur in
+			*,--*=*) ;;
+			--as,*) _pmuflame_complete_event "${words[0]}" ;;
+			*,-*) mapfile -t COMPREPLY < <(compgen -W '--pieces --rules --as --json --help' -- "$cur") ;;
+			-n,* | --pieces,*) ;;
+			*) _filedir ;;
+			esac
+			return
+		fi
+		;;
 	record) [ "$cword" -eq 1 ] || i=2 ;;
 	esac
 
@@ -166,7 +178,7 @@ _pmuflame()
 	else
 		_command_offset "${starts[i]}"
 		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
-			< <(compgen -W 'record list doctor render top diff view init all' -- "$cur")
+			< <(compgen -W 'record list doctor render top diff advise view init all' -- "$cur")
 	fi
 }
 
