@@ -1,16 +1,14 @@
 /* pmuflame.ini, by inih: sections [target NAME] and [preset NAME]. */
 #include "pmuflame/study.h"
 
-#include "pmuflame/buf.h"
+#include "ini_priv.h"
+
 #include "pmuflame/file.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/regex.h"
 #include "pmuflame/units.h"
 #include <errno.h>
-#include <ini.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,19 +17,16 @@
 #include <unistd.h>
 
 #define FILE_NAME "pmuflame.ini"
-enum { SECTION_MAX = 48 }; /* inih cuts what is longer */
 
 /* What inih calls back with: where it is, and what the section in hand is. */
 struct reading {
+	struct pmf_ini ini;
 	struct pmf_config *config;
-	FILE *f;
-	char *folder; /* of the file */
-	int line;
+	char *folder;  /* of the file */
+	int line;      /* of the key in hand */
 	char *section; /* in hand; "" before the first */
 	struct pmf_target *target;
 	struct pmf_preset *preset;
-	struct pmf_err *err;
-	bool failed;
 };
 
 static int fail(struct reading *r, int line, const char *fmt, ...)
@@ -40,51 +35,12 @@ static int fail(struct reading *r, int line, const char *fmt, ...)
 /* Keep the first sentence, with its place in the file; 0 is inih's "stop". */
 static int fail(struct reading *r, int line, const char *fmt, ...)
 {
-	struct pmf_buf text = PMF_BUF_INIT;
 	va_list ap;
 
-	if (!r->failed) {
-		va_start(ap, fmt);
-		pmf_buf_vprintf(&text, fmt, ap);
-		va_end(ap);
-		pmf_err_set(r->err, PMF_EFORMAT, "%s:%d: %s", r->config->path, line,
-			pmf_buf_str(&text));
-		pmf_buf_release(&text);
-		r->failed = true;
-	}
+	va_start(ap, fmt);
+	pmf_ini_vfail(&r->ini, line, fmt, ap);
+	va_end(ap);
 	return 0;
-}
-
-/* A line for inih, as fgets(3). What inih would drop without a word is refused: the end of a line
- * that is too long for it, and what follows " ;", which it takes for a comment. */
-static char *next_line(char *room, int size, void *ctx)
-{
-	struct reading *r = ctx;
-	size_t len;
-
-	if (r->failed || !fgets(room, size, r->f))
-		return NULL;
-	r->line++;
-	len = strlen(room);
-	if (len + 1 == (size_t)size && room[len - 1] != '\n')
-		fail(r, r->line,
-			"the line is longer than %d bytes: continue it on the next one, indented",
-			size - 2);
-	else if (!strchr("#;", room[strspn(room, " \t")]) &&
-		 (strstr(room, " ;") || strstr(room, "\t;")))
-		fail(r, r->line,
-			"';' after a space would begin a comment: put comments on lines of their "
-			"own, and write '&&' or a script where a command needs it");
-	else if (room[0] == '[' && strcspn(room, "]\n") > SECTION_MAX)
-		fail(r, r->line, "the section's name is longer than %d bytes", SECTION_MAX);
-	return r->failed ? NULL : room;
-}
-
-static bool good_name(const char *name)
-{
-	return *name && name[0] != '-' && name[0] != '.' &&
-	       name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				 "0123456789._-")] == '\0';
 }
 
 static int open_target(struct reading *r, const char *name)
@@ -127,23 +83,14 @@ static int open_section(struct reading *r, const char *section)
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(kinds); i++) {
 		const char *name = section + strlen(kinds[i].kind);
 
-		if (strncmp(section, kinds[i].kind, strlen(kinds[i].kind)) == 0 && good_name(name))
+		if (strncmp(section, kinds[i].kind, strlen(kinds[i].kind)) == 0 &&
+			pmf_ini_good_name(name))
 			return kinds[i].open(r, name);
 	}
 	return fail(r, r->line,
 		"'[%s]' is neither [target NAME] nor [preset NAME], with a NAME of "
 		"letters, digits, '.', '_' and '-'",
 		section);
-}
-
-/* A value that may go on over several lines, joined by @by. */
-static int add_text(char **text, const char *value, const char *by)
-{
-	char *longer = *text ? pmf_asprintf("%s%s%s", *text, by, value) : pmf_strdup(value);
-
-	free(*text);
-	*text = longer;
-	return 1;
 }
 
 static int set_folder(struct reading *r, const char *value)
@@ -248,11 +195,11 @@ static int target_key(struct reading *r, const char *key, const char *value)
 	struct pmf_target *t = r->target;
 
 	if (strcmp(key, "command") == 0)
-		return add_text(&t->command, value, " ");
+		return pmf_ini_add_text(&t->command, value, " ");
 	if (strcmp(key, "setup") == 0)
-		return add_text(&t->setup, value, "\n");
+		return pmf_ini_add_text(&t->setup, value, "\n");
 	if (strcmp(key, "teardown") == 0)
-		return add_text(&t->teardown, value, "\n");
+		return pmf_ini_add_text(&t->teardown, value, "\n");
 	if (strcmp(key, "folder") == 0)
 		return set_folder(r, value);
 	if (strcmp(key, "events") == 0)
@@ -275,8 +222,9 @@ static int on_key(void *ctx, const char *section, const char *key, const char *v
 {
 	struct reading *r = ctx;
 
-	if (r->failed)
+	if (r->ini.failed)
 		return 0;
+	r->line = r->ini.line;
 	if (strcmp(section, r->section) != 0 && !open_section(r, section))
 		return 0;
 	if (!*value)
@@ -285,7 +233,7 @@ static int on_key(void *ctx, const char *section, const char *key, const char *v
 		return target_key(r, key, value);
 	if (r->preset) {
 		if (strcmp(key, "events") == 0)
-			return add_text(&r->preset->events, value, ",");
+			return pmf_ini_add_text(&r->preset->events, value, ",");
 		return fail(r, r->line, "a preset has no '%s': events", key);
 	}
 	return fail(r, r->line, "'%s' stands before the first section: [target NAME]", key);
@@ -338,9 +286,9 @@ static int trusted(const char *path, const struct stat *st, struct pmf_err *err)
 int pmf_config_read(struct pmf_config *c, const char *path, struct pmf_err *err)
 {
 	const char *slash = strrchr(path, '/');
-	struct reading r = {.config = c, .err = err};
+	struct reading r = {.ini = {.err = err}, .config = c};
 	struct stat st;
-	int fd = pmf_file_open_regular(path, &st), ret, bad_line;
+	int fd = pmf_file_open_regular(path, &st), ret;
 
 	memset(c, 0, sizeof *c);
 	if (fd < 0)
@@ -348,22 +296,21 @@ int pmf_config_read(struct pmf_config *c, const char *path, struct pmf_err *err)
 			err, pmf_status_of_errno(errno), errno, "cannot open '%s'", path);
 	c->path = pmf_strdup(path);
 	ret = trusted(path, &st, err);
-	r.f = ret ? NULL : fdopen(fd, "r");
-	if (!r.f) {
+	r.ini.path = c->path;
+	r.ini.f = ret ? NULL : fdopen(fd, "r");
+	if (!r.ini.f) {
 		close(fd);
 		return ret ? ret : pmf_err_errno(err, PMF_EIO, errno, "cannot read '%s'", path);
 	}
 	r.folder = slash ? pmf_strndup(path, slash == path ? 1 : (size_t)(slash - path))
 			 : pmf_strdup(".");
 	r.section = pmf_strdup("");
-	bad_line = ini_parse_stream(next_line, &r, on_key, &r);
-	if (bad_line)
-		fail(&r, bad_line, "neither '[section]' nor 'key = value'");
+	pmf_ini_read(&r.ini, on_key, &r);
 	check_whole(&r);
-	fclose(r.f);
+	fclose(r.ini.f);
 	free(r.folder);
 	free(r.section);
-	return r.failed ? PMF_EFORMAT : 0;
+	return r.ini.failed ? PMF_EFORMAT : 0;
 }
 
 int pmf_config_find(struct pmf_config *c, const char *folder, struct pmf_err *err)

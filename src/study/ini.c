@@ -3,26 +3,31 @@
 #include "pmuflame/buf.h"
 #include "pmuflame/mem.h"
 #include <ini.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SECTION_MAX = 48 }; /* inih cuts what is longer */
 
-int pmf_ini_fail(struct pmf_ini *ini, int line, const char *fmt, ...)
+int pmf_ini_vfail(struct pmf_ini *ini, int line, const char *fmt, va_list ap)
 {
 	struct pmf_buf text = PMF_BUF_INIT;
+
+	if (ini->failed)
+		return 0;
+	pmf_buf_vprintf(&text, fmt, ap);
+	pmf_err_set(ini->err, PMF_EFORMAT, "%s:%d: %s", ini->path, line, pmf_buf_str(&text));
+	pmf_buf_release(&text);
+	ini->failed = true;
+	return 0;
+}
+
+int pmf_ini_fail(struct pmf_ini *ini, int line, const char *fmt, ...)
+{
 	va_list ap;
 
-	if (!ini->failed) {
-		va_start(ap, fmt);
-		pmf_buf_vprintf(&text, fmt, ap);
-		va_end(ap);
-		pmf_err_set(
-			ini->err, PMF_EFORMAT, "%s:%d: %s", ini->path, line, pmf_buf_str(&text));
-		pmf_buf_release(&text);
-		ini->failed = true;
-	}
+	va_start(ap, fmt);
+	pmf_ini_vfail(ini, line, fmt, ap);
+	va_end(ap);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #define PMF_INI_PRIV_H
 
 #include "pmuflame/err.h"
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -23,6 +24,7 @@ int pmf_ini_read(struct pmf_ini *ini, pmf_ini_key *key, void *ctx);
 /* Say what is wrong in line @line, if nothing was before. */
 int pmf_ini_fail(struct pmf_ini *ini, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+int pmf_ini_vfail(struct pmf_ini *ini, int line, const char *fmt, va_list ap);
 
 /* May it be the NAME of a [section NAME]: letters, digits, '.', '_' and '-'? */
 bool pmf_ini_good_name(const char *name);
