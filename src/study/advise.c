@@ -16,8 +16,8 @@ struct site {
 	uint32_t anchor; /* a node of the place: the one with the largest part */
 	uint32_t frame;  /* what was matched there; without a frame to match, what has most */
 	double largest;
-	uint32_t loop_at; /* the node whose line is in a loop; NONE: not asked for, or in doubt */
-	bool in_doubt;    /* whether it is in a loop is not known */
+	uint32_t loop_at; /* the node whose line is in a loop, or may be; NONE: not asked for */
+	bool in_doubt;    /* that it may be is all that is known */
 	bool has_below, calls_own;
 };
 
@@ -131,27 +131,28 @@ static void match_functions(struct hunt *h)
 }
 
 /* Is the line of node @at, which is the user's, in a loop as the rule wants it, or may it be? Then
- * *@where is the node whose line it is, or NONE. */
-static bool in_loop(const struct hunt *h, uint32_t at, uint32_t *where)
+ * *@where is the node whose line it is. */
+static bool in_loop(const struct hunt *h, uint32_t at, uint32_t *where, bool *in_doubt)
 {
-	bool in_doubt = false;
-
 	*where = NONE;
-	if (h->rule->loop == PMF_LOOP_ANY)
-		return true;
+	*in_doubt = false;
 	for (; at != NONE && code_at(h, at)->own; at = h->caller[at]) {
 		const struct pmf_code *c = code_at(h, at);
 
-		if (c->loop == PMF_LOOP_UNKNOWN) {
-			in_doubt = true;
-		} else if (c->loop) {
+		if (c->loop && c->loop != PMF_LOOP_UNKNOWN) {
 			*where = at;
+			*in_doubt = false;
 			return true;
+		}
+		/* Loops of other languages are never known. */
+		if (c->loop && c->python && !*in_doubt) {
+			*where = at;
+			*in_doubt = true;
 		}
 		if (h->rule->loop == PMF_LOOP_LINE)
 			break;
 	}
-	return in_doubt;
+	return *in_doubt;
 }
 
 static uint32_t find_site(struct hunt *h, uint32_t place, bool in_doubt)
@@ -180,7 +181,8 @@ static uint32_t add(struct hunt *h, uint32_t i, uint32_t anchor, bool total)
 	const struct pmf_tree *t = h->tree;
 	size_t nr_events = t->profile->nr_events, first = h->events[h->rule->evidence[0].num];
 	const struct pmf_code *c;
-	uint32_t loop_at, at;
+	uint32_t loop_at = NONE, at;
+	bool in_doubt = false;
 	struct site *s;
 	double part;
 
@@ -189,10 +191,9 @@ static uint32_t add(struct hunt *h, uint32_t i, uint32_t anchor, bool total)
 	c = code_at(h, anchor);
 	if (h->rule->at_kinds && !(h->rule->at_kinds >> t->funcs[t->nodes[anchor].func].kind & 1))
 		return NONE;
-	if (!in_loop(h, anchor, &loop_at))
+	if (h->rule->loop != PMF_LOOP_ANY && !in_loop(h, anchor, &loop_at, &in_doubt))
 		return NONE;
-	at = find_site(h, total ? c->by_line : c->by_function,
-		h->rule->loop != PMF_LOOP_ANY && loop_at == NONE);
+	at = find_site(h, total ? c->by_line : c->by_function, in_doubt);
 	for (size_t e = 0; e < nr_events; e++) {
 		h->sums[at * nr_events + e] +=
 			total ? pmf_tree_total(t, e, i) : pmf_tree_self(t, e, i);
@@ -290,29 +291,19 @@ static void note(struct pmf_advices *out, char *text)
 
 static void note_doubt(struct hunt *h, const struct site *s)
 {
-	const struct pmf_code *c = code_at(h, s->anchor);
+	const struct pmf_place *at = &code_at(h, s->anchor)->place;
+	size_t source = code_at(h, s->loop_at)->source;
 
 	note(h->out,
 		pmf_asprintf("rule '%s' was not judged at %s (%s:%u), for it is not known whether "
 			     "that is in a loop: %s",
-			h->rule->name, c->place.name, c->place.file, (unsigned)c->place.line,
-			c->source == SIZE_MAX || !h->sources.items[c->source].why
+			h->rule->name, at->name, at->file, (unsigned)at->line,
+			source == SIZE_MAX || !h->sources.items[source].why
 				? "the profile does not say where its source is"
-				: h->sources.items[c->source].why));
+				: h->sources.items[source].why));
 }
 
 /* ---- What is said ---- */
-
-/* A place that outlives the hunt. */
-static struct pmf_place keep(struct hunt *h, const struct pmf_place *p)
-{
-	struct pmf_arena *a = &h->out->arena;
-
-	return (struct pmf_place){.name = pmf_arena_strndup(a, p->name, strlen(p->name)),
-		.module = pmf_arena_strndup(a, p->module, strlen(p->module)),
-		.file = pmf_arena_strndup(a, p->file, strlen(p->file)),
-		.line = p->line};
-}
 
 /* The user's frames, the last of them being the site's, and what was matched there. */
 static void set_path(struct hunt *h, struct pmf_advice *a, const struct site *s)
@@ -330,7 +321,7 @@ static void set_path(struct hunt *h, struct pmf_advice *a, const struct site *s)
 	}
 	a->path = pmf_arena_alloc(&h->out->arena, n * sizeof *a->path);
 	while (n > 0)
-		a->path[a->nr_path++] = keep(h, &code_at(h, nodes[--n])->place);
+		a->path[a->nr_path++] = code_at(h, nodes[--n])->place;
 }
 
 /* The share of time at a site, or, of a profile without, @share. */
@@ -393,9 +384,9 @@ static void judge_site(struct hunt *h, size_t i)
 	} else if (s->in_doubt) {
 		note_doubt(h, s);
 	} else {
-		a.at = keep(h, &code_at(h, s->anchor)->place);
+		a.at = code_at(h, s->anchor)->place;
 		if (s->loop_at != NONE) {
-			a.loop = keep(h, &code_at(h, s->loop_at)->place);
+			a.loop = code_at(h, s->loop_at)->place;
 			a.loop.line = code_at(h, s->loop_at)->loop;
 		}
 		a.findings = pmf_arena_alloc(&h->out->arena, rule->nr_evidence * sizeof *findings);
