@@ -186,7 +186,7 @@ static size_t take_class(struct reading *r, const char **at)
 	return i;
 }
 
-/* "share(time) >= 5%" or "branch-misses / instructions >= 0.01" */
+/* "share(time) >= 5%" or "branch-misses / instruction >= 0.01" */
 static int add_evidence(struct reading *r, const char *value)
 {
 	struct pmf_evidence e = {.den = PMF_NO_CLASS};
