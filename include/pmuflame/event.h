@@ -83,6 +83,11 @@ typedef bool pmf_event_can_open(void *ctx, const struct pmf_event *ev, struct pm
 int pmf_event_list_add(struct pmf_event_list *list, const char *arg, pmf_event_can_open *can_open,
 	void *ctx, struct pmf_err *err);
 
+/* The length of the first SPEC, group or preset of the list @arg, without the comma behind it. */
+size_t pmf_event_spec_len(const char *arg);
+/* Do both count the same, whatever their names and rates? */
+bool pmf_event_same(const struct pmf_event *a, const struct pmf_event *b);
+
 /* Append an event that was recorded as @attr says, under the name @label. */
 void pmf_event_list_add_recorded(
 	struct pmf_event_list *list, const char *label, const struct perf_event_attr *attr);

@@ -52,6 +52,9 @@ struct pmf_perf_try {
 void pmf_perf_try_event(const struct pmf_event *ev, struct pmf_perf_try *out);
 /* As pmf_event_can_open: does it open for sampling here? */
 bool pmf_perf_can_open(void *ctx, const struct pmf_event *ev, struct pmf_err *why);
+/* Do the @n @events count all the time when they are opened together for sampling? Tried over some
+ * milliseconds of work on this thread. */
+bool pmf_perf_together(const struct pmf_event *const *events, size_t n);
 /* Is there a PMU: plain cycles opens and counts over a millisecond of work? @why gets the
  * reason. */
 bool pmf_perf_has_pmu(struct pmf_err *why);

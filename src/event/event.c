@@ -43,6 +43,16 @@ struct pmf_event_attr *pmf_event_add_attr(
 	return a;
 }
 
+bool pmf_event_same(const struct pmf_event *a, const struct pmf_event *b)
+{
+	if (a->nr_attrs != b->nr_attrs)
+		return false;
+	for (size_t i = 0; i < a->nr_attrs; i++)
+		if (memcmp(&a->attrs[i].attr, &b->attrs[i].attr, sizeof a->attrs[i].attr) != 0)
+			return false;
+	return true;
+}
+
 static enum pmf_event_class classify_software(uint64_t config)
 {
 	switch (config) {

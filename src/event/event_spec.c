@@ -283,6 +283,15 @@ static const char *spec_end(const char *s)
 	return s;
 }
 
+size_t pmf_event_spec_len(const char *arg)
+{
+	const char *from = arg;
+
+	if (arg[strspn(arg, " \t\n")] == '{')
+		from = strchr(arg, '}');
+	return from ? (size_t)(spec_end(from + (*from == '}')) - arg) : strlen(arg);
+}
+
 static const char *skip_blanks(const char *s)
 {
 	return s + strspn(s, " \t\n");

@@ -14,6 +14,8 @@
 
 enum {
 	WORK_NS = 1200000,
+	TOGETHER_NS = 4000000, /* several turns, where events take turns */
+	SELDOM = 0x7fffffff,   /* a period that does not end meanwhile */
 	WORK_BYTES = 1 << 20,
 	RING_PAGES = 8,
 	CLOCK_PERIOD_NS = 100000,
@@ -30,6 +32,7 @@ struct trial {
 	int *fds;
 	size_t n;
 	bool user_only;
+	uint64_t read_format;
 	bool exercised; /* the workload makes the event happen */
 	int errnum;     /* of the open that failed */
 	struct perf_event_attr last;
@@ -53,6 +56,7 @@ static int open_one(
 	t->last.sample_period = period;
 	t->last.sample_type = period ? PERF_SAMPLE_IP | PERF_SAMPLE_TID : 0;
 	t->last.precise_ip = (unsigned)precise & 3;
+	t->last.read_format = t->read_format;
 	if (t->user_only)
 		t->last.exclude_kernel = t->last.exclude_hv = 1;
 	fd = pmf_perf_sys_open(&t->last, 0, -1, -1, 0);
@@ -350,6 +354,53 @@ void pmf_perf_try_event(const struct pmf_event *ev, struct pmf_perf_try *out)
 		explain(&t, out);
 	out->user_only = t.user_only && out->opens;
 	trial_release(&t);
+}
+
+/* Of an event that several PMUs count, one does at any time: their times add up. */
+static bool always_ran(const struct trial *t)
+{
+	struct {
+		uint64_t value, enabled_ns, running_ns;
+	} r;
+	uint64_t enabled_ns = 0, running_ns = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		if (read(t->fds[i], &r, sizeof r) != (ssize_t)sizeof r)
+			return false;
+		enabled_ns = PMF_MAX(enabled_ns, r.enabled_ns);
+		running_ns += r.running_ns;
+	}
+	/* Who waits for a counter loses far more than the time in which an event is switched on. */
+	return running_ns > 0 && running_ns >= enabled_ns - enabled_ns / 100;
+}
+
+bool pmf_perf_together(const struct pmf_event *const *events, size_t n)
+{
+	struct trial *trials = pmf_calloc(n, sizeof *trials);
+	struct pmf_perf_limits l;
+	bool fit = true;
+	int precise;
+
+	pmf_perf_limits_read(&l);
+	for (size_t i = 0; i < n; i++) {
+		trial_init(&trials[i], events[i], &l);
+		trials[i].read_format =
+			PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING;
+	}
+	for (size_t i = 0; i < n && fit; i++)
+		fit = open_sampling(&trials[i], SELDOM, &precise);
+	if (fit) {
+		for (size_t i = 0; i < n; i++)
+			for (size_t k = 0; k < trials[i].n; k++)
+				ioctl(trials[i].fds[k], PERF_EVENT_IOC_ENABLE, 0);
+		touch(WORK_BYTES, 64, pmf_clock_ns(CLOCK_MONOTONIC) + TOGETHER_NS);
+	}
+	for (size_t i = 0; i < n && fit; i++)
+		fit = always_ran(&trials[i]);
+	for (size_t i = 0; i < n; i++)
+		trial_release(&trials[i]);
+	free(trials);
+	return fit;
 }
 
 bool pmf_perf_has_pmu(struct pmf_err *why)

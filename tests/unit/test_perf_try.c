@@ -2,6 +2,7 @@
  * tests ask whether the answers fit together. */
 #include "../../src/perf/perf_priv.h"
 
+#include "pmuflame/buf.h"
 #include "pmuflame/mem.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -316,6 +317,37 @@ static void test_refuse_kernel_only(void **state)
 	assert_int_equal(pmf_perf_refuse_kernel_only(&tracepoint, &closed, &err), 0);
 }
 
+/* Does the list of @specs count without taking turns? */
+static bool together(const char *specs)
+{
+	const struct pmf_event *events[64];
+	struct pmf_event_list list;
+	bool fit;
+
+	get(specs, &list);
+	for (size_t i = 0; i < list.n; i++)
+		events[i] = &list.events[i];
+	fit = pmf_perf_together(events, list.n);
+	pmf_event_list_release(&list);
+	return fit;
+}
+
+static void test_together(void **state)
+{
+	struct pmf_buf many = PMF_BUF_INIT;
+	struct pmf_err why = PMF_ERR_INIT;
+
+	(void)state;
+	need_perf();
+	assert_true(together("cpu-clock:u,page-faults:u,task-clock:u"));
+	/* No PMU has counters for all of these; without a PMU none opens. */
+	for (int i = 0; i < 40; i++)
+		pmf_buf_printf(&many, "%sr%x:u", i ? "," : "", 0x11 + ((unsigned)i << 8));
+	assert_false(together(pmf_buf_str(&many)));
+	pmf_buf_release(&many);
+	assert_int_equal(together("cycles:u"), can_open("cycles:u", &why));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_preset_runs),
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_refuse_kernel_only),
+		cmocka_unit_test(test_together),
 	};
 
 	return cmocka_run_group_tests_name("perf_try", tests, NULL, NULL);
