@@ -224,6 +224,10 @@ int pmf_profile_load_folded(
  * @from changes, too. */
 void pmf_profile_merge(struct pmf_profile *p, struct pmf_profile *from);
 
+/* Add to @p the events of @from that it does not have, as they are: @from ran the same under other
+ * events. */
+void pmf_profile_join(struct pmf_profile *p, struct pmf_profile *from);
+
 /* ---- The call tree by name ---- */
 
 /* A function as drawn: frames with the same kind, module, name and source file are one; and the

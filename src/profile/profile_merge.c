@@ -6,13 +6,16 @@
 
 /* ---- Frames and stacks ---- */
 
+#define NO_EVENT SIZE_MAX
+
 struct merger {
 	struct pmf_profile *p;
 	struct pmf_profile *from;
 	struct pmf_index frame_index; /* of p's, by all that is known of them */
 	struct pmf_index image_index; /* of p's, by build id */
 	uint32_t *frames;             /* from's → p's, UINT32_MAX: not yet */
-	size_t *events;               /* the same */
+	size_t *events;               /* the same; NO_EVENT: left out */
+	bool only_new;                /* leave out the events that p has */
 };
 
 /* Frame @f itself, then its inlined callees. */
@@ -137,7 +140,8 @@ static void add_stacks(struct merger *m)
 		nodes[i] = pmf_profile_node(
 			p, nodes[from->nodes[i].parent], take_frame(m, from->nodes[i].frame));
 	for (size_t e = 0; e < from->nr_events; e++)
-		pmf_profile_take_columns(p, m->events[e], from, e, nodes);
+		if (m->events[e] != NO_EVENT)
+			pmf_profile_take_columns(p, m->events[e], from, e, nodes);
 	free(nodes);
 }
 
@@ -230,7 +234,7 @@ static size_t find_event(const struct merger *m, size_t e, size_t nr_before)
 			same_text(m->p->events[i].unit, ev->unit))
 			return i;
 	}
-	return SIZE_MAX;
+	return NO_EVENT;
 }
 
 static void match_events(struct merger *m)
@@ -241,8 +245,12 @@ static void match_events(struct merger *m)
 	for (size_t e = 0; e < m->from->nr_events; e++) {
 		size_t mine = find_event(m, e, nr_before);
 
-		m->events[e] = mine == SIZE_MAX ? pmf_profile_add_event(p) : mine;
-		if (mine == SIZE_MAX) {
+		if (mine != NO_EVENT && m->only_new) {
+			m->events[e] = NO_EVENT;
+			continue;
+		}
+		m->events[e] = mine == NO_EVENT ? pmf_profile_add_event(p) : mine;
+		if (mine == NO_EVENT) {
 			pmf_profile_take_event(&p->events[m->events[e]], &m->from->events[e]);
 			continue;
 		}
@@ -303,17 +311,20 @@ static void merge_run(struct merger *m)
 		p->cpus = 0;
 	for (size_t i = 0; i < from->nr_notes; i++) {
 		const struct pmf_note *note = &from->notes[i];
+		size_t e = note->event < 0 ? NO_EVENT : m->events[note->event];
 
-		pmf_profile_note(p, note->level, note->event < 0 ? -1 : (int)m->events[note->event],
-			"%s", note->text);
+		if (note->event < 0 || e != NO_EVENT)
+			pmf_profile_note(
+				p, note->level, note->event < 0 ? -1 : (int)e, "%s", note->text);
 	}
 }
 
-void pmf_profile_merge(struct pmf_profile *p, struct pmf_profile *from)
+static void merge(struct pmf_profile *p, struct pmf_profile *from, bool only_new)
 {
 	size_t nr_before = p->nr_events;
 	struct merger m = {.p = p,
 		.from = from,
+		.only_new = only_new,
 		.frames = pmf_calloc(from->nr_frames, sizeof *m.frames),
 		.events = pmf_calloc(from->nr_events, sizeof *m.events)};
 
@@ -325,11 +336,22 @@ void pmf_profile_merge(struct pmf_profile *p, struct pmf_profile *from)
 	for (size_t i = 0; i < p->nr_build_ids; i++)
 		pmf_index_add(&m.image_index, pmf_hash_u64(p->build_ids[i]), (uint32_t)i);
 	match_events(&m);
-	note_missing(&m, nr_before);
+	if (!only_new)
+		note_missing(&m, nr_before);
 	add_stacks(&m);
 	merge_run(&m);
 	pmf_index_release(&m.frame_index);
 	pmf_index_release(&m.image_index);
 	free(m.frames);
 	free(m.events);
+}
+
+void pmf_profile_merge(struct pmf_profile *p, struct pmf_profile *from)
+{
+	merge(p, from, false);
+}
+
+void pmf_profile_join(struct pmf_profile *p, struct pmf_profile *from)
+{
+	merge(p, from, true);
 }

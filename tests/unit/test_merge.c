@@ -111,12 +111,43 @@ static void merged_with_another(void **state)
 	pmf_profile_release(&other);
 }
 
+/* Two runs of one thing under other events: what both have is taken once. */
+static void joined_with_another_pass(void **state)
+{
+	struct pmf_profile p, other;
+	uint64_t first, second;
+
+	(void)state;
+	assert_true(sample_profile(&p, "normal"));
+	pmf_profile_name_files(&p);
+	assert_true(sample_profile(&other, "normal"));
+	free(other.events[1].label);
+	other.events[1].label = pmf_strdup("alignment-faults");
+	pmf_profile_note(&other, PMF_NOTE_INFO, 0, "of the event that both have");
+	pmf_profile_note(&other, PMF_NOTE_INFO, 1, "of the new one");
+	first = sum_column(&p, p.weights, 0);
+	second = sum_column(&other, other.weights, 1);
+	pmf_profile_join(&p, &other);
+	assert_int_equal(p.nr_events, 3);
+	assert_string_equal(p.events[2].file_name, "alignment-faults");
+	assert_int_equal(sum_column(&p, p.weights, 0), first);
+	assert_int_equal(sum_column(&p, p.weights, 2), second);
+	assert_int_equal(p.events[0].counted, other.events[0].counted);
+	assert_false(has_note(&p, "only some"));
+	assert_false(has_note(&p, "of the event that both have"));
+	assert_true(has_note(&p, "of the new one"));
+	assert_survives(&p);
+	pmf_profile_release(&p);
+	pmf_profile_release(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(merged_with_itself),
 		cmocka_unit_test(merged_frames),
 		cmocka_unit_test(merged_with_another),
+		cmocka_unit_test(joined_with_another_pass),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
