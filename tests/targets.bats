@@ -139,3 +139,27 @@ setup()
 		rm .gitignore pmuflame.ini
 	done
 }
+
+@test "--set takes the place of {KEY}, in a command and in a target" {
+	cat >pmuflame.ini <<-'END'
+		[target varied]
+		command = printf '%s|' {word} "{plain}" "$SAID"
+		setup = echo {plain} >setup.txt
+		events = cpu-clock
+		env.SAID = say {word}
+	END
+	chmod 644 pmuflame.ini
+	run --separate-stderr "$PMUFLAME" -q -o out/ --set 'word=it'"'"'s $HOME' --set plain=7 \
+		varied '<{plain}>' '{other}'
+	[ "$status" -eq 0 ]
+	[ "$output" = "it's \$HOME|7|say it's \$HOME|<7>|{other}|" ]
+	[ "$(cat setup.txt)" = 7 ]
+	run --separate-stderr "$PMUFLAME" -q -e cpu-clock -o out/ --set a=b -- printf '%s|' '{a}' 'x{a}'
+	[ "$output" = 'b|xb|' ]
+	"$PMUFLAME" render --format svg -o out/again out/printf.pb.gz
+	grep -q 'printf .%s|. b xb' out/again.cpu-clock.svg
+	run "$PMUFLAME" -e cpu-clock -o out/ --set typo=1 true
+	[[ "$output" == *"--set typo=1 changes nothing: 'true' does not say {typo}"* ]]
+	run -125 "$PMUFLAME" --set '=1' true
+	[[ "$output" == *'no KEY=VALUE'* ]]
+}

@@ -50,7 +50,7 @@ _pmuflame_complete_value()
 		mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur")
 		;;
 	--format) _pmuflame_complete_formats ;;
-	-F | -c | --delay | --duration | --stack-bytes | --focus | --ignore | --min-width | --title) COMPREPLY=() ;;
+	-F | -c | --delay | --duration | --set | --stack-bytes | --focus | --ignore | --min-width | --title) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -78,7 +78,7 @@ _pmuflame()
 {
 	local cur prev words=() starts=() cword i=1
 	local record_options='--event -F -c -o --delay --duration --call-graph --unwinder --stack-bytes
-		--inherit --python --python-lines --interpreter --readers --format --strict
+		--inherit --python --python-lines --interpreter --readers --format --set --strict
 		--focus --ignore --threads --min-width --reverse --title --summary --raw
 		--no-command -q -v --help --version'
 	local render_options='-o --format --title --focus --ignore --threads --min-width
@@ -156,7 +156,7 @@ _pmuflame()
 		-e | -F | -c | -o | --event | --delay | --duration | --call-graph | --unwinder | --stack-bytes | \
 			--inherit | --python | --python-lines | --interpreter | --readers | --format | \
 			--focus | --ignore | --threads | --min-width | \
-			--title | --summary | --raw) i=$((i + 2)) ;;
+			--set | --title | --summary | --raw) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac

@@ -8,6 +8,7 @@
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
+#include "pmuflame/vary.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -178,6 +179,35 @@ static bool names_preset(const struct pmf_plan_opts *plan)
 	return false;
 }
 
+static bool is_said(
+	const struct pmf_record_args *a, const struct pmf_target *t, const char *setting)
+{
+	bool said = pmf_vary_in_target(t, setting);
+
+	for (char *const *arg = a->command; *arg && !said; arg++)
+		said = pmf_vary_in_text(*arg, setting);
+	return said;
+}
+
+/* Put what --set says into the command and into @t. */
+static int apply_settings(
+	struct pmf_record_args *a, const struct pmf_target *t, struct pmf_err *err)
+{
+	struct pmf_config *config = &a->config.file;
+
+	for (size_t i = 0; i < a->nr_settings; i++)
+		if (!is_said(a, t, a->settings[i]))
+			pmf_warn("warning: --set %s changes nothing: '%s' does not say {%.*s}",
+				a->settings[i], a->command[0], (int)strcspn(a->settings[i], "="),
+				a->settings[i]);
+	a->varied = pmf_vary_argv(a->command, a->settings, a->nr_settings);
+	a->command = a->varied;
+	if (!t)
+		return 0;
+	return pmf_vary_target(
+		&config->targets[t - config->targets], a->settings, a->nr_settings, err);
+}
+
 /* What pmuflame.ini says, where the command line leaves that open. A word with a slash is a command. */
 static int apply_config(struct pmf_record_args *a, struct pmf_err *err)
 {
@@ -191,7 +221,12 @@ static int apply_config(struct pmf_record_args *a, struct pmf_err *err)
 		if (ret)
 			return ret;
 	}
+	if (word && pmf_target_is_all(&a->config, a->command[0]))
+		return 0;
 	t = word ? pmf_config_target(&a->config.file, a->command[0]) : NULL;
+	ret = a->nr_settings ? apply_settings(a, t, err) : 0;
+	if (ret)
+		return ret;
 	if (t) {
 		if (a->plan.nr_specs == 0)
 			for (size_t i = 0; i < t->nr_events; i++)
@@ -257,6 +292,8 @@ static int cmd_record(int argc, char **argv)
 	pmf_cli_config_release(&a.config);
 	free(a.name);
 	free(a.plan.specs);
+	pmf_target_argv_free(a.varied);
+	free(a.settings);
 	return status;
 }
 

@@ -10,6 +10,7 @@
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/units.h"
+#include "pmuflame/vary.h"
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,6 +48,7 @@ static const char help[] =
 	"      --python auto|yes|no    Python frames of CPython 3.8 to 3.14 (default auto)\n"
 	"      --python-lines yes|no   Python frames by line, or by function (default yes)\n"
 	"      --interpreter yes|no    also the interpreter's own frames (default no)\n"
+	"      --set KEY=VALUE         {KEY} in the command, or in TARGET's, becomes VALUE\n"
 	"      --strict                no cpu-clock for cycles, no dropped presets\n\n"
 	"what to write:\n"
 	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
@@ -80,6 +82,7 @@ enum {
 	OPT_PYTHON_LINES,
 	OPT_INTERPRETER,
 	OPT_STRICT,
+	OPT_SET,
 	OPT_FORMAT,
 	OPT_SUMMARY,
 	OPT_RAW,
@@ -102,6 +105,7 @@ static const struct option long_options[] = {
 	{"python-lines", required_argument, NULL, OPT_PYTHON_LINES},
 	{"interpreter", required_argument, NULL, OPT_INTERPRETER},
 	{"strict", no_argument, NULL, OPT_STRICT},
+	{"set", required_argument, NULL, OPT_SET},
 	{"output", required_argument, NULL, 'o'},
 	{"format", required_argument, NULL, OPT_FORMAT},
 	PMF_TREE_ARGS_FILTER,
@@ -252,6 +256,9 @@ static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
 		return pmf_cli_switch("--interpreter", optarg, &a->collect.interpreter, err);
 	case OPT_READERS:
 		return parse_readers(optarg, &a->collect.readers, err);
+	case OPT_SET:
+		PMF_PUSH(a->settings, a->nr_settings, a->cap_settings) = optarg;
+		return pmf_vary_check(optarg, err);
 	case OPT_STRICT:
 		a->plan.strict = true;
 		return 0;

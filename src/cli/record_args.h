@@ -23,7 +23,10 @@ struct pmf_record_args {
 	const char *title; /* for the outputs; NULL: the name */
 	bool no_command;
 	bool quiet;
-	char **command; /* NULL-terminated rest of argv */
+	char **command;  /* NULL-terminated rest of argv; with settings, a copy */
+	char **varied;   /* that copy; owned */
+	char **settings; /* --set: "KEY=VALUE" */
+	size_t nr_settings, cap_settings;
 	struct pmf_cli_config config;
 	const struct pmf_target *target; /* that the command names; NULL: it is a command */
 	char **target_argv;              /* what runs then; owned */
