@@ -38,6 +38,13 @@ value()
 	[ "$status" -eq 0 ]
 	[ "$(value 'by rows')" -gt 0 ]
 	[ "$(value 'by rows')" = "$(value 'by columns')" ]
+	both=$(value 'by rows')
+	for one in rows columns; do
+		run ./dataframe "$one" --rows 50 --cols 70
+		[ "$status" -eq 0 ]
+		[ "$(value "by $one")" = "$both" ]
+		[ "$(grep -c '^by ' <<<"$output")" = 1 ]
+	done
 }
 
 @test "deep: about 60 real frames, which CFI alone can walk" {
