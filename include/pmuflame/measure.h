@@ -46,8 +46,8 @@ struct pmf_measure_opts {
 /* Run it, with the profile in FOLDER/NAME.pb.gz and the command's standard output in FOLDER/NAME.out;
  * its standard input is empty, its standard error the caller's. A command that fails is no error here:
  * see m->status. A negative status if there is no profile, as for a command that cannot be executed;
- * m->status is set nonetheless, and record has said why on standard error. Release @m whatever the
- * result. */
+ * m->status is set nonetheless, and record has said why on standard error; or if the output does not
+ * say what the target's work was. Release @m whatever the result. */
 int pmf_measure_run(
 	struct pmf_measured *m, const struct pmf_measure_opts *opts, struct pmf_err *err);
 /* The same of an earlier run that ended with status 0, from its files. */

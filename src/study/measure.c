@@ -154,7 +154,8 @@ static void take_counts(struct pmf_measured *m, const struct pmf_profile *p)
 	m->host = pmf_strdup(p->host_note ? p->host_note : "");
 }
 
-static int read_profile(struct pmf_measured *m, struct pmf_err *err)
+static int read_profile(
+	struct pmf_measured *m, const struct pmf_measure_opts *o, struct pmf_err *err)
 {
 	struct pmf_buf bytes = PMF_BUF_INIT;
 	struct pmf_profile p;
@@ -167,6 +168,13 @@ static int read_profile(struct pmf_measured *m, struct pmf_err *err)
 		take_counts(m, &p);
 		pmf_profile_release(&p);
 	}
+	if (ret == 0 && m->status == 0 && o->target) {
+		char *out_path = file_of(o, ".out");
+
+		m->work = pmf_target_work(o->target, out_path, err);
+		ret = m->work < 0 ? PMF_EFORMAT : 0;
+		free(out_path);
+	}
 	return ret;
 }
 
@@ -175,7 +183,7 @@ int pmf_measure_load(
 {
 	memset(m, 0, sizeof *m);
 	m->profile_path = file_of(opts, ".pb.gz");
-	return read_profile(m, err);
+	return read_profile(m, opts, err);
 }
 
 int pmf_measure_run(
@@ -206,7 +214,7 @@ int pmf_measure_run(
 		return pmf_err_set(err, PMF_ENOTFOUND,
 			"a run of '%s' left no profile, and status %d", opts->command[0],
 			m->status);
-	return read_profile(m, err);
+	return read_profile(m, opts, err);
 }
 
 void pmf_measured_release(struct pmf_measured *m)
