@@ -78,6 +78,9 @@ void pmf_sweep_skip(struct pmf_sweep_result *r, const char *event, const char *w
 void pmf_sweep_note(struct pmf_sweep_result *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* Note where a case's anchor differs between its first pass and another by more than chance. */
+void pmf_sweep_drift(struct pmf_sweep_result *r);
+
 /* ---- What the runs say ---- */
 
 /* A quantity over a case's runs, or one quantity per another. */
