@@ -25,7 +25,7 @@ struct pmf_sweep_what {
 	char *title;                     /* "backtest layout=rows" */
 	char *label;                     /* the target's name, or the command's */
 	const struct pmf_target *target; /* NULL: a command; borrowed */
-	char **words;                    /* as record takes them, NULL-terminated; borrowed */
+	char **words;                    /* as record takes them, NULL-terminated */
 	char *command;                   /* as people read it */
 	char **vary;                     /* "KEY=VALUE" */
 	size_t nr_vary, cap_vary;

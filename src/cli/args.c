@@ -99,6 +99,13 @@ int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_e
 	return 0;
 }
 
+const char *pmf_cli_short_reason(const char *why)
+{
+	const char *colon = strstr(why, "': ");
+
+	return strncmp(why, "cannot ", 7) == 0 && colon ? colon + 3 : why;
+}
+
 int pmf_cli_event(const struct pmf_profile *p, size_t n, const char *name, struct pmf_err *err)
 {
 	struct pmf_buf names = PMF_BUF_INIT;

@@ -35,6 +35,7 @@ extern const struct pmf_cmd pmf_cmd_view;
 extern const struct pmf_cmd pmf_cmd_top;
 extern const struct pmf_cmd pmf_cmd_diff;
 extern const struct pmf_cmd pmf_cmd_advise;
+extern const struct pmf_cmd pmf_cmd_sweep;
 
 /* Print "pmuflame: TEXT" on stderr, whatever the log level, and return @status. */
 int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err);
@@ -66,6 +67,8 @@ int pmf_cli_switch(const char *option, const char *text, bool *out, struct pmf_e
 int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err);
 /* What getopt_long(3) did not know, or found without its value, when it answered with @opt. */
 const char *pmf_cli_culprit(int opt, char **argv);
+/* Why an event does not open, without the event: for where that stands anyway. */
+const char *pmf_cli_short_reason(const char *why);
 /* The place among @p's first @n events of the one that is called @name, or PMF_EUSAGE with a sentence
  * that names those there are. */
 int pmf_cli_event(const struct pmf_profile *p, size_t n, const char *name, struct pmf_err *err);

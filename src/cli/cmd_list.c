@@ -79,14 +79,6 @@ static int collect(void *ctx, const struct pmf_event_info *info)
 	return 0;
 }
 
-/* The reason as it stands in a table whose row names the event already. */
-static const char *short_reason(const char *why)
-{
-	const char *colon = strstr(why, "': ");
-
-	return strncmp(why, "cannot ", 7) == 0 && colon ? colon + 3 : why;
-}
-
 static const char *yes_no(bool yes)
 {
 	return yes ? "yes" : "no";
@@ -94,7 +86,7 @@ static const char *yes_no(bool yes)
 
 static void print_row(const struct row *row, const struct pmf_perf_try *t, int width)
 {
-	const char *why = short_reason(t->why), *counts = yes_no(t->counts);
+	const char *why = pmf_cli_short_reason(t->why), *counts = yes_no(t->counts);
 	struct pmf_buf line = PMF_BUF_INIT;
 
 	if (t->opens && !t->exercised)

@@ -93,13 +93,20 @@ static bool pack(struct packing *k)
 	return true;
 }
 
+/* Do both count the same, in user code, the kernel or both? */
+static bool counts_like(const struct pmf_event *a, const struct pmf_event *b)
+{
+	return a->attrs[0].attr.type == b->attrs[0].attr.type &&
+	       a->attrs[0].attr.config == b->attrs[0].attr.config;
+}
+
 /* The event that is to be @wanted: one that is asked for anyway, or @wanted itself; NULL if a group
  * has it, where it cannot stand in all passes. */
 static const struct pmf_event *find_anchor(const struct packing *k, const struct pmf_event *wanted)
 {
 	for (size_t i = 0; i < k->n; i++)
 		for (size_t e = 0; e < k->units[i].n; e++)
-			if (pmf_event_same(&k->units[i].events[e], wanted))
+			if (counts_like(&k->units[i].events[e], wanted))
 				return k->units[i].n == 1 ? k->units[i].events : NULL;
 	return wanted;
 }

@@ -3,8 +3,8 @@
 
 #include "pmuflame/buf.h"
 #include "pmuflame/file.h"
+#include "pmuflame/json.h"
 #include "pmuflame/mem.h"
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +20,9 @@ static void free_case(struct pmf_sweep_what *w)
 	for (size_t i = 0; i < w->nr_vary; i++)
 		free(w->vary[i]);
 	free(w->vary);
+	for (char **word = w->words; word && *word; word++)
+		free(*word);
+	free(w->words);
 	free(w->name);
 	free(w->title);
 	free(w->label);
@@ -121,29 +124,12 @@ char *pmf_sweep_plan_run_name(const struct pmf_sweep_at *at)
 
 /* ---- plan.json ---- */
 
-/* JSON has no bytes that are not UTF-8; what differs only in such is the same plan. */
-static json_t *text_json(const char *s)
-{
-	json_t *j = json_string(s);
-	char *copy;
-
-	if (j)
-		return j;
-	copy = pmf_strdup(s);
-	for (char *c = copy; *c; c++)
-		if (*c & 0x80)
-			*c = '?';
-	j = json_string(copy);
-	free(copy);
-	return j;
-}
-
 static json_t *texts_json(char *const *texts, size_t n)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, text_json(texts[i]));
+		json_array_append_new(list, pmf_json_of_text(texts[i]));
 	return list;
 }
 
@@ -159,10 +145,10 @@ static json_t *case_json(const struct pmf_sweep_plan *plan, const struct pmf_swe
 		json_array_append_new(events, json_pack("[sIIi]", ev->spec, (json_int_t)ev->period,
 						      (json_int_t)ev->freq_hz, ev->group));
 	}
-	json_object_set_new(o, "name", text_json(w->name));
-	json_object_set_new(o, "command", text_json(w->command));
+	json_object_set_new(o, "name", pmf_json_of_text(w->name));
+	json_object_set_new(o, "command", pmf_json_of_text(w->command));
 	json_object_set_new(o, "vary", texts_json(w->vary, w->nr_vary));
-	json_object_set_new(o, "folder", t ? text_json(t->folder) : json_null());
+	json_object_set_new(o, "folder", t ? pmf_json_of_text(t->folder) : json_null());
 	json_object_set_new(o, "environment", t ? texts_json(t->env, t->nr_env) : json_null());
 	json_object_set_new(o, "events", events);
 	return o;
@@ -187,7 +173,7 @@ static json_t *passes_json(const struct pmf_passes *p)
 
 	for (size_t i = 0; i < p->n; i++)
 		json_array_append_new(list, texts_json(p->items[i].specs, p->items[i].nr_specs));
-	json_object_set_new(o, "anchor", p->anchor ? text_json(p->anchor) : json_null());
+	json_object_set_new(o, "anchor", p->anchor ? pmf_json_of_text(p->anchor) : json_null());
 	json_object_set_new(o, "passes", list);
 	return o;
 }

@@ -27,14 +27,14 @@ cpus=$(nproc)
 # shellcheck disable=SC2034 # named by $arch and $cpus
 {
 	arm64_1_tests=(tells_the_truth_about_itself three_to_one adds_up_to_the_count agrees_with_perf
-		reaches_the_root multiplexes_ten_events
+		reaches_the_root multiplexes_ten_events sweeps_twelve_events
 		names_a_group_that_cannot_run names_a_group_that_never_runs
 		names_an_event_that_counts_nothing names_events_that_do_not_open grants_what_it_says
 		counts_throttled_samples counts_lost_samples)
 	arm64_2_tests=(three_to_one adds_up_to_the_count runs_all_the_time multiplexes_ten_events
 		names_a_group_that_never_runs counts_throttled_samples)
 	riscv64_1_tests=(tells_the_truth_about_itself three_to_one agrees_with_perf reaches_the_root
-		data_frame_misses)
+		data_frame_misses sweeps_two_layouts)
 	riscv64_2_tests=(three_to_one)
 }
 
@@ -193,6 +193,28 @@ multiplexes_ten_events()
 	for i in 0 2 4 6 8; do
 		within "$(event "$i" ".counted * .scale / $single")" 0.99 1.01
 	done
+}
+
+# Twelve events on seven counters: two passes that never take turns, whose counts are what one run says
+# by scaling. Two of the events count here.
+sweeps_twelve_events()
+{
+	local events=cycles:u@1000003,instructions:u@1000003 code event mean
+	for code in 1 2 3 4 5 9 10 12 13 14; do
+		events+=,r$code:u@1000003
+	done
+	pmuflame sweep --call-graph none --repeat 3 -e "$events" -o sweep/ -- ratio --rounds 1500
+	jq -e '.sets[0] | .anchor == "cycles:u" and (.passes | map(length)) == [7, 6]' sweep/plan.json
+	jq -e '[.cases[0].measured[].scale] | all(. == 1)' sweep/summary.json
+	profile --call-graph none -e "$events" -- ratio --rounds 1500
+	for event in cycles:u instructions:u; do
+		mean=$(jq --arg e "$event" '.cases[0].summary[] | select(.name == $e) | .mean' \
+			sweep/summary.json)
+		within "$(number ".events[] | select(.event == \"$event\") | .scale")" 1.5 2
+		within "$(number ".events[] | select(.event == \"$event\") | .counted * .scale / $mean")" \
+			0.99 1.01
+	done
+	keep sweep/summary.md
 }
 
 # Children of children: the kernel swaps their contexts, and must not mix up their counts.
@@ -354,6 +376,25 @@ data_frame_misses()
 	within "$(share dTLB-load-misses sum_by_columns)" 95 100
 	within "$(share dTLB-load-misses sum_by_rows)" 0 5
 	keep out/dataframe.cycles.svg out/dataframe.dTLB-load-misses.svg
+}
+
+sweeps_two_layouts()
+{
+	local misses
+	cat >pmuflame.ini <<-'END'
+		[target frame]
+		command = dataframe {layout} --rows 4000 --cols 2000 --passes 4
+		work = 16000
+		unit = row
+	END
+	chmod 644 pmuflame.ini
+	pmuflame sweep --call-graph none --repeat 2 --vary layout=rows,columns \
+		-e cycles:u,dTLB-load-misses:u -o sweep/ frame
+	misses='map(.summary[] | select(.name == "dTLB-load-misses:u/row") | .mean)'
+	jq -c ".cases | $misses" sweep/summary.json
+	jq -e ".cases | map(.vary.layout) == [\"rows\", \"columns\"] and
+		($misses | .[1] / .[0] > 20)" sweep/summary.json
+	keep sweep/summary.md
 }
 
 # Each program once; what its cases say goes to the log.

@@ -75,6 +75,7 @@ static void events_fill_passes_and_one_is_in_all(void **state)
 		/* Its rate and spelling stay, and it takes one counter. */
 		{"r1,cpu-cycles@1000003,r2", 2, "cpu-cycles@1000003 r1|cpu-cycles@1000003 r2",
 			"cpu-cycles"},
+		{"cycles:u,r1,r2", 2, "cycles:u r1|cycles:u r2", "cycles:u"},
 		{"r1@99hz,r2:u@7", 1, "cpu-clock r1@99hz|cpu-clock r2:u@7", "cpu-clock"},
 		{"{r1,r2@5},r3,{r4,r5}", 3, "cycles {r1,r2@5}|cycles r3|cycles {r4,r5}", "cycles"},
 		/* What fits only without the first anchor has the second. */
