@@ -41,7 +41,7 @@ ask()
 
 @test "options" {
 	ask 'pmuflame --s'
-	[ "$(sort <<<"$output")" = $'--stack-bytes\n--strict\n--summary' ]
+	[ "$(sort <<<"$output")" = $'--set\n--stack-bytes\n--strict\n--summary' ]
 	ask 'pmuflame list --j'
 	[ "$output" = --json ]
 	ask 'pmuflame render --s' 'pmuflame render --call-graph d'
@@ -106,6 +106,11 @@ ask()
 	[ "$output" = some-input-file ]
 	ask 'pmuflame record pmf-target --s'
 	[ -z "$output" ]
+}
+
+@test "sweep: its options, then anything on PATH" {
+	ask 'pmuflame sweep --re' 'pmuflame sweep -e cac' 'pmuflame sweep --repeat 3 pmf-tar' 'pmuflame swe'
+	[ "$(sort <<<"$output")" = $'--repeat\n--resume\ncache-misses\npmf-target\nsweep' ]
 }
 
 @test "top, diff and advise: their options, and what they count by" {

@@ -65,6 +65,7 @@ summary()
 }
 
 @test "what varies is put into the command, in every combination" {
+	# shellcheck disable=SC2016 # the shell's in the sweep
 	sweep -r 1 -e page-faults --vary a=1,2 --vary 'b=x y,' -o out/ -- sh -c 'echo "$0|$1"' '{a}' '<{b}>'
 	[ "$status" -eq 0 ]
 	[ "$(cat out/runs/*.out)" = $'1|<>\n1|<x y>\n2|<>\n2|<x y>' ]
@@ -150,6 +151,7 @@ summary()
 }
 
 @test "events that cannot run are named, and --strict ends with 1" {
+	# shellcheck disable=SC2054 # one argument
 	local args=(-r 1 -e page-faults,no-such-event,faults -o)
 	sweep "${args[@]}" out/ -- true
 	[ "$status" -eq 0 ]

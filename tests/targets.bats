@@ -149,6 +149,7 @@ setup()
 		env.SAID = say {word}
 	END
 	chmod 644 pmuflame.ini
+	# shellcheck disable=SC2016 # nobody is to expand it
 	run --separate-stderr "$PMUFLAME" -q -o out/ --set 'word=it'"'"'s $HOME' --set plain=7 \
 		varied '<{plain}>' '{other}'
 	[ "$status" -eq 0 ]

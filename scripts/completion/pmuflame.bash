@@ -50,7 +50,7 @@ _pmuflame_complete_value()
 		mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur")
 		;;
 	--format) _pmuflame_complete_formats ;;
-	-F | -c | --delay | --duration | --set | --stack-bytes | --focus | --ignore | --min-width | --title) COMPREPLY=() ;;
+	-F | -c | --delay | --duration | --set | --vary | --repeat | -r | --stack-bytes | --focus | --ignore | --min-width | --title) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -144,6 +144,13 @@ _pmuflame()
 		fi
 		;;
 	record) [ "$cword" -eq 1 ] || i=2 ;;
+	sweep)
+		if [ "$cword" -gt 1 ]; then
+			i=2
+			record_options='--event --all --repeat --vary -o --resume --strict -F -c --call-graph
+				--duration -q -v --help'
+		fi
+		;;
 	esac
 
 	# Is the word that is typed still ours, or the command's?
@@ -156,7 +163,7 @@ _pmuflame()
 		-e | -F | -c | -o | --event | --delay | --duration | --call-graph | --unwinder | --stack-bytes | \
 			--inherit | --python | --python-lines | --interpreter | --readers | --format | \
 			--focus | --ignore | --threads | --min-width | \
-			--set | --title | --summary | --raw) i=$((i + 2)) ;;
+			--set | --vary | --repeat | -r | --title | --summary | --raw) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac
@@ -178,7 +185,7 @@ _pmuflame()
 	else
 		_command_offset "${starts[i]}"
 		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
-			< <(compgen -W 'record list doctor render top diff advise view init all' -- "$cur")
+			< <(compgen -W 'record list doctor render top diff advise view sweep init all' -- "$cur")
 	fi
 }
 
