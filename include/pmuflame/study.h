@@ -1,4 +1,4 @@
-/* pmuflame/study.h - pmuflame.ini: named targets and presets.
+/* pmuflame/study.h - pmuflame.ini: named targets, presets and budgets.
  * Layer: study (uses base, event, profile, collect). Threads: one owner per object.
  *
  * The file is looked for from a folder upwards and not beyond its file system. It names commands
@@ -7,6 +7,7 @@
 #ifndef PMUFLAME_STUDY_H
 #define PMUFLAME_STUDY_H
 
+#include "pmuflame/budget.h"
 #include "pmuflame/err.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -37,12 +38,24 @@ struct pmf_preset {
 	int line;
 };
 
+/* [budget NAME]: what a target must keep to. */
+struct pmf_budget_set {
+	char *name;
+	char *target;   /* that there is */
+	char *baseline; /* absolute: what regress() compares with; NULL: not said */
+	struct pmf_budget *budgets;
+	size_t nr_budgets, cap_budgets;
+	int line;
+};
+
 struct pmf_config {
 	char *path; /* of the file; NULL: there is none */
 	struct pmf_target *targets;
 	size_t nr_targets, cap_targets;
 	struct pmf_preset *presets;
 	size_t nr_presets, cap_presets;
+	struct pmf_budget_set *budget_sets;
+	size_t nr_budget_sets, cap_budget_sets;
 };
 
 /* Read the pmuflame.ini of @folder or of the nearest folder above it. PMF_ENOTFOUND if there is

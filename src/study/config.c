@@ -1,4 +1,4 @@
-/* pmuflame.ini, by inih: sections [target NAME] and [preset NAME]. */
+/* pmuflame.ini, by inih: sections [target NAME], [preset NAME] and [budget NAME]. */
 #include "pmuflame/study.h"
 
 #include "ini_priv.h"
@@ -27,6 +27,7 @@ struct reading {
 	char *section; /* in hand; "" before the first */
 	struct pmf_target *target;
 	struct pmf_preset *preset;
+	struct pmf_budget_set *budgets;
 };
 
 static int fail(struct reading *r, int line, const char *fmt, ...)
@@ -69,17 +70,30 @@ static int open_preset(struct reading *r, const char *name)
 	return 1;
 }
 
+static int open_budgets(struct reading *r, const char *name)
+{
+	struct pmf_config *c = r->config;
+
+	for (size_t i = 0; i < c->nr_budget_sets; i++)
+		if (strcmp(c->budget_sets[i].name, name) == 0)
+			return fail(r, r->line, "budget '%s' is defined twice", name);
+	r->budgets = &PMF_PUSH(c->budget_sets, c->nr_budget_sets, c->cap_budget_sets);
+	*r->budgets = (struct pmf_budget_set){.name = pmf_strdup(name), .line = r->line};
+	return 1;
+}
+
 static int open_section(struct reading *r, const char *section)
 {
 	static const struct {
 		const char *kind;
 		int (*open)(struct reading *r, const char *name);
-	} kinds[] = {{"target ", open_target}, {"preset ", open_preset}};
+	} kinds[] = {{"target ", open_target}, {"preset ", open_preset}, {"budget ", open_budgets}};
 
 	free(r->section);
 	r->section = pmf_strdup(section);
 	r->target = NULL;
 	r->preset = NULL;
+	r->budgets = NULL;
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(kinds); i++) {
 		const char *name = section + strlen(kinds[i].kind);
 
@@ -88,18 +102,16 @@ static int open_section(struct reading *r, const char *section)
 			return kinds[i].open(r, name);
 	}
 	return fail(r, r->line,
-		"'[%s]' is neither [target NAME] nor [preset NAME], with a NAME of "
+		"'[%s]' is none of [target NAME], [preset NAME], [budget NAME], with a NAME of "
 		"letters, digits, '.', '_' and '-'",
 		section);
 }
 
-static int set_folder(struct reading *r, const char *value)
+/* A path, from the file's folder on. */
+static int set_path(struct reading *r, char **path, const char *value)
 {
-	char *folder =
-		value[0] == '/' ? pmf_strdup(value) : pmf_asprintf("%s/%s", r->folder, value);
-
-	free(r->target->folder);
-	r->target->folder = folder;
+	free(*path);
+	*path = value[0] == '/' ? pmf_strdup(value) : pmf_asprintf("%s/%s", r->folder, value);
 	return 1;
 }
 
@@ -201,7 +213,7 @@ static int target_key(struct reading *r, const char *key, const char *value)
 	if (strcmp(key, "teardown") == 0)
 		return pmf_ini_add_text(&t->teardown, value, "\n");
 	if (strcmp(key, "folder") == 0)
-		return set_folder(r, value);
+		return set_path(r, &t->folder, value);
 	if (strcmp(key, "events") == 0)
 		return set_events(r, value);
 	if (strcmp(key, "rate") == 0)
@@ -216,6 +228,33 @@ static int target_key(struct reading *r, const char *key, const char *value)
 		"a target has no '%s': command, folder, env.NAME, setup, teardown, events, rate, "
 		"work, unit",
 		key);
+}
+
+static int add_budget(struct reading *r, const char *text)
+{
+	struct pmf_budget_set *set = r->budgets;
+	struct pmf_err err;
+
+	if (pmf_budget_parse(
+		    &PMF_PUSH(set->budgets, set->nr_budgets, set->cap_budgets), text, &err))
+		return fail(r, r->line, "%s", err.text);
+	return 1;
+}
+
+static int budget_key(struct reading *r, const char *key, const char *value)
+{
+	struct pmf_budget_set *set = r->budgets;
+
+	if (strcmp(key, "expect") == 0)
+		return add_budget(r, value);
+	if (strcmp(key, "baseline") == 0)
+		return set_path(r, &set->baseline, value);
+	if (strcmp(key, "target") == 0) {
+		free(set->target);
+		set->target = pmf_strdup(value);
+		return 1;
+	}
+	return fail(r, r->line, "a budget has no '%s': target, expect, baseline", key);
 }
 
 static int on_key(void *ctx, const char *section, const char *key, const char *value)
@@ -236,7 +275,23 @@ static int on_key(void *ctx, const char *section, const char *key, const char *v
 			return pmf_ini_add_text(&r->preset->events, value, ",");
 		return fail(r, r->line, "a preset has no '%s': events", key);
 	}
+	if (r->budgets)
+		return budget_key(r, key, value);
 	return fail(r, r->line, "'%s' stands before the first section: [target NAME]", key);
+}
+
+/* Where it does not say of which target it is, its name does. */
+static void check_budgets(struct reading *r, struct pmf_budget_set *set)
+{
+	if (!set->target)
+		set->target = pmf_strdup(set->name);
+	if (!pmf_config_target(r->config, set->target))
+		fail(r, set->line,
+			"budget '%s' is for target '%s', which is not defined: 'target = NAME'",
+			set->name, set->target);
+	if (!set->nr_budgets)
+		fail(r, set->line, "budget '%s' expects nothing: 'expect = cycles/bar < 12000'",
+			set->name);
 }
 
 /* What only the whole file tells. */
@@ -261,6 +316,8 @@ static void check_whole(struct reading *r)
 		if (!c->presets[i].events)
 			fail(r, c->presets[i].line, "preset '%s' has no events",
 				c->presets[i].name);
+	for (size_t i = 0; i < c->nr_budget_sets; i++)
+		check_budgets(r, &c->budget_sets[i]);
 }
 
 /* May this user let the file say what to run? sudo(8) keeps the caller's id in SUDO_UID. */
@@ -371,8 +428,19 @@ void pmf_config_release(struct pmf_config *c)
 		free(c->presets[i].name);
 		free(c->presets[i].events);
 	}
+	for (size_t i = 0; i < c->nr_budget_sets; i++) {
+		struct pmf_budget_set *set = &c->budget_sets[i];
+
+		free(set->name);
+		free(set->target);
+		free(set->baseline);
+		for (size_t k = 0; k < set->nr_budgets; k++)
+			pmf_budget_release(&set->budgets[k]);
+		free(set->budgets);
+	}
 	free(c->targets);
 	free(c->presets);
+	free(c->budget_sets);
 	free(c->path);
 	memset(c, 0, sizeof *c);
 }

@@ -96,6 +96,40 @@ static void a_target_says_all_about_a_run(void **state)
 	free(inside);
 }
 
+static void budgets_are_of_a_target(void **state)
+{
+	char *baseline = pmf_asprintf("%s/base.json", folder);
+	const struct pmf_budget_set *set;
+
+	(void)state;
+	/* A budget may stand before its target. */
+	assert_int_equal(read_text("[budget signal]\n"
+				   "expect = s < 1\n"
+				   "[target signal]\n"
+				   "command = ./signal\n"
+				   "[budget slow]\n"
+				   "target = signal\n"
+				   "baseline = base.json\n"
+				   "expect = regress(cycles:u) < 2%\n"
+				   "  'cpu/event=0x3c/' < 3\n"
+				   "expect = share(cycles, f) < 15%\n"),
+		0);
+	assert_int_equal(config.nr_budget_sets, 2);
+	set = &config.budget_sets[0];
+	assert_string_equal(set->name, "signal");
+	assert_string_equal(set->target, "signal");
+	assert_null(set->baseline);
+	assert_int_equal(set->nr_budgets, 1);
+	set = &config.budget_sets[1];
+	assert_string_equal(set->target, "signal");
+	assert_string_equal(set->baseline, baseline);
+	assert_int_equal(set->nr_budgets, 3);
+	assert_string_equal(set->budgets[0].text, "regress(cycles:u) < 2%");
+	assert_string_equal(set->budgets[1].num, "cpu/event=0x3c/");
+	assert_string_equal(set->budgets[2].function, "f");
+	free(baseline);
+}
+
 static void what_makes_no_sense_names_its_line(void **state)
 {
 	static const struct {
@@ -104,8 +138,8 @@ static void what_makes_no_sense_names_its_line(void **state)
 		{"[target a]\ncommand = x\nspeed = 3\n", ":3:", "no 'speed'"},
 		{"[target a]\nno equals sign\n", ":2:", "key = value"},
 		{"key = 1\n", ":1:", "before the first section"},
-		{"[targets a]\ncommand = x\n", ":2:", "neither [target NAME]"},
-		{"[target ../a]\ncommand = x\n", ":2:", "neither [target NAME]"},
+		{"[targets a]\ncommand = x\n", ":2:", "none of [target NAME]"},
+		{"[target ../a]\ncommand = x\n", ":2:", "none of [target NAME]"},
 		{"[target all]\ncommand = x\n", ":2:", "every target"},
 		{"[target a]\nevents = cycles\n", ":2:", "no command"},
 		{"[target a]\ncommand =\n", ":2:", "no value"},
@@ -122,6 +156,13 @@ static void what_makes_no_sense_names_its_line(void **state)
 		{"[target a]\ncommand = x\nunit = bar/s\n", ":3:", "one word"},
 		{"[target a]\ncommand = x\nunit = second\n", ":3:", "unit of time"},
 		{"[preset p]\ncolour = red\n", ":2:", "no 'colour'"},
+		{"[budget a]\ncolour = red\n", ":2:", "no 'colour'"},
+		{"[budget a]\nexpect = s <\n", ":2:", "budget \"s <\": at its end"},
+		{"[target a]\ncommand = x\n[budget b]\nexpect = s < 1\n", ":4:", "not defined"},
+		{"[target a]\ncommand = x\n[budget a]\nbaseline = f\n", ":4:", "nothing"},
+		{"[target a]\ncommand = x\n[budget a]\nexpect = s < 1\n[preset p]\nevents = e\n"
+		 "[budget a]\nexpect = s < 1\n",
+			":8:", "twice"},
 	};
 
 	(void)state;
@@ -271,6 +312,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_target_says_all_about_a_run, setup, teardown),
+		cmocka_unit_test_setup_teardown(budgets_are_of_a_target, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			what_makes_no_sense_names_its_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(work_has_a_number_and_a_unit, setup, teardown),
