@@ -7,6 +7,7 @@
 #define PMUFLAME_MEASURE_H
 
 #include "pmuflame/err.h"
+#include "pmuflame/profile.h"
 #include "pmuflame/study.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -53,6 +54,8 @@ int pmf_measure_run(
 /* The same of an earlier run that ended with status 0, from its files. */
 int pmf_measure_load(
 	struct pmf_measured *m, const struct pmf_measure_opts *opts, struct pmf_err *err);
+/* What the run counted that made @p: all but the status, the work and the path. @m begins zeroed. */
+void pmf_measured_of(struct pmf_measured *m, const struct pmf_profile *p);
 void pmf_measured_release(struct pmf_measured *m);
 
 #endif

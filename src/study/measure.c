@@ -136,7 +136,7 @@ static int run_record(
 	return ret;
 }
 
-static void take_counts(struct pmf_measured *m, const struct pmf_profile *p)
+void pmf_measured_of(struct pmf_measured *m, const struct pmf_profile *p)
 {
 	m->counts = pmf_calloc(p->nr_events, sizeof *m->counts);
 	for (size_t e = 0; e < p->nr_events; e++) {
@@ -165,7 +165,7 @@ static int read_profile(
 		ret = pmf_profile_load(&p, bytes.data, bytes.len, err);
 	pmf_buf_release(&bytes);
 	if (ret == 0) {
-		take_counts(m, &p);
+		pmf_measured_of(m, &p);
 		pmf_profile_release(&p);
 	}
 	if (ret == 0 && m->status == 0 && o->target) {
