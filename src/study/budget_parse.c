@@ -99,7 +99,7 @@ static int take_quoted(struct parser *p, char **out)
 static bool is_name_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       (unsigned char)c >= 0x80 || (c && strchr("_.:@-", c));
+	       (unsigned char)c >= 0x80 || (c && strchr("_.:-", c));
 }
 
 static int take_name(struct parser *p, const char *what, char **out)
@@ -111,8 +111,8 @@ static int take_name(struct parser *p, const char *what, char **out)
 	while (is_name_char(p->at[len]))
 		len++;
 	if (len == 0 || (*p->at >= '0' && *p->at <= '9') || *p->at == '-')
-		return fail(p, "expected %s; one with other signs than _ . : @ - is put in '...'",
-			what);
+		return fail(
+			p, "expected %s; one with other signs than _ . : - is put in '...'", what);
 	*out = pmf_strndup(p->at, len);
 	p->at += len;
 	return 0;
