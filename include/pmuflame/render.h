@@ -62,4 +62,16 @@ int pmf_render_diff_svg(FILE *f, const struct pmf_diff *d, size_t event, bool be
 /* "function" and so on; NULL behind the last. */
 const char *pmf_table_by_name(enum pmf_table_by by);
 
+/* ---- Text from outside, made safe ---- */
+
+enum pmf_text_form {
+	PMF_TEXT_PLAIN,
+	PMF_TEXT_XML,  /* safe in elements and in quoted attributes */
+	PMF_TEXT_JSON, /* the inside of a JSON string, safe in XML and in HTML's <script> too */
+};
+/* Append @s. Nothing in it stays unseen: ASCII's control characters become their pictures ("␛"),
+ * characters that show nothing or turn text around their number ("<U+202E>"); invalid UTF-8 and what
+ * else XML 1.0 does not allow ("Char", section 2.2) become U+FFFD. */
+void pmf_text_add(struct pmf_buf *out, const char *s, size_t len, enum pmf_text_form form);
+
 #endif

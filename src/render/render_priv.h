@@ -20,16 +20,6 @@ extern const struct pmf_renderer pmf_renderer_pprof;
  * 3629) is one byte long and U+FFFD. */
 size_t pmf_text_decode(const char *s, size_t len, uint32_t *cp);
 
-enum pmf_text_form {
-	PMF_TEXT_PLAIN,
-	PMF_TEXT_XML,  /* safe in elements and in quoted attributes */
-	PMF_TEXT_JSON, /* the inside of a JSON string, safe in XML and in HTML's <script> too */
-};
-/* Append @s. Nothing in it stays unseen: ASCII's control characters become their pictures ("␛"),
- * characters that show nothing or turn text around their number ("<U+202E>"); invalid UTF-8 and what
- * else XML 1.0 does not allow ("Char", section 2.2) become U+FFFD. */
-void pmf_text_add(struct pmf_buf *out, const char *s, size_t len, enum pmf_text_form form);
-
 /* Append @s as a JSON string, quotes included. */
 void pmf_json_text(struct pmf_buf *out, const char *s, size_t len);
 void pmf_json_string(struct pmf_buf *out, const char *s);
