@@ -36,6 +36,7 @@ extern const struct pmf_cmd pmf_cmd_top;
 extern const struct pmf_cmd pmf_cmd_diff;
 extern const struct pmf_cmd pmf_cmd_advise;
 extern const struct pmf_cmd pmf_cmd_sweep;
+extern const struct pmf_cmd pmf_cmd_check;
 
 /* Print "pmuflame: TEXT" on stderr, whatever the log level, and return @status. */
 int pmf_cli_fail(enum pmf_exit status, const struct pmf_err *err);

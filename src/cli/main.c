@@ -20,6 +20,7 @@ static const struct pmf_cmd *const commands[] = {
 	&pmf_cmd_diff,
 	&pmf_cmd_advise,
 	&pmf_cmd_sweep,
+	&pmf_cmd_check,
 	&pmf_cmd_init,
 };
 
