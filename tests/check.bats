@@ -118,7 +118,7 @@ check_stable()
 	run -1 "$PMUFLAME" check --repeat 2 --junit j.xml --markdown m.md -b 'page-faults < 5' \
 		-b 'page-faults > 5' -b "'<&|>' < 3" ./*a*b*
 	[[ "$output" != *$'\033'* ]]
-	! LC_ALL=C grep -q $'\033' j.xml m.md
+	run ! grep -q $'\033' j.xml m.md
 	[ "$(xmllint --xpath 'string(//testsuite/@tests)' j.xml)" = 3 ]
 	[ "$(xmllint --xpath 'count(//testcase/failure)' j.xml)" = 1 ]
 	[ "$(xmllint --xpath 'count(//testcase/error)' j.xml)" = 1 ]

@@ -118,3 +118,9 @@ ask()
 		'pmuflame advise --ru' 'pmuflame advise --as cache-m'
 	[ "$output" = $'--sort\n--no-svg\nmodule\ntotal\ntime\n--rules\ncache-misses' ]
 }
+
+@test "check: its options, files, and then a command" {
+	touch base.json
+	ask 'pmuflame check --sa' 'pmuflame check --baseline ba' 'pmuflame check -b s<1 pmf-tar'
+	[ "$output" = $'--save-baseline\nbase.json\npmf-target' ]
+}

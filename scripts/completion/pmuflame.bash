@@ -42,6 +42,8 @@ _pmuflame_complete_value()
 	case $2 in
 	-e | --event) _pmuflame_complete_event "$1" ;;
 	-o | --output | --summary | --raw) _filedir ;;
+	--from | --baseline | --junit | --markdown) _filedir ;;
+	-b | --budget | --repeat | --max-repeat) COMPREPLY=() ;;
 	--symfs) _filedir -d ;;
 	--call-graph) mapfile -t COMPREPLY < <(compgen -W 'auto dwarf fp none' -- "$cur") ;;
 	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;
@@ -151,6 +153,13 @@ _pmuflame()
 				--duration -q -v --help'
 		fi
 		;;
+	check)
+		if [ "$cword" -gt 1 ]; then
+			i=2
+			record_options='--budget --from --baseline --save-baseline --repeat --max-repeat -o
+				--junit --markdown --help'
+		fi
+		;;
 	esac
 
 	# Is the word that is typed still ours, or the command's?
@@ -162,8 +171,9 @@ _pmuflame()
 			;;
 		-e | -F | -c | -o | --event | --delay | --duration | --call-graph | --unwinder | --stack-bytes | \
 			--inherit | --python | --python-lines | --interpreter | --readers | --format | \
-			--focus | --ignore | --threads | --min-width | \
-			--set | --vary | --repeat | -r | --title | --summary | --raw) i=$((i + 2)) ;;
+			--focus | --ignore | --threads | --min-width | --title | --summary | --raw | --set | \
+			-r | --vary | --repeat | -b | --budget | --from | --baseline | --max-repeat | \
+			--junit | --markdown) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;
 		*) break ;;
 		esac
@@ -185,7 +195,7 @@ _pmuflame()
 	else
 		_command_offset "${starts[i]}"
 		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
-			< <(compgen -W 'record list doctor render top diff advise view sweep init all' -- "$cur")
+			< <(compgen -W 'record list doctor render top diff sweep check advise view init all' -- "$cur")
 	fi
 }
 

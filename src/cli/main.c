@@ -18,9 +18,9 @@ static const struct pmf_cmd *const commands[] = {
 	&pmf_cmd_view,
 	&pmf_cmd_top,
 	&pmf_cmd_diff,
-	&pmf_cmd_advise,
 	&pmf_cmd_sweep,
 	&pmf_cmd_check,
+	&pmf_cmd_advise,
 	&pmf_cmd_init,
 };
 

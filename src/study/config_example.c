@@ -27,4 +27,13 @@ const char pmf_config_example[] =
 	"\n"
 	"# 'pmuflame -e @memory backtest'\n"
 	"# [preset memory]\n"
-	"# events = cycles,cache-misses,page-faults\n";
+	"# events = cycles,cache-misses,page-faults\n"
+	"\n"
+	"# 'pmuflame check' runs the target several times, and ends with 1 if it does not keep to this.\n"
+	"# [budget backtest]\n"
+	"# target = backtest\n"
+	"# expect = bars/s > 100\n"
+	"# expect = share(cache-misses, calculate_atr) < 15%\n"
+	"# expect = regress(instructions) < 2%\n"
+	"# What regress() compares with; --save-baseline makes it.\n"
+	"# baseline = baseline.json\n";
