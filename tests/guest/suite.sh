@@ -30,7 +30,8 @@ cpus=$(nproc)
 		reaches_the_root multiplexes_ten_events sweeps_twelve_events
 		names_a_group_that_cannot_run names_a_group_that_never_runs
 		names_an_event_that_counts_nothing names_events_that_do_not_open grants_what_it_says
-		counts_throttled_samples counts_lost_samples)
+		counts_throttled_samples counts_lost_samples
+		sees_what_regresses checks_more_than_fits)
 	arm64_2_tests=(three_to_one adds_up_to_the_count runs_all_the_time multiplexes_ten_events
 		names_a_group_that_never_runs counts_throttled_samples)
 	riscv64_1_tests=(tells_the_truth_about_itself three_to_one agrees_with_perf reaches_the_root
@@ -364,6 +365,42 @@ counts_lost_samples()
 		within "$(event "$i" '(.samples + .lost) - .counted / 20011')" -1 0
 		number '.notes[].text' | grep "samples of '$(event "$i" .event)' were lost"
 	done
+}
+
+# check_rounds N: the budget on the instructions of a run of so many rounds.
+check_rounds()
+{
+	pmuflame check --repeat 3 --baseline base.json -b 'regress(instructions:u) < 2%' "${@:2}" \
+		ratio --rounds "$1"
+}
+
+# The same program does not, in any comparison; one with 5 % more instructions does, in each.
+sees_what_regresses()
+{
+	local i status
+	check_rounds 200 --save-baseline
+	for i in 1 2 3 4 5; do
+		check_rounds 200
+		status=0
+		check_rounds 210 >said || status=$?
+		cat said
+		[ "$status" = 1 ]
+		grep '^missed .*: +[45]\.' said
+	done
+}
+
+# Ten events for seven counters: each is counted all the time.
+checks_more_than_fits()
+{
+	local event budgets=()
+	for event in cycles cycles:u cycles:k instructions instructions:u instructions:k r11:u r11:k r8:u r8:k; do
+		budgets+=(-b "$event/s > 0.01")
+	done
+	pmuflame check --repeat 2 --max-repeat 2 -o kept/ "${budgets[@]}" ratio --rounds 200 >said
+	cat said
+	[ "$(grep -c '^met .* in 2 runs' said)" = 10 ]
+	[ "$(jq -c '[.cases[].measured[].scale] | unique' kept/summary.json)" = '[1]' ]
+	[ "$(jq .passes kept/summary.json)" = 10 ]
 }
 
 data_frame_misses()
