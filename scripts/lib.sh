@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What scripts/demo and scripts/check share: messages, the Debian packages that each needs, and how to
-# get them. Sourced, with $top set to the source tree.
+# What the scripts share: messages, the Debian packages that each needs, how to get them, and builds.
+# Sourced, with $top set to the source tree.
 
 # Debian's own tools before any others: its python3 is the one that has Debian's pandas.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
@@ -40,8 +40,15 @@ libjansson-dev  /usr/include/jansson.h
 libpcre2-dev    /usr/include/pcre2.h
 libiberty-dev   /usr/include/libiberty/demangle.h
 '
+# What the Python workloads need.
 # shellcheck disable=SC2034
-test_packages='
+python_packages='
+python3         /usr/bin/python3
+python3-pandas  /usr/lib/python3/dist-packages/pandas/__init__.py
+python3-sqlalchemy /usr/lib/python3/dist-packages/sqlalchemy/__init__.py
+'
+# shellcheck disable=SC2034
+test_packages=$python_packages'
 bats            bats
 bash-completion /usr/share/bash-completion/bash_completion
 libcmocka-dev   /usr/include/cmocka.h
@@ -65,10 +72,7 @@ npm             npm
 jq              jq
 git             git
 xz-utils        xz
-python3         /usr/bin/python3
-python3-pandas  /usr/lib/python3/dist-packages/pandas/__init__.py
 python3-jsonschema /usr/lib/python3/dist-packages/jsonschema/__init__.py
-python3-sqlalchemy /usr/lib/python3/dist-packages/sqlalchemy/__init__.py
 python3-venv    /usr/lib/python3*/ensurepip/__init__.py
 python3-pytest-xdist /usr/lib/python3/dist-packages/xdist/__init__.py
 gunicorn        gunicorn
@@ -162,5 +166,17 @@ configure_build()
 	if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/.configured" 2>/dev/null)" != "$top $*" ]; then
 		(cd "$dir" && "$top/configure" -q "$@") || return
 		printf '%s\n' "$top $*" >"$dir/.configured"
+	fi
+}
+
+# Build the command and the workloads in build/; what that says goes to a log in there.
+build_workloads()
+{
+	local log=$top/build/${0##*/}.log
+	mkdir -p "$top/build" || die "cannot make $top/build"
+	say "building (log in build/${log##*/})"
+	if ! { configure_build "$top/build" && make -C "$top/build" -j"$(nproc)"; } >"$log" 2>&1 </dev/null; then
+		tail -n 30 "$log" >&2
+		die "the build failed; the whole log is $log"
 	fi
 }

@@ -1,7 +1,12 @@
-"""Signals for backtest.py: a breakout detector, used as such code often uses it, and mended."""
+#!/usr/bin/python3
+"""Signals for backtest.py: a breakout detector, used as such code often uses it, and mended. By itself,
+signals.py [--mended] [--bars N] makes those of one symbol."""
 
+import argparse
 import json
 import math
+
+import pandas
 
 SETTINGS = json.dumps({"window": 20, "threshold": 1.5, "fields": ["close", "volume"]})
 
@@ -61,3 +66,20 @@ def signals_at_once(frame):
     far = (past.std() > 0) & (distance.abs() >= detector.threshold * past.std())
     positions = (distance > 0).astype(int) - (distance < 0).astype(int)
     return positions.where(far, 0).tolist()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--mended", action="store_true")
+    parser.add_argument("--bars", type=int, default=20000)
+    args = parser.parse_args()
+    close = [100 + 5 * math.sin(bar / 7) + bar * 7919 % 101 / 40 for bar in range(args.bars)]
+    find = signals_at_once if args.mended else signals_per_bar
+    positions = find(pandas.DataFrame({"close": close}))
+    print(f"bars {args.bars}")
+    print(f"long {positions.count(1)}")
+    print(f"short {positions.count(-1)}")
+
+
+if __name__ == "__main__":
+    main()
