@@ -63,7 +63,8 @@ def signals_at_once(frame):
     close = frame["close"]
     past = close.shift(1).rolling(detector.window)
     distance = close - past.mean()
-    far = (past.std() > 0) & (distance.abs() >= detector.threshold * past.std())
+    spread = past.std()
+    far = (spread > 0) & (distance.abs() >= detector.threshold * spread)
     positions = (distance > 0).astype(int) - (distance < 0).astype(int)
     return positions.where(far, 0).tolist()
 
