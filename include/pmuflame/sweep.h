@@ -74,6 +74,9 @@ void pmf_sweep_add_vary(struct pmf_sweep_case *c, const char *key_value);
 int pmf_sweep_add_run(struct pmf_sweep_case *c, size_t pass, const struct pmf_measured *m,
 	const char *anchor, struct pmf_err *err);
 void pmf_sweep_skip(struct pmf_sweep_result *r, const char *event, const char *why);
+/* Append the names of all events, at most six, that were skipped for the same reason as event @i. False, and
+ * nothing, if it was not the first of them. */
+bool pmf_sweep_skipped_alike(const struct pmf_sweep_result *r, size_t i, struct pmf_buf *names);
 /* The same sentence is kept once. */
 void pmf_sweep_note(struct pmf_sweep_result *r, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

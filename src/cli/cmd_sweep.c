@@ -82,27 +82,12 @@ static int prepare(struct pmf_sweeping *s, struct pmf_err *err)
 	return ret ? ret : pmf_outfolder_make(s->runs, err);
 }
 
-/* Name what is left out, those of one reason together. */
 static void warn_about_skipped(const struct pmf_sweep_result *r)
 {
-	enum { NAMED = 6 };
-
 	for (size_t i = 0; i < r->nr_skipped; i++) {
 		struct pmf_buf names = PMF_BUF_INIT;
-		size_t n = 0;
 
-		for (size_t k = 0; k < r->nr_skipped; k++) {
-			if (strcmp(r->skipped[k].why, r->skipped[i].why) != 0)
-				continue;
-			if (k < i)
-				break;
-			if (n++ < NAMED)
-				pmf_buf_printf(
-					&names, "%s%s", n > 1 ? ", " : "", r->skipped[k].event);
-		}
-		if (n > NAMED)
-			pmf_buf_printf(&names, " and %zu more", n - NAMED);
-		if (n)
+		if (pmf_sweep_skipped_alike(r, i, &names))
 			pmf_warn("not measured here: %s: %s", pmf_buf_str(&names),
 				r->skipped[i].why);
 		pmf_buf_release(&names);

@@ -143,6 +143,24 @@ void pmf_sweep_skip(struct pmf_sweep_result *r, const char *event, const char *w
 		(struct pmf_sweep_skipped){pmf_strdup(event), pmf_strdup(why)};
 }
 
+bool pmf_sweep_skipped_alike(const struct pmf_sweep_result *r, size_t i, struct pmf_buf *names)
+{
+	enum { NAMED = 6 };
+	size_t n = 0;
+
+	for (size_t k = 0; k < r->nr_skipped; k++) {
+		if (strcmp(r->skipped[k].why, r->skipped[i].why) != 0)
+			continue;
+		if (k < i)
+			return false;
+		if (n++ < NAMED)
+			pmf_buf_printf(names, "%s%s", n > 1 ? ", " : "", r->skipped[k].event);
+	}
+	if (n > NAMED)
+		pmf_buf_printf(names, " and %zu more", n - NAMED);
+	return true;
+}
+
 void pmf_sweep_note(struct pmf_sweep_result *r, const char *fmt, ...)
 {
 	struct pmf_buf text = PMF_BUF_INIT;

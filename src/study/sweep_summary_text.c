@@ -238,6 +238,20 @@ static void add_case(struct pmf_buf *out, const struct pmf_sweep_case *c)
 	free(vary);
 }
 
+static void add_skipped(struct pmf_buf *out, const struct pmf_sweep_result *r, size_t i)
+{
+	struct pmf_buf names = PMF_BUF_INIT;
+
+	if (pmf_sweep_skipped_alike(r, i, &names)) {
+		pmf_buf_addstr(out, i || r->nr_notes ? "- not counted: " : "\n- not counted: ");
+		pmf_buf_addmarkdown(out, pmf_buf_str(&names));
+		pmf_buf_addstr(out, ": ");
+		pmf_buf_addmarkdown(out, r->skipped[i].why);
+		pmf_buf_addch(out, '\n');
+	}
+	pmf_buf_release(&names);
+}
+
 void pmf_sweep_markdown(const struct pmf_sweep_result *r, struct pmf_buf *out)
 {
 	pmf_buf_printf(out, "## Counters: %zu run%s of %zu pass%s\n\n", r->repeats,
@@ -251,13 +265,8 @@ void pmf_sweep_markdown(const struct pmf_sweep_result *r, struct pmf_buf *out)
 		pmf_buf_addmarkdown(out, r->notes[i]);
 		pmf_buf_addch(out, '\n');
 	}
-	for (size_t i = 0; i < r->nr_skipped; i++) {
-		pmf_buf_addstr(out, i || r->nr_notes ? "- not counted: " : "\n- not counted: ");
-		pmf_buf_addmarkdown(out, r->skipped[i].event);
-		pmf_buf_addstr(out, ": ");
-		pmf_buf_addmarkdown(out, r->skipped[i].why);
-		pmf_buf_addch(out, '\n');
-	}
+	for (size_t i = 0; i < r->nr_skipped; i++)
+		add_skipped(out, r, i);
 }
 
 /* ---- Files ---- */
