@@ -43,7 +43,6 @@ _pmuflame_complete_value()
 	-e | --event) _pmuflame_complete_event "$1" ;;
 	-o | --output | --summary | --raw) _filedir ;;
 	--from | --baseline | --junit | --markdown) _filedir ;;
-	-b | --budget | --repeat | --max-repeat) COMPREPLY=() ;;
 	--symfs) _filedir -d ;;
 	--call-graph) mapfile -t COMPREPLY < <(compgen -W 'auto dwarf fp none' -- "$cur") ;;
 	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;
@@ -52,7 +51,8 @@ _pmuflame_complete_value()
 		mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur")
 		;;
 	--format) _pmuflame_complete_formats ;;
-	-F | -c | --delay | --duration | --set | --vary | --repeat | -r | --stack-bytes | --focus | --ignore | --min-width | --title) COMPREPLY=() ;;
+	-F | -c | --delay | --duration | --set | --vary | --repeat | -r | --stack-bytes | --focus | --ignore | \
+		--min-width | --title | -b | --budget | --max-repeat) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }

@@ -1,6 +1,7 @@
 /* pmuflame advise FILE... */
 #include "cli.h"
 #include "input.h"
+#include "pmf_paths.h"
 
 #include "pmuflame/advise.h"
 #include "pmuflame/json.h"
@@ -91,7 +92,7 @@ static int read_installed(struct pmf_rules *rules, struct pmf_err *err)
 	slash = strrchr(exe, '/');
 	path = pmf_asprintf("%.*s/advice.ini", slash ? (int)(slash - exe) : 0, exe);
 	ret = pmf_rules_read(
-		rules, access(path, F_OK) == 0 ? path : PMF_DATADIR "/advice.ini", err);
+		rules, access(path, F_OK) == 0 ? path : PMF_PKGDATADIR "/advice.ini", err);
 	free(path);
 	return ret;
 }

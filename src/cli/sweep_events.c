@@ -28,13 +28,14 @@ static void skip_dropped(struct pmf_sweep_result *r, const char *text)
 	free(spec);
 }
 
-static const struct pmf_event *same_event(
-	const struct pmf_event_list *list, const struct pmf_event *ev)
+/* The place in @list of what counts the same as @ev; its end if nothing does. */
+static size_t place_of(const struct pmf_event_list *list, const struct pmf_event *ev)
 {
-	for (size_t i = 0; i < list->n; i++)
-		if (pmf_event_same(&list->events[i], ev))
-			return &list->events[i];
-	return NULL;
+	size_t i = 0;
+
+	while (i < list->n && !pmf_event_same(&list->events[i], ev))
+		i++;
+	return i;
 }
 
 /* Can all of @more, a SPEC's events, be measured beside those of @list? */
@@ -42,10 +43,11 @@ static bool can_add(
 	const struct pmf_event_list *list, const struct pmf_event_list *more, struct pmf_err *why)
 {
 	for (size_t i = 0; i < more->n; i++) {
-		const struct pmf_event *same = same_event(list, &more->events[i]);
+		size_t same = place_of(list, &more->events[i]);
 
-		if (same) {
-			pmf_err_set(why, PMF_EUSAGE, "it counts the same as '%s'", same->spec);
+		if (same < list->n) {
+			pmf_err_set(why, PMF_EUSAGE, "it counts the same as '%s'",
+				list->events[same].spec);
 			return false;
 		}
 		if (!pmf_perf_can_open(NULL, &more->events[i], why))
@@ -81,7 +83,7 @@ static int add_spec(struct pmf_event_list *list, const char *spec, struct pmf_sw
 		skip_dropped(r, more.dropped[i]);
 	if (preset && ret == 0) {
 		for (size_t i = 0; i < more.n; i++)
-			if (!same_event(list, &more.events[i]))
+			if (place_of(list, &more.events[i]) == list->n)
 				move_event(list, &more.events[i]);
 	} else if (ret == 0 && can_add(list, &more, &why)) {
 		for (size_t i = 0; i < more.n; i++)
@@ -103,7 +105,7 @@ struct walk {
 /* Of no use to a sweep: another name of what is there already, or no event that ever happens. */
 static bool is_idle(const struct pmf_event_list *list, const struct pmf_event *ev)
 {
-	return same_event(list, ev) ||
+	return place_of(list, ev) < list->n ||
 	       (ev->cls == PMF_EVENT_OTHER && ev->attrs[0].attr.type == PERF_TYPE_SOFTWARE);
 }
 

@@ -296,7 +296,7 @@ static void judge_change(struct pmf_verdict *v, const struct pmf_budget *b,
 	struct pmf_err err = PMF_ERR_INIT;
 	struct pmf_sweep_series s[2] = {0};
 	struct quantity q[2];
-	struct pmf_change change;
+	struct pmf_change change = {0};
 	const char *num = b->num, *den = b->den;
 	bool is_time;
 	int ret = look_up_both(q, &is_time, b, now, &err);
