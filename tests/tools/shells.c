@@ -74,7 +74,9 @@ int main(int argc, char **argv)
 	FILE *in;
 	int c;
 
-	signal(SIGINT, SIG_DFL); /* a shell ignores it in what it runs in the background */
+	/* A shell ignores them in what it runs in the background. */
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 	check_system();
 	check_popen();
 	if (argc != 2)
