@@ -10,7 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SOURCE_MAX = 16 << 20, TAB = 8 };
+/* A profile may name any files, and as many. */
+enum { SOURCE_MAX = 16 << 20, ALL_SOURCES_MAX = 64 << 20, TAB = 8 };
 
 /* A block that is open: a loop, or a function or class, where loops around it end. */
 struct block {
@@ -78,8 +79,9 @@ static void skip_logical_line(struct scan *s)
 			s->line++;
 			if (!open)
 				return;
-		} else if (c == '\\' && s->at < s->end && *s->at == '\n') {
-			s->line++;
+		} else if (c == '\\' && s->at < s->end && is_in("\r\n", *s->at)) {
+			s->at += *s->at == '\r' && s->end - s->at > 1 && s->at[1] == '\n';
+			s->line += *s->at == '\n';
 			s->at++;
 		} else if (is_in("([{", c)) {
 			open++;
@@ -111,7 +113,7 @@ static bool begins(const struct scan *s, const char *word)
 static void scan_line(struct scan *s, uint32_t *loops)
 {
 	size_t indent = skip_indent(s);
-	uint32_t first = s->line, loop = 0;
+	uint32_t first = s->line, loop = 0, last;
 	bool is_while, is_for, is_scope;
 
 	if (s->at < s->end && is_in("#\r\n", *s->at)) {
@@ -129,7 +131,9 @@ static void scan_line(struct scan *s, uint32_t *loops)
 	is_for = begins(s, "for");
 	is_scope = begins(s, "def") || begins(s, "class");
 	skip_logical_line(s);
-	for (uint32_t i = first; i < s->line || i == first; i++)
+	/* The text may end without a newline. */
+	last = s->at[-1] == '\n' ? s->line - 1 : s->line;
+	for (uint32_t i = first; i <= last; i++)
 		loops[i] = is_while ? first : loop;
 	if (is_while || is_for || is_scope)
 		PMF_PUSH(s->blocks, s->nr_blocks, s->cap_blocks) =
@@ -153,7 +157,7 @@ uint32_t *pmf_python_loops(const char *text, size_t len, size_t *nr_lines)
 
 /* ---- Files ---- */
 
-static int read_source(struct pmf_source *src, uint64_t before_unix_ns, struct pmf_err *err)
+static int read_source(struct pmf_sources *s, struct pmf_source *src, struct pmf_err *err)
 {
 	struct pmf_buf text = PMF_BUF_INIT;
 	struct stat st;
@@ -164,11 +168,15 @@ static int read_source(struct pmf_source *src, uint64_t before_unix_ns, struct p
 		return pmf_err_errno(err, pmf_status_of_errno(errno), errno,
 			"its source '%s' cannot be read", src->path);
 	changed_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec;
-	if (before_unix_ns && changed_ns > before_unix_ns)
+	if (s->before_unix_ns && changed_ns > s->before_unix_ns)
 		ret = pmf_err_set(
 			err, PMF_EUNSUP, "its source '%s' has changed since it ran", src->path);
+	else if (!st.st_size) /* as those are, too, that the kernel makes up, some by waiting */
+		ret = pmf_err_set(err, PMF_EUNSUP, "its source '%s' is empty", src->path);
 	else
-		ret = pmf_file_read_fd(fd, src->path, SOURCE_MAX, &text, err);
+		ret = pmf_file_read_fd(fd, src->path,
+			PMF_MIN((size_t)SOURCE_MAX, ALL_SOURCES_MAX - s->bytes), &text, err);
+	s->bytes += text.len;
 	if (ret == 0)
 		src->loops = pmf_python_loops(pmf_buf_str(&text), text.len, &src->nr_lines);
 	close(fd);
@@ -179,15 +187,16 @@ static int read_source(struct pmf_source *src, uint64_t before_unix_ns, struct p
 size_t pmf_sources_find(struct pmf_sources *s, const char *path)
 {
 	struct pmf_err err;
-	size_t i = 0;
+	size_t i;
 
-	while (i < s->n && strcmp(s->items[i].path, path) != 0)
-		i++;
+	if (!s->n)
+		pmf_strtab_init(&s->paths);
+	i = pmf_strtab_addz(&s->paths, path) - 1; /* 0 is "" */
 	if (i == s->n) {
 		struct pmf_source *src = &PMF_PUSH(s->items, s->n, s->cap);
 
-		*src = (struct pmf_source){.path = pmf_strdup(path)};
-		if (read_source(src, s->before_unix_ns, &err))
+		*src = (struct pmf_source){.path = pmf_strtab_get(&s->paths, (uint32_t)i + 1)};
+		if (read_source(s, src, &err))
 			src->why = pmf_strdup(err.text);
 	}
 	return i;
@@ -204,10 +213,11 @@ uint32_t pmf_sources_loop(const struct pmf_sources *s, size_t i, uint32_t line)
 void pmf_sources_release(struct pmf_sources *s)
 {
 	for (size_t i = 0; i < s->n; i++) {
-		free(s->items[i].path);
 		free(s->items[i].loops);
 		free(s->items[i].why);
 	}
+	if (s->n)
+		pmf_strtab_release(&s->paths);
 	free(s->items);
 	memset(s, 0, sizeof *s);
 }

@@ -3,6 +3,7 @@
 #define PMF_ADVISE_PRIV_H
 
 #include "pmuflame/advise.h"
+#include "pmuflame/hash.h"
 
 /* ---- advise_loops.c ---- */
 
@@ -16,12 +17,14 @@ uint32_t *pmf_python_loops(const char *text, size_t len, size_t *nr_lines);
 /* Sources by path, read once. */
 struct pmf_sources {
 	struct pmf_source {
-		char *path;
+		const char *path;
 		uint32_t *loops; /* NULL: not to be used */
 		size_t nr_lines;
 		char *why; /* then, the reason */
 	} * items;
 	size_t n, cap;
+	struct pmf_strtab paths;
+	size_t bytes;            /* read */
 	uint64_t before_unix_ns; /* younger files are not those that ran; 0: not known */
 };
 void pmf_sources_release(struct pmf_sources *s);

@@ -458,12 +458,16 @@ static const char source[] =
 	"        c = {'}': '''\"'''}; d\n" /* 25 */
 	"d = 'open\n"
 	"for e in f:\n"
-	"    g\n"; /* 28 */
+	"    g\n" /* 28 */
+	"    x = 1 + \\\r\n"
+	"2\r\n"
+	"    g(x,\n" /* 31 */
+	"  y)";
 
 static void loops_are_found_by_indentation(void **state)
 {
 	static const uint32_t expected[] = {0, 0, 0, 0, 0, 4, 4, 4, 0, 4, 0, 0, 12, 12, 12, 12, 0,
-		12, 12, 12, 0, 0, 0, 0, 0, 24, 0, 0, 27};
+		12, 12, 12, 0, 0, 0, 0, 0, 24, 0, 0, 27, 27, 27, 27, 27};
 	uint32_t line;
 	const struct pmf_place *loop;
 
@@ -522,6 +526,23 @@ static void a_callers_loop_counts_for_queries(void **state)
 	assert_non_null(strstr(found.notes[0], "'/nowhere/ask.py' cannot be read"));
 }
 
+/* The kernel's own files have no size, and reading one may wait for ever. */
+static void a_source_of_the_kernels_is_not_read(void **state)
+{
+	(void)state;
+	read_installed();
+	begin(1, (const char *[]){"cpu-clock"});
+	add(0,
+		python(python(0, "load (status:1)", "/proc/self/status"),
+			"Connection.execute (base.py:1)",
+			"/usr/lib/python3/dist-packages/sqlalchemy/engine/base.py"),
+		500, 500);
+	advise();
+	assert_int_equal(found.n, 0);
+	assert_int_equal(found.nr_notes, 1);
+	assert_non_null(strstr(found.notes[0], "'/proc/self/status' is empty"));
+}
+
 static void a_source_that_has_changed_says_nothing(void **state)
 {
 	(void)state;
@@ -577,6 +598,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(allocation_is_the_callers, setup, teardown),
 		cmocka_unit_test_setup_teardown(loops_are_found_by_indentation, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_callers_loop_counts_for_queries, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_source_of_the_kernels_is_not_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_source_that_has_changed_says_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_comprehension_is_a_loop, setup, teardown),
