@@ -430,20 +430,39 @@ static void judge(struct hunt *h, const struct pmf_rule *rule)
 
 /* ---- All rules ---- */
 
+/* What to record for class @c. An event of the profile is named without the ":u" or ":k" that would keep
+ * it from a ratio with the others. free(3) it. */
+static char *event_to_record(const struct hunt *h, size_t c)
+{
+	const struct pmf_profile_event *ev;
+	const char *name;
+	size_t len;
+
+	if (h->events[c] == PMF_NO_CLASS)
+		return pmf_strdup(h->rules->classes[c].record);
+	ev = &h->tree->profile->events[h->events[c]];
+	name = pmf_profile_label(ev);
+	len = strlen(name);
+	if ((ev->exclude_kernel || ev->exclude_user) && len > 2 && name[len - 2] == ':')
+		len -= 2;
+	return pmf_strndup(name, len);
+}
+
 /* Append the event to record for class @c to *@list, with commas between them, unless it is there. */
 static void add_missing(const struct hunt *h, char **list, size_t c)
 {
-	size_t e = h->events[c], len;
-	const char *name = e == PMF_NO_CLASS ? h->rules->classes[c].record
-					     : pmf_profile_label(&h->tree->profile->events[e]);
+	char *name = event_to_record(h, c);
+	size_t len = strlen(name);
 
-	len = strlen(name);
 	for (const char *at = *list; at; at = strchr(at, ',')) {
 		at += *at == ',';
-		if (strncmp(at, name, len) == 0 && (!at[len] || at[len] == ','))
+		if (strncmp(at, name, len) == 0 && (!at[len] || at[len] == ',')) {
+			free(name);
 			return;
+		}
 	}
 	pmf_ini_add_text(list, name, ",");
+	free(name);
 }
 
 static void list_missing(struct hunt *h)
