@@ -71,6 +71,23 @@ findings()
 	[ "$status" = 2 ]
 }
 
+@test "advise: a ratio names what it is of" {
+	"${builddir:?}/tests/tools/svg_sample" normal pprof >p.pb.gz
+	printf '[rule mine]\ntitle = t\ntry = t\nevidence = ms / time >= 1e-9\n' >mine.ini
+	run advise -n 1 --rules mine.ini p.pb.gz
+	[[ $output == "1. 0.00000100 ±0."*" ms per time: "* ]]
+	advise --json -n 1 --rules mine.ini p.pb.gz | jq -e '.advice[0].evidence[0].event == "ms"'
+}
+
+@test "advise: the command to verify by can be pasted" {
+	"${builddir:?}/tests/tools/svg_sample" normal pprof >"a b.pb.gz"
+	printf '[rule mine]\ntitle = t\ntry = t\nevidence = share(time) >= 1%%\n' >mine.ini
+	run advise -n 1 --rules mine.ini "a b.pb.gz"
+	[[ $output == *"then: pmuflame diff -e cpu-clock 'a b.pb.gz'"* ]]
+	run advise -n 1 --rules mine.ini "a b.pb.gz" "a b.pb.gz"
+	[[ $output == *"then: pmuflame diff -e cpu-clock BEFORE AFTER"* ]]
+}
+
 # The place of a pattern in a workload, as findings() has it.
 place() { grep -n "$2" "$srcdir/tests/workloads/$1.py" | sed "s/:.*//;s/^/$1.py:/;q"; }
 

@@ -16,7 +16,7 @@
 
 /* [event NAME]: labels of events that rules take for the same. The one called "time" says what could
  * be gained. */
-struct pmf_event_class {
+struct pmf_rule_event {
 	char *name;
 	struct pmf_regex *labels;
 	char *record; /* what to record it by, as --event takes it */
@@ -59,7 +59,7 @@ struct pmf_rule {
 };
 
 struct pmf_rules {
-	struct pmf_event_class *classes;
+	struct pmf_rule_event *classes;
 	size_t nr_classes, cap_classes;
 	struct pmf_rule *rules;
 	size_t nr_rules, cap_rules;
@@ -101,8 +101,9 @@ struct pmf_advice {
 struct pmf_advices {
 	struct pmf_advice *items; /* what could gain most comes first */
 	size_t n, cap;
-	size_t nr_judged;                   /* rules */
-	const struct pmf_rule **not_judged; /* their counters are not in the profile */
+	size_t nr_judged; /* rules */
+	/* The profile lacks their counters, or has those of different code. */
+	const struct pmf_rule **not_judged;
 	size_t nr_not_judged, cap_not_judged;
 	char *missing;  /* the events to record for those, as --event takes them; NULL if none */
 	size_t nr_near; /* places with a rule's limit within their error, or with few samples */

@@ -1,6 +1,7 @@
 /* pmuflame advise FILE... */
 #include "cli.h"
 #include "input.h"
+#include "output.h"
 #include "pmf_paths.h"
 
 #include "pmuflame/advise.h"
@@ -44,6 +45,7 @@ struct advise_args {
 	size_t max;
 	bool max_given, json;
 	const char *file; /* the last one */
+	size_t nr_files;
 };
 
 static int take_option(void *ctx, int opt, struct pmf_err *err)
@@ -76,6 +78,7 @@ static int parse_args(struct advise_args *a, int argc, char **argv, struct pmf_e
 	if (!a->max_given && !a->json)
 		a->max = PIECES_DEFAULT;
 	a->file = argv[argc - 1];
+	a->nr_files = (size_t)(argc - optind);
 	return ret;
 }
 
@@ -146,6 +149,16 @@ static const char *label(const struct pmf_profile *p, size_t event)
 	return pmf_profile_label(&p->events[event]);
 }
 
+/* What a finding counts. A ratio is of its rule's events, which may be of other size than the label's. */
+static const char *counted(
+	const struct pmf_profile *p, const struct pmf_rules *rules, const struct pmf_finding *f)
+{
+	const struct pmf_rule_event *event = &rules->classes[f->evidence->num];
+
+	return f->evidence->den != PMF_NO_CLASS && event->each != 1 ? event->name
+								    : label(p, f->event);
+}
+
 static void add_finding(struct pmf_buf *out, const struct pmf_profile *p,
 	const struct pmf_rules *rules, const struct pmf_finding *f)
 {
@@ -159,7 +172,7 @@ static void add_finding(struct pmf_buf *out, const struct pmf_profile *p,
 	}
 	decimals = PMF_MAX(2 - (int)floor(log10(f->value)), 0);
 	pmf_buf_printf(out, "%.*f ±%.*f ", decimals, f->value, decimals, f->error);
-	pmf_buf_addclean(out, label(p, f->event), '?');
+	pmf_buf_addclean(out, counted(p, rules, f), '?');
 	pmf_buf_printf(out, " per %s", rules->classes[e->den].name);
 }
 
@@ -191,15 +204,37 @@ static void add_evidence(struct pmf_buf *out, const struct pmf_profile *p,
 	pmf_buf_addch(out, '\n');
 }
 
+static void add_verify(struct pmf_buf *out, const struct advise_args *args,
+	const struct pmf_profile *p, const struct pmf_finding *headline)
+{
+	static const char saved[] = ".pb.gz";
+	size_t len = strlen(args->file);
+	/* The run before is kept beside a profile of ours. */
+	bool has_before = args->nr_files == 1 && len > strlen(saved) &&
+			  strcmp(args->file + len - strlen(saved), saved) == 0;
+	struct pmf_buf command = PMF_BUF_INIT;
+
+	pmf_buf_addstr(&command, "pmuflame diff ");
+	/* The name that --as gives is not in the file. */
+	if (!args->as) {
+		pmf_buf_addstr(&command, "-e ");
+		pmf_output_add_quoted(&command, label(p, headline->event));
+		pmf_buf_addch(&command, ' ');
+	}
+	if (has_before)
+		pmf_output_add_quoted(&command, args->file);
+	else
+		pmf_buf_addstr(&command, "BEFORE AFTER");
+	pmf_buf_addstr(out, "   verify   record again, then: ");
+	pmf_buf_addclean(out, pmf_buf_str(&command), '?');
+	pmf_buf_addstr(out, "\n\n");
+	pmf_buf_release(&command);
+}
+
 static void add_advice(struct pmf_buf *out, const struct advise_args *args,
 	const struct pmf_profile *p, const struct pmf_rules *rules, const struct pmf_advice *a,
 	size_t number)
 {
-	static const char saved[] = ".pb.gz";
-	size_t len = strlen(args->file);
-	bool has_before =
-		len > strlen(saved) && strcmp(args->file + len - strlen(saved), saved) == 0;
-
 	pmf_buf_printf(out, "%zu. ", number);
 	add_finding(out, p, rules, &a->findings[0]);
 	pmf_buf_addstr(out, ": ");
@@ -219,16 +254,13 @@ static void add_advice(struct pmf_buf *out, const struct advise_args *args,
 		line += *line == '\n';
 		free(one);
 	}
-	/* The run before is kept beside a profile of ours. */
-	pmf_buf_addstr(out, "   verify   record again, then: pmuflame diff -e ");
-	pmf_buf_addclean(out, label(p, a->findings[0].event), '?');
-	pmf_buf_addstr(out, has_before ? " " : " BEFORE AFTER");
-	pmf_buf_addclean(out, has_before ? args->file : "", '?');
-	pmf_buf_addstr(out, "\n\n");
+	add_verify(out, args, p, &a->findings[0]);
 }
 
 static void add_closing(struct pmf_buf *out, const struct pmf_advices *found, size_t shown)
 {
+	struct pmf_buf events = PMF_BUF_INIT;
+
 	if (!found->nr_judged)
 		pmf_buf_addstr(out, "No rule could be judged.\n");
 	else if (!found->n)
@@ -248,11 +280,14 @@ static void add_closing(struct pmf_buf *out, const struct pmf_advices *found, si
 	}
 	if (!found->nr_not_judged)
 		return;
-	pmf_buf_addstr(out, "Not judged, for their counters are not in the profile: ");
+	pmf_buf_addstr(out,
+		"Not judged, for the profile lacks their counters, or has those of different code: ");
 	for (size_t i = 0; i < found->nr_not_judged; i++)
 		pmf_buf_printf(out, "%s%s", i ? ", " : "", found->not_judged[i]->name);
 	pmf_buf_addstr(out, "; record them by --event ");
-	pmf_buf_addclean(out, found->missing, '?');
+	pmf_output_add_quoted(&events, found->missing);
+	pmf_buf_addclean(out, pmf_buf_str(&events), '?');
+	pmf_buf_release(&events);
 	pmf_buf_addch(out, '\n');
 }
 
@@ -288,7 +323,7 @@ static json_t *json_finding(
 	bool is_share = e->den == PMF_NO_CLASS;
 	json_t *o = json_object();
 
-	json_object_set_new(o, "event", pmf_json_of_text(label(p, f->event)));
+	json_object_set_new(o, "event", pmf_json_of_text(counted(p, rules, f)));
 	json_object_set_new(
 		o, "per", is_share ? json_null() : pmf_json_of_text(rules->classes[e->den].name));
 	json_object_set_new(o, is_share ? "share" : "ratio", json_real(f->value));

@@ -201,7 +201,7 @@ int pmf_output_write(const struct pmf_tree *t, const struct pmf_output_opts *o,
 	return first;
 }
 
-static void add_quoted(struct pmf_buf *out, const char *arg)
+void pmf_output_add_quoted(struct pmf_buf *out, const char *arg)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 				    "@%+=:,./-_^";
@@ -235,7 +235,7 @@ char *pmf_output_quote_command(char *const *argv)
 	for (size_t i = 0; argv[i]; i++) {
 		if (i)
 			pmf_buf_addch(&out, ' ');
-		add_quoted(&out, argv[i]);
+		pmf_output_add_quoted(&out, argv[i]);
 	}
 	return pmf_buf_detach(&out);
 }

@@ -58,7 +58,9 @@ void pmf_output_summary_text(
 int pmf_output_summary_json(const struct pmf_tree *t, const struct pmf_output_list *written,
 	const char *path, int status, const struct pmf_collect_result *res, struct pmf_err *err);
 
-/* The command as a shell would read it, the home folder as ~. free(3) it. */
+/* Append @arg as a shell would read it, the home folder as ~. */
+void pmf_output_add_quoted(struct pmf_buf *out, const char *arg);
+/* All of a command. free(3) it. */
 char *pmf_output_quote_command(char *const *argv);
 
 #endif

@@ -15,7 +15,7 @@ struct reading {
 	struct pmf_ini ini;
 	struct pmf_rules *rules;
 	char *section; /* in hand; "" before the first */
-	struct pmf_event_class *class;
+	struct pmf_rule_event *class;
 	struct pmf_rule *rule;
 	struct pmf_regex **paths; /* of [library] or [own] */
 	const char *path;         /* as rules keep it */
@@ -69,7 +69,7 @@ static int open_event(struct reading *r, const char *name)
 	if (i == PMF_NO_CLASS) {
 		i = rules->nr_classes;
 		PMF_PUSH(rules->classes, rules->nr_classes, rules->cap_classes) =
-			(struct pmf_event_class){.name = pmf_strdup(name), .each = 1};
+			(struct pmf_rule_event){.name = pmf_strdup(name), .each = 1};
 	}
 	r->class = &rules->classes[i];
 	return 1;
@@ -77,7 +77,7 @@ static int open_event(struct reading *r, const char *name)
 
 static int event_key(struct reading *r, const char *key, const char *value)
 {
-	struct pmf_event_class *c = r->class;
+	struct pmf_rule_event *c = r->class;
 	char *end;
 
 	if (strcmp(key, "label") == 0)
