@@ -40,10 +40,12 @@ static double number_of(const char *s, size_t len)
 	return *end == '\0' && isfinite(value) && value > 0 ? value : -1;
 }
 
-/* The last group that matches in a line of @text; *len of it. NULL: none does. */
+/* The last group that matches in a line of @text; *len of it. NULL: none does, or a line behind it cost
+ * too much to tell. */
 static const char *last_match(struct pmf_regex *re, const struct pmf_buf *text, size_t *len)
 {
 	const char *at = pmf_buf_str(text), *end = at + text->len, *found = NULL;
+	uint64_t given_up = 0;
 
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
@@ -54,10 +56,11 @@ static const char *last_match(struct pmf_regex *re, const struct pmf_buf *text, 
 		if (pmf_regex_group(re, at, line_len, &group, &group_len)) {
 			found = group;
 			*len = group_len;
+			given_up = pmf_regex_given_up(re);
 		}
 		at = stop + 1;
 	}
-	return found;
+	return pmf_regex_given_up(re) > given_up ? NULL : found;
 }
 
 double pmf_target_work(const struct pmf_target *t, const char *out_path, struct pmf_err *err)
@@ -66,7 +69,7 @@ double pmf_target_work(const struct pmf_target *t, const char *out_path, struct 
 	struct pmf_regex *re = NULL;
 	const char *group;
 	double work = -1;
-	size_t len;
+	size_t len = 0;
 
 	if (!t->work_pattern)
 		return t->work;
@@ -76,10 +79,11 @@ double pmf_target_work(const struct pmf_target *t, const char *out_path, struct 
 	group = last_match(re, &text, &len);
 	if (!group) {
 		pmf_err_set(err, PMF_EFORMAT,
-			"the output of target '%s' does not say how much it did: no line of it "
-			"matches its work, '%s'%s",
-			t->name, t->work_pattern,
-			pmf_regex_given_up(re) ? ", and some were too long to try" : "");
+			"the output of target '%s' does not say how much it did: %s its work, '%s'",
+			t->name,
+			pmf_regex_given_up(re) ? "it costs too much to compare its lines with"
+					       : "no line of it matches",
+			t->work_pattern);
 		goto out;
 	}
 	work = number_of(group, len);

@@ -241,6 +241,27 @@ static void work_is_found_in_the_output(void **state)
 	free(out_path);
 }
 
+/* A number that is not known to be the last one is none. */
+static void work_behind_a_costly_line_is_not_guessed(void **state)
+{
+	static const char costly[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx y 8\n";
+	const struct pmf_target *t = target_with("work = (?:x+x+)+y (\\d+)\n");
+	char *out_path = pmf_asprintf("%s/out", folder);
+
+	(void)state;
+	for (int last = 0; last < 2; last++) {
+		FILE *f = fopen(out_path, "w");
+
+		assert_non_null(f);
+		fprintf(f, "xxy 7\n%s%s", costly, last ? "xxy 9\n" : "");
+		fclose(f);
+		assert_true(pmf_target_work(t, out_path, &err) == (last ? 9 : -1));
+	}
+	assert_non_null(strstr(err.text, "it costs too much to compare its lines with its work"));
+	unlink(out_path);
+	free(out_path);
+}
+
 static void no_long_line_is_cut(void **state)
 {
 	char text[1000] = "[target a]\ncommand = ";
@@ -317,6 +338,8 @@ int main(void)
 			what_makes_no_sense_names_its_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(work_has_a_number_and_a_unit, setup, teardown),
 		cmocka_unit_test_setup_teardown(work_is_found_in_the_output, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			work_behind_a_costly_line_is_not_guessed, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_long_line_is_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_others_may_change_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(
