@@ -197,7 +197,8 @@ static int set_unit(struct reading *r, const char *value)
 	free(t->units);
 	t->unit = pmf_strndup(value, one);
 	t->units = *several ? pmf_strdup(several) : pmf_asprintf("%ss", t->unit);
-	if (strcmp(t->unit, "s") == 0 || strcmp(t->units, "seconds") == 0)
+	if (strcmp(t->unit, "s") == 0 || strcmp(t->unit, "seconds") == 0 ||
+		strcmp(t->units, "seconds") == 0)
 		return fail(r, r->line, "'%s' is a unit of time: name what a run does", t->unit);
 	return 1;
 }

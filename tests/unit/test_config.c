@@ -155,6 +155,7 @@ static void what_makes_no_sense_names_its_line(void **state)
 		{"[target a]\ncommand = x\nunit = bar\n", ":2:", "no work"},
 		{"[target a]\ncommand = x\nunit = bar/s\n", ":3:", "one word"},
 		{"[target a]\ncommand = x\nunit = second\n", ":3:", "unit of time"},
+		{"[target a]\ncommand = x\nunit = seconds\n", ":3:", "unit of time"},
 		{"[preset p]\ncolour = red\n", ":2:", "no 'colour'"},
 		{"[budget a]\ncolour = red\n", ":2:", "no 'colour'"},
 		{"[budget a]\nexpect = s <\n", ":2:", "budget \"s <\": at its end"},
