@@ -19,6 +19,9 @@ enum {
 	TEXTS_MAX = 10000,
 };
 
+/* Above any count, and its square is still a number. */
+#define NUMBER_MAX 1e60
+
 struct loader {
 	const char *path;
 	char at[80]; /* where in the file: "cases[2].measured[0]" */
@@ -84,8 +87,8 @@ static int load_numbers(struct loader *l, const json_t *list, struct pmf_sweep_v
 		const json_t *j = json_array_get(list, i);
 		double x = json_number_value(j);
 
-		if (!json_is_number(j) || !isfinite(x) || x < 0)
-			return wrong(l, "value %zu is no number from 0 on", i);
+		if (!json_is_number(j) || !(x >= 0 && x <= NUMBER_MAX))
+			return wrong(l, "value %zu is no number from 0 to %g", i, NUMBER_MAX);
 		PMF_PUSH(v->values, v->n, v->cap) = x;
 	}
 	return v->n ? 0 : wrong(l, "there are no values");

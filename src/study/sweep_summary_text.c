@@ -182,6 +182,15 @@ static char *name_text(const struct pmf_sweep_case *c, const struct sweep_row *r
 	return pmf_buf_detach(&out);
 }
 
+static char *per_text(const char *unit)
+{
+	struct pmf_buf out = PMF_BUF_INIT;
+
+	pmf_buf_addstr(&out, "per ");
+	pmf_buf_addmarkdown(&out, unit);
+	return pmf_buf_detach(&out);
+}
+
 static void case_table(const struct pmf_sweep_case *c, struct pmf_buf *out)
 {
 	struct cells t = {.columns = c->unit ? COLUMNS_MAX : COLUMNS_MAX - 1};
@@ -194,7 +203,7 @@ static void case_table(const struct pmf_sweep_case *c, struct pmf_buf *out)
 	add_cell(&t, pmf_strdup("median"));
 	add_cell(&t, pmf_strdup("±"));
 	if (c->unit)
-		add_cell(&t, pmf_asprintf("per %s", c->unit));
+		add_cell(&t, per_text(c->unit));
 	for (size_t i = 0; i < n; i++) {
 		const struct sweep_row *row = &rows[i], *per = per_work(rows, n, row);
 

@@ -335,13 +335,16 @@ static void names_from_outside_are_only_names(void **state)
 
 	(void)state;
 	pmf_sweep_add_case(&result, "=cmd|'/c calc'!A1", "a\"b", NULL);
-	must_add(0, 1, 0, (struct event[]){{"x|y`<b>_z_\n\"q\"\xff", "events", 1}, {0}});
+	result.cases[0].unit = pmf_strdup("b|r");
+	result.cases[0].units = pmf_strdup("b|rs");
+	must_add(0, 1, 1, (struct event[]){{"x|y`<b>_z_\n\"q\"\xff", "events", 1}, {0}});
 	text = text_of(pmf_sweep_csv);
 	must_have(text, "\r\n\"'=cmd|'/c calc'!A1\",\"\",\"x|y`<b>_z_?\"\"q\"\"");
 	free(text);
 	text = text_of(pmf_sweep_markdown);
 	must_have(text, "### =cmd\\|'/c calc'\\!A1\n");
 	must_have(text, "| x\\|y\\`\\<b\\>\\_z\\_?\"q\"");
+	must_have(text, "per b\\|r |\n");
 	free(text);
 	text = text_of(pmf_sweep_json);
 	must_have(text, "\"x|y`<b>_z_\\n\\\"q\\\"?\"");
@@ -464,7 +467,8 @@ static void what_is_no_summary_is_refused_at_its_place(void **state)
 		{"\"units\": \"bars\"", "\"units\": null", "'units' is no text"},
 		{"\"anchor\": false,\n          \"scale\": 1", "\"scale\": 0.5",
 			"cases[0].measured[0]: 'scale'"},
-		{"0.8\n", "\"0.8\"\n", "value 2 is no number from 0 on"},
+		{"0.8\n", "\"0.8\"\n", "value 2 is no number from 0 to 1e+60"},
+		{"0.8\n", "1e200\n", "value 2 is no number from 0 to 1e+60"},
 		{"0.8\n", "-0.8\n", "value 2 is no number"},
 		{"1.2,\n            0.8\n", "1.2\n",
 			"cases[0].measured[1]: pass 0 has 2 values before, and 3 here"},
