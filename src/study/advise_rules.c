@@ -348,6 +348,9 @@ int pmf_rules_read(struct pmf_rules *rules, const char *path, struct pmf_err *er
 	struct stat st;
 	int fd = pmf_file_open_regular(path, &st), ret;
 
+	if (fd < 0 && errno == EINVAL)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"'%s' is no regular file, as one of rules has to be", path);
 	if (fd < 0)
 		return pmf_err_errno(
 			err, pmf_status_of_errno(errno), errno, "cannot open '%s'", path);

@@ -174,6 +174,7 @@ static void a_wrong_line_is_named(void **state)
 		pmf_rules_release(&rules);
 	}
 	assert_int_equal(pmf_rules_read(&rules, folder, &err), PMF_EUSAGE);
+	assert_non_null(strstr(err.text, "is no regular file"));
 	unlink(rules_path);
 	assert_int_equal(pmf_rules_read(&rules, rules_path, &err), PMF_ENOTFOUND);
 }
