@@ -34,6 +34,8 @@ void pmf_buf_addclean(struct pmf_buf *b, const char *s, char instead);
 /* The same as text in a Markdown table or paragraph: nothing in it is markup, a mention or an end of
  * the cell. */
 void pmf_buf_addmarkdown(struct pmf_buf *b, const char *s);
+/* One word of a POSIX shell that means @s. */
+void pmf_buf_addshell(struct pmf_buf *b, const char *s);
 /* The same as a field of a CSV file (RFC 4180); a spreadsheet takes it for text, never for a formula. */
 void pmf_buf_addcsv(struct pmf_buf *b, const char *s);
 

@@ -80,6 +80,18 @@ void pmf_buf_addmarkdown(struct pmf_buf *b, const char *s)
 	pmf_buf_release(&clean);
 }
 
+void pmf_buf_addshell(struct pmf_buf *b, const char *s)
+{
+	pmf_buf_addch(b, '\'');
+	for (; *s; s++) {
+		if (*s == '\'')
+			pmf_buf_addstr(b, "'\\''");
+		else
+			pmf_buf_addch(b, *s);
+	}
+	pmf_buf_addch(b, '\'');
+}
+
 void pmf_buf_addcsv(struct pmf_buf *b, const char *s)
 {
 	struct pmf_buf clean = PMF_BUF_INIT;

@@ -218,14 +218,7 @@ void pmf_output_add_quoted(struct pmf_buf *out, const char *arg)
 		pmf_buf_addstr(out, arg);
 		return;
 	}
-	pmf_buf_addch(out, '\'');
-	for (; *arg; arg++) {
-		if (*arg == '\'')
-			pmf_buf_addstr(out, "'\\''");
-		else
-			pmf_buf_addch(out, *arg);
-	}
-	pmf_buf_addch(out, '\'');
+	pmf_buf_addshell(out, arg);
 }
 
 char *pmf_output_quote_command(char *const *argv)

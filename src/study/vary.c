@@ -108,18 +108,6 @@ static size_t follow(struct quotes *q, const char *s)
 	return 1;
 }
 
-static void add_quoted(struct pmf_buf *out, const char *value)
-{
-	pmf_buf_addch(out, '\'');
-	for (; *value; value++) {
-		if (*value == '\'')
-			pmf_buf_addstr(out, "'\\''");
-		else
-			pmf_buf_addch(out, *value);
-	}
-	pmf_buf_addch(out, '\'');
-}
-
 /* As pmf_vary_text, for /bin/sh; replaces *@script, which may be NULL. */
 static int vary_script(char **script, char *const *settings, size_t n, struct pmf_err *err)
 {
@@ -140,7 +128,7 @@ static int vary_script(char **script, char *const *settings, size_t n, struct pm
 				"of them in '%s'",
 				value, (int)len, s, (int)len, s, *script);
 		} else if (value) {
-			add_quoted(&out, value);
+			pmf_buf_addshell(&out, value);
 		} else {
 			len = follow(&quotes, s);
 			pmf_buf_add(&out, s, len);
