@@ -1,6 +1,7 @@
 /* Runs for budgets: as many as a verdict needs. */
 #include "check.h"
 
+#include "live.h"
 #include "target_name.h"
 
 #include "pmuflame/collect.h"
@@ -10,15 +11,12 @@
 #include "pmuflame/perf.h"
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-#define CLEAR_LINE "\r\033[K"
 
 /* Events that are counted in the same runs. */
 struct pass {
@@ -30,8 +28,8 @@ struct measuring {
 	struct pmf_check *c;
 	struct pmf_check_group *g;
 	char *folder;
-	char *name; /* of the group, as part of file names */
-	bool progress;
+	char *name;              /* of the group, as part of file names */
+	bool progress, shown;    /* a line may stand there; it does */
 	size_t nr_runs, planned; /* done, and to be done in all as far as is known */
 	struct pass *passes;
 	size_t n, cap;
@@ -39,17 +37,10 @@ struct measuring {
 	bool apart;        /* a pass for each budget */
 };
 
-static volatile sig_atomic_t stopped_by;
-
-static void stop(int sig)
-{
-	stopped_by = sig;
-}
-
 static int tick(void *ctx)
 {
 	(void)ctx;
-	return stopped_by;
+	return pmf_live_pass_on();
 }
 
 /* ---- Which events ---- */
@@ -168,11 +159,15 @@ static void plan_passes(struct measuring *m)
 
 /* ---- Runs ---- */
 
-static void show_progress(const struct measuring *m)
+static void show_progress(struct measuring *m)
 {
-	if (m->progress && tcgetpgrp(STDERR_FILENO) == getpgrp())
-		fprintf(stderr, CLEAR_LINE "%s: run %zu of %zu", m->g->label, m->nr_runs + 1,
-			m->planned);
+	char *line;
+
+	if (!m->progress)
+		return;
+	line = pmf_asprintf("%s: run %zu of %zu", m->g->label, m->nr_runs + 1, m->planned);
+	m->shown |= pmf_live_show(line);
+	free(line);
 }
 
 static bool is_multiplexed(const struct pmf_measured *run)
@@ -234,8 +229,8 @@ static int run_once(struct measuring *m, size_t pass, struct pmf_err *err)
 
 	show_progress(m);
 	ret = pmf_measure_run(&run, &opts, err);
-	if (stopped_by)
-		ret = pmf_err_set(err, PMF_EIO, "stopped by signal %d", (int)stopped_by);
+	if (pmf_live_stopped())
+		ret = pmf_err_set(err, PMF_EIO, "stopped by signal %d", pmf_live_stopped());
 	else if (ret == 0)
 		ret = take_run(m, pass, &run, err);
 	m->nr_runs++;
@@ -324,7 +319,7 @@ static void give_up(struct pmf_check_group *g, const struct pmf_err *err)
 
 static void measure_groups(struct pmf_check *c, char *folder)
 {
-	for (size_t i = 0; i < c->n && !stopped_by; i++) {
+	for (size_t i = 0; i < c->n && !pmf_live_stopped(); i++) {
 		struct pmf_err err = PMF_ERR_INIT;
 		struct measuring m = {.c = c,
 			.g = &c->groups[i],
@@ -334,8 +329,8 @@ static void measure_groups(struct pmf_check *c, char *folder)
 
 		if (measure_group(&m, &err))
 			give_up(m.g, &err);
-		if (m.progress && m.nr_runs)
-			fputs(CLEAR_LINE, stderr);
+		if (m.shown)
+			pmf_live_clear();
 		free(m.name);
 	}
 }
@@ -371,27 +366,21 @@ static void remove_folder(const char *folder)
 
 int pmf_check_measure(struct pmf_check *c, int *sig, struct pmf_err *err)
 {
-	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction action = {.sa_handler = stop}, before[PMF_ARRAY_SIZE(signals)];
+	struct pmf_live_signals before;
 	char *folder;
 	int ret = make_folder(c, &folder, err);
 
 	c->result.repeats = c->repeat;
 	c->result.start_unix_ns = (uint64_t)time(NULL) * 1000000000;
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(signals); i++) {
-		sigaction(signals[i], NULL, &before[i]);
-		if (before[i].sa_handler != SIG_IGN)
-			sigaction(signals[i], &action, NULL);
-	}
+	pmf_live_catch(&before);
 	if (ret == 0)
 		measure_groups(c, folder);
 	if (ret == 0 && !c->folder)
 		remove_folder(folder);
-	else if (ret == 0 && !stopped_by)
+	else if (ret == 0 && !pmf_live_stopped())
 		ret = pmf_sweep_save(&c->result, folder, err);
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(signals); i++)
-		sigaction(signals[i], &before[i], NULL);
-	*sig = stopped_by;
+	pmf_live_restore(&before);
+	*sig = pmf_live_stopped();
 	free(folder);
 	return ret;
 }

@@ -1,5 +1,6 @@
 /* pmuflame [record] [options] [--] COMMAND|TARGET [ARG...] */
 #include "cli.h"
+#include "live.h"
 #include "record_args.h"
 #include "target_name.h"
 #include "tree_args.h"
@@ -14,32 +15,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#define CLEAR_LINE "\r\033[K"
-
-/* The live line on a terminal: elapsed, samples per event, lost; as much of it as fits. */
+/* The live line on a terminal: elapsed, samples per event, lost. */
 static void show_progress(void *ctx, const struct pmf_progress *g)
 {
 	struct pmf_buf line = PMF_BUF_INIT;
-	struct winsize size = {.ws_col = 0};
 	bool *shown = ctx;
 	char n[PMF_UNITS_MAX];
-	int room;
 
-	/* In the background a terminal may stop who writes to it (stty tostop). */
-	if (tcgetpgrp(STDERR_FILENO) != getpgrp())
-		return;
-	ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
-	room = size.ws_col ? size.ws_col - 1 : 79;
 	pmf_buf_printf(&line, "%.1f s", (double)g->elapsed_ns / 1e9);
 	for (size_t e = 0; e < g->profile->nr_events; e++)
 		pmf_buf_printf(&line, "  %s %s", g->profile->events[e].label,
 			pmf_format_count(n, g->samples[e]));
 	pmf_buf_printf(&line, "  lost %s", pmf_format_count(n, g->lost));
-	fprintf(stderr, CLEAR_LINE "%.*s", room, pmf_buf_str(&line));
-	*shown = true;
+	*shown |= pmf_live_show(pmf_buf_str(&line));
 	pmf_buf_release(&line);
 }
 
@@ -152,7 +142,7 @@ static int record(struct pmf_record_args *a, struct pmf_event_list *list)
 	/* Whoever read stderr may have ended with the command, whose status is to be passed on. */
 	signal(SIGPIPE, SIG_IGN);
 	if (progress_shown)
-		fputs(CLEAR_LINE, stderr);
+		pmf_live_clear();
 	if (ret || res.exec_errno)
 		pmf_output_undo(&a->output);
 	if (ret)

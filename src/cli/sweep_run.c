@@ -1,4 +1,5 @@
 /* The runs of a sweep, one after the other. */
+#include "live.h"
 #include "sweep_steps.h"
 
 #include "pmuflame/buf.h"
@@ -8,66 +9,52 @@
 #include "pmuflame/mem.h"
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#define CLEAR_LINE "\r\033[K"
 /* What a run writes until it has succeeded. */
 #define PART ".part-"
 
-static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
 static const char *const suffixes[] = {".out", ".pb.gz"};
-
-/* The stop flag: the signal that ended the sweep, and whether the run has to be told of it. */
-static volatile sig_atomic_t stopped_by, pass_on;
-
-static void on_stop(int sig, siginfo_t *info, void *context)
-{
-	(void)context;
-	stopped_by = sig;
-	/* The terminal's signals reach the run's whole group, kill(2) reached us alone. */
-	pass_on = info->si_code == SI_KERNEL ? 0 : sig;
-}
-
-static void catch_signals(struct sigaction *before)
-{
-	struct sigaction action = {.sa_sigaction = on_stop, .sa_flags = SA_SIGINFO};
-
-	sigemptyset(&action.sa_mask);
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(stop_signals); i++)
-		if (sigaction(stop_signals[i], NULL, &before[i]) == 0 &&
-			before[i].sa_handler != SIG_IGN)
-			sigaction(stop_signals[i], &action, NULL);
-}
 
 struct progress {
 	const struct pmf_sweeping *s;
 	struct pmf_sweep_at at;
 	size_t nr, all; /* of the run; runs */
-	uint64_t began_ns, run_began_ns;
+	uint64_t run_began_ns;
 	double *case_s;   /* how long the last run of each case took; 0: not known */
 	bool shown, live; /* a line stands there; it may */
 };
+
+/* How many runs of case @c are still to come, that in hand among them. */
+static size_t runs_left(const struct progress *g, size_t c)
+{
+	const struct pmf_sweep_plan *plan = &g->s->plan;
+	size_t passes = pmf_sweep_plan_passes(plan, &plan->cases[c])->n;
+	size_t done = c < g->at.nr ? passes : c == g->at.nr ? g->at.pass : 0;
+
+	return passes * (plan->repeats - g->at.repeat) - done;
+}
 
 /* What the runs to come take, by the last one of their case or else by the average; below 0: not known. */
 static double seconds_left(const struct progress *g)
 {
 	double known = 0, left = 0;
-	size_t nr_known = 0;
-	struct pmf_sweep_at at;
+	size_t nr_known = 0, nr_other = 0;
 
 	for (size_t c = 0; c < g->s->plan.nr_cases; c++) {
+		size_t runs = runs_left(g, c);
+
 		known += g->case_s[c];
 		nr_known += g->case_s[c] > 0;
+		left += g->case_s[c] * (double)runs;
+		nr_other += g->case_s[c] > 0 ? 0 : runs;
 	}
 	if (!nr_known)
 		return -1;
-	for (size_t i = g->nr; pmf_sweep_plan_at(&g->s->plan, i, &at); i++)
-		left += g->case_s[at.nr] > 0 ? g->case_s[at.nr] : known / (double)nr_known;
+	left += known / (double)nr_known * (double)nr_other;
 	left -= (double)(pmf_clock_ns(CLOCK_MONOTONIC) - g->run_began_ns) / 1e9;
 	return PMF_MAX(left, 0);
 }
@@ -75,37 +62,33 @@ static double seconds_left(const struct progress *g)
 static void show(struct progress *g)
 {
 	struct pmf_buf line = PMF_BUF_INIT;
-	struct winsize size = {.ws_col = 0};
-	double left = seconds_left(g);
+	double left;
 
-	/* In the background a terminal may stop who writes to it (stty tostop). */
-	if (!g->live || tcgetpgrp(STDERR_FILENO) != getpgrp())
+	if (!g->live)
 		return;
-	ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
+	left = seconds_left(g);
 	pmf_buf_printf(&line, "run %zu of %zu  ", g->nr + 1, g->all);
 	if (left >= 100)
 		pmf_buf_printf(&line, "%.0f min left  ", left / 60);
 	else if (left >= 0)
 		pmf_buf_printf(&line, "%.0f s left  ", left);
-	pmf_buf_addclean(&line, g->at.what->title, '?');
-	pmf_buf_printf(&line, "  pass %zu of %zu, repeat %zu of %zu", g->at.pass + 1,
-		pmf_sweep_plan_passes(&g->s->plan, g->at.what)->n, g->at.repeat + 1,
+	pmf_buf_printf(&line, "%s  pass %zu of %zu, repeat %zu of %zu", g->at.what->title,
+		g->at.pass + 1, pmf_sweep_plan_passes(&g->s->plan, g->at.what)->n, g->at.repeat + 1,
 		g->s->plan.repeats);
-	fprintf(stderr, CLEAR_LINE "%.*s", size.ws_col ? size.ws_col - 1 : 79, pmf_buf_str(&line));
+	g->shown |= pmf_live_show(pmf_buf_str(&line));
 	pmf_buf_release(&line);
-	g->shown = true;
 }
 
 static int tick(void *ctx)
 {
 	show(ctx);
-	return pass_on;
+	return pmf_live_pass_on();
 }
 
 static void clear(struct progress *g)
 {
 	if (g->shown)
-		fputs(CLEAR_LINE, stderr);
+		pmf_live_clear();
 	g->shown = false;
 }
 
@@ -222,10 +205,10 @@ static int do_run(struct pmf_sweeping *s, struct progress *g, bool *hopeless, st
 		free(args);
 	}
 	/* Of a run that was stopped the command may say that all is well. */
-	good = ret == 0 && m.status == 0 && (loaded || !stopped_by);
+	good = ret == 0 && m.status == 0 && (loaded || !pmf_live_stopped());
 	if (good)
 		good = pmf_sweep_add_run(c, g->at.pass, &m, passes->anchor, &why) == 0;
-	if (!good && !stopped_by) {
+	if (!good && !pmf_live_stopped()) {
 		failed(g, c, &m, &why);
 		/* Not this command, and not with these options. */
 		*hopeless = ret && m.status >= 125 && m.status <= 127;
@@ -261,24 +244,24 @@ int pmf_sweep_run(struct pmf_sweeping *s, struct pmf_err *err)
 {
 	struct progress g = {.s = s, .all = pmf_sweep_plan_runs(&s->plan)};
 	bool *hopeless = pmf_calloc(s->plan.nr_cases, sizeof *hopeless);
-	struct sigaction before[PMF_ARRAY_SIZE(stop_signals)];
+	struct pmf_live_signals before;
 	int ret = 0;
 
 	g.case_s = pmf_calloc(s->plan.nr_cases, sizeof *g.case_s);
 	g.live = !s->args.quiet && isatty(STDERR_FILENO);
 	add_cases(s);
 	remove_parts(s);
-	catch_signals(before);
-	for (; ret == 0 && !stopped_by && pmf_sweep_plan_at(&s->plan, g.nr, &g.at); g.nr++) {
+	pmf_live_catch(&before);
+	for (; ret == 0 && !pmf_live_stopped() && pmf_sweep_plan_at(&s->plan, g.nr, &g.at);
+		g.nr++) {
 		if (hopeless[g.at.nr])
 			s->result.cases[g.at.nr].nr_failed++;
 		else
 			ret = do_run(s, &g, &hopeless[g.at.nr], err);
 	}
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(stop_signals); i++)
-		sigaction(stop_signals[i], &before[i], NULL);
+	pmf_live_restore(&before);
 	clear(&g);
-	s->stopped_by = stopped_by;
+	s->stopped_by = pmf_live_stopped();
 	free(g.case_s);
 	free(hopeless);
 	return ret;
