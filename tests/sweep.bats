@@ -30,7 +30,7 @@ sweep()
 
 finished()
 {
-	find "$1/runs" -name '*.pb.gz' ! -name '*.part-*' | wc -l
+	find "$1/runs" -name '*.pb.gz' ! -name '*.~part-*' | wc -l
 }
 
 # From summary.json of folder $1.
@@ -107,7 +107,31 @@ summary()
 	[ "$(finished out)" = 4 ]
 	[ "$(stat -c %Y.%i out/runs/ratio.p1.r1.pb.gz)" = "$first" ]
 	[ "$(summary out '.cases[0].measured[] | select(.name == "cpu-clock") | .values | map(. > 2e8) | unique | tostring')" = '[true]' ]
-	[ -z "$(find out -name '*.part-*')" ]
+	[ -z "$(find out -name '*.~part-*')" ]
+}
+
+@test "only a sweep's own runs are taken for its runs, and all of them" {
+	# Whatever the target is called.
+	printf '[target a.part-b]\ncommand = true\n' >pmuflame.ini
+	sweep -r 2 -e page-faults a.part-b
+	[ "$(finished a.part-b.sweep)" = 2 ]
+	inode=$(stat -c %i a.part-b.sweep/runs/a.part-b.p1.r1.pb.gz)
+	sweep -r 2 -e page-faults --resume a.part-b
+	[ "$status" -eq 0 ]
+	[ "$(stat -c %i a.part-b.sweep/runs/a.part-b.p1.r1.pb.gz)" = "$inode" ]
+	sweep -r 2 -e page-faults a.part-b
+	[ "$status" -eq 2 ]
+	# Runs of nobody knows what.
+	rm a.part-b.sweep/plan.json
+	sweep -r 2 -e page-faults a.part-b
+	[ "$status" -eq 2 ]
+	[[ "$stderr" == *"'a.part-b.sweep' holds a sweep"* ]]
+	mkdir other elsewhere
+	ln -s ../elsewhere other/runs
+	sweep -r 2 -e page-faults -o other/ a.part-b
+	[ "$status" -eq 2 ]
+	[[ "$stderr" == *"'other/runs' is no folder, or a link"* ]]
+	[ -z "$(ls elsewhere)" ]
 }
 
 @test "stopped by a signal, it keeps what is complete and says how to go on" {

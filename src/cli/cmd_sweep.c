@@ -51,7 +51,8 @@ static int lock_folder(struct pmf_sweeping *s, struct pmf_err *err)
 
 static int new_plan(struct pmf_sweeping *s, const char *path, struct pmf_err *err)
 {
-	if (access(path, F_OK) == 0 && pmf_sweep_has_runs(s))
+	/* Without its plan as well: a sweep that goes on takes every run that it finds for its own. */
+	if (pmf_sweep_has_runs(s))
 		return pmf_err_set(err, PMF_EUSAGE,
 			"'%s' holds a sweep: go on with it (--resume), or name another folder (-o)",
 			s->folder);
@@ -71,6 +72,12 @@ static int prepare(struct pmf_sweeping *s, struct pmf_err *err)
 	ret = s->args.resume ? 0 : pmf_outfolder_make(s->folder, err);
 	if (ret == 0)
 		ret = lock_folder(s, err);
+	/* Whoever may write there must not lead us to where only we may. */
+	if (ret == 0 && lstat(s->runs, &st) == 0 && !S_ISDIR(st.st_mode))
+		ret = pmf_err_set(err, PMF_EUSAGE,
+			"'%s' is no folder, or a link to one elsewhere: remove it, or name another "
+			"folder (-o)",
+			s->runs);
 	if (ret)
 		return ret;
 	path = pmf_asprintf("%s/plan.json", s->folder);

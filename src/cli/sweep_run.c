@@ -14,8 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What a run writes until it has succeeded. */
-#define PART ".part-"
+/* In the names of what a run writes until it has succeeded, and in no case's: pmf_file_safe_name() leaves
+ * no tilde. */
+#define PART ".~part-"
 
 static const char *const suffixes[] = {".out", ".pb.gz"};
 
@@ -260,6 +261,8 @@ int pmf_sweep_run(struct pmf_sweeping *s, struct pmf_err *err)
 			ret = do_run(s, &g, &hopeless[g.at.nr], err);
 	}
 	pmf_live_restore(&before);
+	/* The last run of a sweep that was killed may have outlived it, and this one's beginning. */
+	remove_parts(s);
 	clear(&g);
 	s->stopped_by = pmf_live_stopped();
 	free(g.case_s);
