@@ -17,7 +17,7 @@
 struct pmf_measured;
 struct pmf_target;
 
-/* Intervals in the files and in series: 95 %. */
+/* Intervals in the files: 95 %. */
 #define PMF_SWEEP_LEVEL 0.95
 
 /* Quantities of every run that are no events: of wall clock, and of work where the case has a unit. */
@@ -94,16 +94,16 @@ struct pmf_sweep_series {
 	 * smaller number of runs, median and mean are the quantities' medians and means divided, the
 	 * interval is that of the means' ratio, and sd, min and max are NAN. */
 	bool paired;
-	char *unit;             /* "events", "ns", "s"; or of both: "events/bar" */
-	struct pmf_stats stats; /* at PMF_SWEEP_LEVEL */
+	char *unit; /* "events", "ns", "s"; or of both: "events/bar" */
+	struct pmf_stats stats;
 };
 
 /* @of, per @per if that is not NULL. Each is an event by its label, PMF_SWEEP_SECONDS or "s", or
  * PMF_SWEEP_WORK or its unit's name ("bar", "bars"). All passes that have it count. PMF_ENOTFOUND, with
  * what there is instead, for what the case does not have; PMF_EUSAGE where @per was 0 in a run. Release
- * @s if 0 was returned. */
+ * @s if 0 was returned. Intervals are at @level. */
 int pmf_sweep_series(struct pmf_sweep_series *s, const struct pmf_sweep_case *c, const char *of,
-	const char *per, struct pmf_err *err);
+	const char *per, double level, struct pmf_err *err);
 void pmf_sweep_series_release(struct pmf_sweep_series *s);
 
 /* ---- Files ---- */

@@ -123,7 +123,7 @@ static int look_up(
 	*q = (struct quantity){.factor = 1};
 	if (!name)
 		return 0;
-	ret = pmf_sweep_series(&s, c, name, NULL, err);
+	ret = pmf_sweep_series(&s, c, name, NULL, PMF_BUDGET_LEVEL, err);
 	if (ret)
 		return ret;
 	q->is_seconds = strcmp(s.unit, "s") == 0;
@@ -190,23 +190,19 @@ static void judge_values(
 	struct pmf_err err = PMF_ERR_INIT;
 	struct pmf_sweep_series s;
 	struct quantity q[2];
-	struct pmf_stats stats;
 	double factor;
 
 	if (look_up_both(q, &v->is_time, b, now, &err) ||
-		pmf_sweep_series(&s, now, b->num, b->den, &err)) {
+		pmf_sweep_series(&s, now, b->num, b->den, PMF_BUDGET_LEVEL, &err)) {
 		unknown(v, "%s", err.text);
 		return;
 	}
 	factor = q[0].factor / q[1].factor;
-	stats = s.stats;
-	if (s.paired)
-		pmf_stats_of(&stats, s.values, s.n, PMF_BUDGET_LEVEL);
-	v->n = stats.n;
-	v->value = stats.median * factor;
+	v->n = s.stats.n;
+	v->value = s.stats.median * factor;
 	/* Nothing that is counted is below 0, whatever a bell-shaped curve says. */
-	v->low = stats.n > 1 ? PMF_MAX(stats.low, 0) * factor : -INFINITY;
-	v->high = stats.high * factor;
+	v->low = s.stats.n > 1 ? PMF_MAX(s.stats.low, 0) * factor : -INFINITY;
+	v->high = s.stats.high * factor;
 	pmf_sweep_series_release(&s);
 	decide(v, b);
 }
@@ -307,11 +303,11 @@ static void judge_change(struct pmf_verdict *v, const struct pmf_budget *b,
 		den = b->num;
 	}
 	if (ret == 0)
-		ret = pmf_sweep_series(&s[1], now, num, den, &err);
+		ret = pmf_sweep_series(&s[1], now, num, den, PMF_BUDGET_LEVEL, &err);
 	if (ret == 0) {
 		ret = look_up_both(q, &is_time, b, base, &err);
 		if (ret == 0)
-			ret = pmf_sweep_series(&s[0], base, num, den, &err);
+			ret = pmf_sweep_series(&s[0], base, num, den, PMF_BUDGET_LEVEL, &err);
 		if (ret)
 			pmf_err_prefix(&err, "in the baseline");
 	}

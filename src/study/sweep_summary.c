@@ -227,8 +227,8 @@ static bool divide(
 }
 
 /* The ratio of two quantities that no run had both of. */
-static bool divide_apart(
-	struct pmf_stats *out, const struct pmf_sweep_case *c, const char *of, const char *per)
+static bool divide_apart(struct pmf_stats *out, const struct pmf_sweep_case *c, const char *of,
+	const char *per, double level)
 {
 	struct pmf_sweep_series a = {0}, b = {0};
 	struct pmf_change change = {.low = -INFINITY, .high = INFINITY};
@@ -237,10 +237,10 @@ static bool divide_apart(
 
 	collect(&a, c, of);
 	collect(&b, c, per);
-	pmf_stats_of(&sa, a.values, a.n, PMF_SWEEP_LEVEL);
-	pmf_stats_of(&sb, b.values, b.n, PMF_SWEEP_LEVEL);
+	pmf_stats_of(&sa, a.values, a.n, level);
+	pmf_stats_of(&sb, b.values, b.n, level);
 	possible = sb.mean > 0 && sb.median > 0;
-	pmf_stats_change(&change, b.values, b.n, a.values, a.n, PMF_SWEEP_LEVEL);
+	pmf_stats_change(&change, b.values, b.n, a.values, a.n, level);
 	*out = (struct pmf_stats){.n = PMF_MIN(a.n, b.n),
 		.median = sa.median / sb.median,
 		.mean = sa.mean / sb.mean,
@@ -255,7 +255,7 @@ static bool divide_apart(
 }
 
 int pmf_sweep_series(struct pmf_sweep_series *s, const struct pmf_sweep_case *c, const char *of,
-	const char *per, struct pmf_err *err)
+	const char *per, double level, struct pmf_err *err)
 {
 	const struct pmf_sweep_value *v = quantity(c, of, err), *w;
 	bool possible;
@@ -265,7 +265,7 @@ int pmf_sweep_series(struct pmf_sweep_series *s, const struct pmf_sweep_case *c,
 		return PMF_ENOTFOUND;
 	if (!per) {
 		collect(s, c, v->name);
-		pmf_stats_of(&s->stats, s->values, s->n, PMF_SWEEP_LEVEL);
+		pmf_stats_of(&s->stats, s->values, s->n, level);
 		s->unit = pmf_strdup(v->unit);
 		return 0;
 	}
@@ -275,9 +275,9 @@ int pmf_sweep_series(struct pmf_sweep_series *s, const struct pmf_sweep_case *c,
 	possible = divide(s, c, v->name, w->name);
 	s->paired = s->n > 0;
 	if (possible && s->paired)
-		pmf_stats_of(&s->stats, s->values, s->n, PMF_SWEEP_LEVEL);
+		pmf_stats_of(&s->stats, s->values, s->n, level);
 	else if (possible)
-		possible = divide_apart(&s->stats, c, v->name, w->name);
+		possible = divide_apart(&s->stats, c, v->name, w->name, level);
 	if (!possible) {
 		pmf_sweep_series_release(s);
 		return pmf_err_set(

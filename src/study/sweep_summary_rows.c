@@ -69,7 +69,7 @@ static void add_row(struct list *l, enum sweep_row_kind kind, char *name, const 
 {
 	struct pmf_sweep_series s;
 
-	if (pmf_sweep_series(&s, l->c, of, per, NULL)) {
+	if (pmf_sweep_series(&s, l->c, of, per, PMF_SWEEP_LEVEL, NULL)) {
 		free(name);
 		return;
 	}

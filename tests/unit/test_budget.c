@@ -10,6 +10,7 @@
 #include "pmuflame/measure.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/profile.h"
+#include "pmuflame/stats.h"
 #include "pmuflame/sweep.h"
 #include <math.h>
 #include <stdlib.h>
@@ -313,6 +314,35 @@ static void times_have_units(void **state)
 	expect_unknown("cache-misses < 5", "'cache-misses' was not measured");
 }
 
+/* The events of a sweep's two passes: the interval of their ratio is at the same level as all others. */
+static void a_ratio_of_two_passes_is_judged_by_its_interval(void **state)
+{
+	static const double pass_counts[] = {0.999e6, 1.001e6, 0.999e6, 1.001e6, 0.999e6};
+	static char *const names[] = {(char *)"cycles", (char *)"branches"};
+	struct pmf_change change;
+	struct pmf_err err = PMF_ERR_INIT;
+
+	(void)state;
+	for (size_t pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < PMF_ARRAY_SIZE(pass_counts); i++) {
+			struct pmf_count count = {
+				.event = names[pass], .unit = (char *)"events", .scale = 1};
+			const struct pmf_measured m = {
+				.seconds = 1, .work = 100, .counts = &count, .nr_counts = 1};
+
+			count.count = pass_counts[i];
+			assert_int_equal(
+				pmf_sweep_add_run(&measured.cases[0], pass, &m, NULL, &err), 0);
+		}
+	}
+	assert_int_equal(pmf_stats_change(&change, pass_counts, PMF_ARRAY_SIZE(pass_counts),
+				 pass_counts, PMF_ARRAY_SIZE(pass_counts), PMF_BUDGET_LEVEL),
+		0);
+	judge("cycles/branches < 2");
+	assert_true(fabs(verdict.low - (1 + change.low)) < 1e-9);
+	assert_true(fabs(verdict.high - (1 + change.high)) < 1e-9);
+}
+
 static void what_was_multiplexed_is_no_count(void **state)
 {
 	(void)state;
@@ -491,6 +521,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_value_is_judged_by_its_interval, two_cases, release),
 		cmocka_unit_test_setup_teardown(times_have_units, two_cases, release),
+		cmocka_unit_test_setup_teardown(
+			a_ratio_of_two_passes_is_judged_by_its_interval, two_cases, release),
 		cmocka_unit_test_setup_teardown(
 			what_was_multiplexed_is_no_count, two_cases, release),
 		cmocka_unit_test_setup_teardown(one_run_has_no_interval, two_cases, release),

@@ -86,7 +86,7 @@ static struct pmf_sweep_series series_of(const char *of, const char *per)
 {
 	struct pmf_sweep_series s;
 
-	if (pmf_sweep_series(&s, &result.cases[0], of, per, &err))
+	if (pmf_sweep_series(&s, &result.cases[0], of, per, PMF_SWEEP_LEVEL, &err))
 		fail_msg("%s", err.text);
 	return s;
 }
@@ -161,12 +161,15 @@ static void what_was_not_measured_is_said(void **state)
 	(void)state;
 	fill();
 	assert_int_equal(
-		pmf_sweep_series(&s, &result.cases[0], "cycles", "queries", &err), PMF_ENOTFOUND);
+		pmf_sweep_series(&s, &result.cases[0], "cycles", "queries", PMF_SWEEP_LEVEL, &err),
+		PMF_ENOTFOUND);
 	assert_string_equal(err.text,
 		"'queries' was not measured of 'backtest': there is seconds, work, cycles, "
 		"instructions, cache-misses");
 	pmf_sweep_add_case(&result, "other", NULL, NULL);
-	assert_int_equal(pmf_sweep_series(&s, &result.cases[1], "bars", NULL, &err), PMF_ENOTFOUND);
+	assert_int_equal(
+		pmf_sweep_series(&s, &result.cases[1], "bars", NULL, PMF_SWEEP_LEVEL, &err),
+		PMF_ENOTFOUND);
 	assert_non_null(strstr(err.text, "nothing"));
 }
 
@@ -180,10 +183,12 @@ static void nothing_is_divided_by_zero(void **state)
 		0, 1, 0, (struct event[]){{"branches", "events", 0}, {"faults", "events", 3}, {0}});
 	must_add(1, 1, 0, (struct event[]){{"cycles", "events", 3}, {0}});
 	assert_int_equal(
-		pmf_sweep_series(&s, &result.cases[0], "faults", "branches", &err), PMF_EUSAGE);
+		pmf_sweep_series(&s, &result.cases[0], "faults", "branches", PMF_SWEEP_LEVEL, &err),
+		PMF_EUSAGE);
 	assert_non_null(strstr(err.text, "which was 0"));
 	assert_int_equal(
-		pmf_sweep_series(&s, &result.cases[0], "cycles", "branches", &err), PMF_EUSAGE);
+		pmf_sweep_series(&s, &result.cases[0], "cycles", "branches", PMF_SWEEP_LEVEL, &err),
+		PMF_EUSAGE);
 }
 
 static void runs_of_a_pass_count_the_same_events(void **state)
