@@ -107,6 +107,9 @@ check_stable()
 	run -2 "$PMUFLAME" check --repeat 0 -b 's < 1' true
 	run -2 "$PMUFLAME" check --save-baseline --repeat 1 -b 's < 1' true
 	[[ "$output" = *"--baseline PATH"* ]]
+	"$PMUFLAME" check --repeat 1 -b 's < 100' -o kept true
+	run -2 "$PMUFLAME" check --from kept -b 's < 100' false
+	[[ "$output" = *"'false' was not measured in what --from names"* ]]
 	echo 'expect = s <' >>pmuflame.ini
 	run -125 "$PMUFLAME" check
 	[[ "$output" = *"pmuflame.ini:12: budget \"s <\": at its end"* ]]

@@ -229,6 +229,7 @@ static int groups_to_judge(struct check_args *a, struct pmf_err *err)
 {
 	struct pmf_check *c = &a->check;
 	int ret = pmf_check_load(&c->result, &a->profiles, a->from, a->nr_from, err);
+	bool named = !a->command[0];
 
 	for (size_t i = 0; i < c->result.nr_cases && ret == 0; i++) {
 		struct pmf_sweep_case *measured = &c->result.cases[i];
@@ -237,6 +238,7 @@ static int groups_to_judge(struct check_args *a, struct pmf_err *err)
 
 		if (a->command[0] && strcmp(a->command[0], measured->target) != 0)
 			continue;
+		named = true;
 		pmf_buf_addstr(&label, measured->target);
 		for (size_t k = 0; k < measured->nr_vary; k++)
 			pmf_buf_printf(&label, " %s", measured->vary[k]);
@@ -248,6 +250,9 @@ static int groups_to_judge(struct check_args *a, struct pmf_err *err)
 				ret = pmf_check_add_shares(
 					&c->groups[before], a->profiles.items[k].path, err);
 	}
+	if (ret == 0 && !named)
+		ret = pmf_err_set(err, PMF_EUSAGE, "'%s' was not measured in what --from names",
+			a->command[0]);
 	return ret;
 }
 
