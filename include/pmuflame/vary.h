@@ -1,8 +1,8 @@
 /* pmuflame/vary.h - {KEY} placeholders in commands and targets.
  * Layer: study (uses base). Threads: pure functions over the caller's values.
  *
- * A setting is "KEY=VALUE" with a KEY of letters, digits and '_'. Each {KEY} becomes VALUE; braces
- * around anything else stay as they are. */
+ * A setting is "KEY=VALUE" with a KEY of letters, digits and '_'. Each {KEY} becomes VALUE; ${KEY}, a
+ * shell's variable, and braces around anything else stay as they are. */
 #ifndef PMUFLAME_VARY_H
 #define PMUFLAME_VARY_H
 

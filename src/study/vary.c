@@ -21,12 +21,14 @@ int pmf_vary_check(const char *setting, struct pmf_err *err)
 	return 0;
 }
 
-/* The value of the placeholder at @s ("{KEY}...") and the placeholder's length; NULL if it is none. */
-static const char *value_at(const char *s, char *const *settings, size_t n, size_t *len)
+/* The value of the placeholder at @s ("{KEY}...") of @text and the placeholder's length; NULL if it is none,
+ * or "${KEY}", a shell's variable. */
+static const char *value_at(
+	const char *text, const char *s, char *const *settings, size_t n, size_t *len)
 {
 	size_t key_len = *s == '{' ? strspn(s + 1, KEY_LETTERS) : 0;
 
-	if (key_len == 0 || s[1 + key_len] != '}')
+	if (key_len == 0 || s[1 + key_len] != '}' || (s > text && s[-1] == '$'))
 		return NULL;
 	*len = key_len + 2;
 	for (size_t i = 0; i < n; i++)
@@ -40,8 +42,8 @@ bool pmf_vary_in_text(const char *text, const char *setting)
 	char *const settings[] = {(char *)setting};
 	size_t len;
 
-	for (; text && *text; text++)
-		if (value_at(text, settings, 1, &len))
+	for (const char *s = text; s && *s; s++)
+		if (value_at(text, s, settings, 1, &len))
 			return true;
 	return false;
 }
@@ -64,14 +66,14 @@ char *pmf_vary_text(const char *text, char *const *settings, size_t n)
 	struct pmf_buf out = PMF_BUF_INIT;
 	size_t len;
 
-	while (*text) {
-		const char *value = value_at(text, settings, n, &len);
+	for (const char *s = text; *s; s += len) {
+		const char *value = value_at(text, s, settings, n, &len);
 
 		if (value) {
 			pmf_buf_addstr(&out, value);
-			text += len;
 		} else {
-			pmf_buf_addch(&out, *text++);
+			pmf_buf_addch(&out, *s);
+			len = 1;
 		}
 	}
 	return pmf_buf_detach(&out);
@@ -116,7 +118,7 @@ static int vary_script(char **script, char *const *settings, size_t n, struct pm
 	size_t len;
 
 	for (const char *s = *script; s && *s; s += len) {
-		const char *value = value_at(s, settings, n, &len);
+		const char *value = value_at(*script, s, settings, n, &len);
 		bool plain = value && *value && value[strspn(value, PLAIN)] == '\0';
 
 		if (plain) {

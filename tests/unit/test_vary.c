@@ -40,6 +40,7 @@ static void only_known_keys_are_replaced(void **state)
 		{"--l={layout},{nn}.{n}", "--l=rows,7."},
 		{"{other} {layout {layout}} {} {", "{other} {layout rows} {} {"},
 		{"{{nn}}", "{7}"},
+		{"${nn}{nn}$", "${nn}7$"},
 		{"{text}", "it's $(false) \"x\" \\"},
 	};
 
@@ -52,6 +53,7 @@ static void only_known_keys_are_replaced(void **state)
 	}
 	assert_true(pmf_vary_in_text("a{nn}", "nn=7"));
 	assert_false(pmf_vary_in_text("a{nn}", "n=7"));
+	assert_false(pmf_vary_in_text("a${nn}", "nn=7"));
 	assert_false(pmf_vary_in_text(NULL, "n=7"));
 }
 
@@ -76,6 +78,7 @@ static void a_shell_reads_values_as_single_words(void **state)
 {
 	(void)state;
 	assert_prints("printf '%s|' {layout} \"{layout}\" 'l={layout}'", "rows|rows|l=rows|");
+	assert_prints("nn=8; printf '%s|' ${nn} {nn}", "8|7|");
 	assert_prints("printf '%s|' {text} a{text} {n}", "it's $(false) \"x\" \\|"
 							 "ait's $(false) \"x\" \\||");
 	assert_prints("printf '%s|' it\\'s {text}", "it's|it's $(false) \"x\" \\|");
