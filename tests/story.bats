@@ -108,6 +108,12 @@ print(round(240 * 0.3 / (time.process_time() - start)))')
 	run "$EXAMPLE/check-budgets" main 'regress(nonsense) < 5%' signal
 	[ "$status" -eq 125 ]
 	[[ "$output" = *nonsense* ]]
+	# A commit that is none leaves nothing behind, and git's sentence alone.
+	mkdir places
+	TMPDIR=$PWD/places run "$EXAMPLE/check-budgets" nosuch 'regress(page-faults) < 5%' signal
+	[ "$status" -eq 128 ]
+	[ "${#lines[@]}" -eq 1 ]
+	[ -z "$(ls places)" ]
 }
 
 @test "scripts say what they do not know in one sentence" {
