@@ -152,10 +152,10 @@ static char *spread_text(const struct pmf_stats *s)
 {
 	double half = 100 * (s->high - s->low) / 2 / s->mean;
 
+	if (s->n > 1 && s->sd == 0)
+		return pmf_strdup("all equal");
 	if (!isfinite(half))
 		return pmf_strdup("");
-	if (s->sd == 0)
-		return pmf_strdup("all equal");
 	return pmf_asprintf(half < 10 ? "±%.2g%%" : "±%.0f%%", half);
 }
 

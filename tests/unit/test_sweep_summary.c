@@ -334,6 +334,19 @@ static void the_table_is_markdown_and_readable(void **state)
 	free(text);
 }
 
+static void counts_that_are_all_zero_are_all_equal(void **state)
+{
+	char *text;
+
+	(void)state;
+	pmf_sweep_add_case(&result, "backtest", "python3 backtest.py", NULL);
+	for (int i = 0; i < 3; i++)
+		must_add(0, 1, 0, (struct event[]){{"major-faults", "events", 0}, {0}});
+	text = text_of(pmf_sweep_markdown);
+	assert_non_null(strstr(text, "| major-faults |      0 | all equal |\n"));
+	free(text);
+}
+
 static void names_from_outside_are_only_names(void **state)
 {
 	char *text;
@@ -540,6 +553,7 @@ int main(void)
 		cmocka_unit_test_teardown(rows_are_derived_where_they_say_something, teardown),
 		cmocka_unit_test_teardown(user_events_are_not_divided_by_all, teardown),
 		cmocka_unit_test_teardown(the_table_is_markdown_and_readable, teardown),
+		cmocka_unit_test_teardown(counts_that_are_all_zero_are_all_equal, teardown),
 		cmocka_unit_test_teardown(names_from_outside_are_only_names, teardown),
 		cmocka_unit_test_teardown(what_is_not_known_is_left_out, teardown),
 		cmocka_unit_test_teardown(the_json_is_what_its_schema_says, teardown),
