@@ -80,7 +80,7 @@ summary()
 	sweep -r 2 -e page-faults,cpu-clock -- ratio --rounds 100
 	[ "$status" -eq 0 ]
 	[ -s ratio.sweep/report.html ]
-	[ -s ratio.sweep/ratio.cpu-clock.svg ]
+	grep -q 'ratio: the sum of all runs' ratio.sweep/ratio.cpu-clock.svg
 	sweep -r 2 -e page-faults,cpu-clock -- ratio --rounds 100
 	[ "$status" -eq 2 ]
 	[[ "$stderr" == *"'ratio.sweep' holds a sweep: go on with it (--resume)"* ]]

@@ -72,12 +72,18 @@ static int merge_case(
 		}
 		any |= ret == 0;
 	}
-	if (ret < 0 && any)
+	if (ret < 0 && any) {
 		pmf_profile_release(p);
-	else if (any)
+	} else if (any) {
 		pmf_profile_note(p, PMF_NOTE_INFO, -1,
 			"all runs of a sweep: %zu in %zu pass%s, whose sums are shown", runs,
 			passes, passes == 1 ? "" : "es");
+		/* Beside the medians of the summary, sums without a word look wrong. */
+		if (runs > passes) {
+			free(p->title);
+			p->title = pmf_asprintf("%s: the sum of all runs", at.what->title);
+		}
+	}
 	return ret < 0 ? ret : !any;
 }
 
