@@ -67,7 +67,8 @@ refused()
 }
 
 @test "missing and non-executable commands: 127 and 126" {
-	refused 127 "not found" -- -e cpu-clock no-such-command
+	refused 127 "not found, and no pmuflame.ini from here up names it" -- -e cpu-clock no-such-command
+	refused 127 "'./no-such-command' was not found\$" -- -e cpu-clock ./no-such-command
 	cp "$(command -v ratio)" here
 	refused 127 "\./here.*did you mean" -- -e cpu-clock here
 	touch plain

@@ -53,10 +53,12 @@ static int exec_failed(const char *command, int errnum)
 	if (status == PMF_EXIT_NOT_FOUND && strchr(command, '/') && access(command, F_OK) == 0)
 		pmf_cli_failf(status,
 			"cannot execute '%s': the interpreter that it names is missing", command);
+	else if (status == PMF_EXIT_NOT_FOUND && there)
+		pmf_cli_failf(status, "command '%s' was not found: `%s` exists: did you mean that?",
+			command, local);
 	else if (status == PMF_EXIT_NOT_FOUND)
-		pmf_cli_failf(status, "command '%s' was not found%s%s%s", command,
-			there ? ": `" : "", there ? local : "",
-			there ? "` exists: did you mean that?" : "");
+		pmf_cli_failf(status, "command '%s' was not found%s", command,
+			strchr(command, '/') ? "" : ", and no pmuflame.ini from here up names it");
 	else
 		pmf_cli_failf(status, "cannot execute '%s': %s", command, strerror(errnum));
 	free(local);
