@@ -137,7 +137,8 @@ function fillDetails(panel, func, on) {
 	});
 	if (kindOf(func) === KIND.PYTHON)
 		make(panel, "p", "python", "With the native code that it calls, up to the next Python frame: " +
-			model.events.map((ev, e) => shareText(e, model.costs.python[e][func]) + " of " + ev.label).join(", ") + ".");
+			model.events.flatMap((ev, e) => model.base.total[e][0] ?
+				[shareText(e, model.costs.python[e][func]) + " of " + ev.label] : []).join(", ") + ".");
 	fillRatios(panel, func);
 	if (isCode(func))
 		addVerdict(make(panel, "p", "verdict"), func);
