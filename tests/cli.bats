@@ -148,6 +148,12 @@ refused()
 	[ -s list.cpu-clock.svg ]
 }
 
+@test "who starts it may ignore SIGCHLD" {
+	run -7 timeout 20 python3 -c 'import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execv(sys.argv[1], sys.argv[1:])' "$PMUFLAME" -q -e cpu-clock -o a -- sh -c 'exit 7'
+}
+
 @test "colliding event names get different files" {
 	"$PMUFLAME" -q -e cpu-clock,cpu-clock -o twice ratio --seconds 0.05
 	[ -s twice.cpu-clock.svg ]
