@@ -90,9 +90,10 @@ while time.process_time() < 1:
 
 @test "what called before is not taken for what calls now" {
 	# Nothing in a dump tells the two callers apart, but memory does when the rings are next read. So of
-	# the last 1.6 s a moment may be the first one's, and the rest is cut.
+	# the last 1.6 s a moment may be the first one's, and the rest is cut; or the second one's, if the
+	# rings happened to be read just when it had called.
 	profile -e cpu-clock -F 4999 -- edge next-caller --times 600 --seconds 2
 	[ "$(number '.events[0].joined_stacks')" -ge 100 ]
 	within "$(folded_share out/edge.cpu-clock.folded ';dig_here;')" 2 50
-	within "$(folded_share out/edge.cpu-clock.folded 'truncated stack')" 40 98
+	within "$(folded_share out/edge.cpu-clock.folded 'truncated stack|;dig_there;')" 40 98
 }
