@@ -178,8 +178,13 @@ static void frames_survive(void **state)
 static void multiplexed(void **state)
 {
 	static const double scales[] = {1.0013, 1.5, 2.75, 3.0000000001, 1000.1};
+	volatile long double next = 1;
 
 	(void)state;
+	/* valgrind computes with doubles instead, which do not have the last unit of a sum. */
+	next += 0x1p-60L;
+	if (next == 1)
+		skip();
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(scales); i++) {
 		struct pmf_profile p;
 		uint64_t sums[4], weight;
