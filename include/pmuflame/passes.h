@@ -35,7 +35,7 @@ struct pmf_passes {
 };
 
 /* Pack the events of @list, groups staying together, into as few passes as first fit finds, asking
- * @fit, and software events without asking. @anchors are tried in this order as the anchor, and the
+ * @fit, and software events without asking; at most some ten questions for each event. @anchors are tried in this order as the anchor, and the
  * last, a software event, fits everywhere; one that is in @list, whatever
  * its modifiers, is not counted twice. */
 void pmf_passes_pack(struct pmf_passes *p, const struct pmf_event_list *list,

@@ -21,6 +21,7 @@ struct packing {
 	size_t nr_passes;
 	const struct pmf_event *anchor; /* in every pass; NULL: none */
 	const struct pmf_event **room;  /* for as many events as there are */
+	unsigned *refused;              /* by pass, for as many passes as there are units */
 	pmf_passes_fit *fit;
 	void *ctx;
 };
@@ -70,10 +71,27 @@ static bool fits(const struct packing *k, size_t i, size_t pass)
 	return k->fit(k->ctx, k->room, add_events(k, n, &k->units[i]));
 }
 
+/* The same, of a pass that is not full. Trials take milliseconds, and there may be a thousand events for six
+ * counters: a pass that refused eight of them is not asked again. */
+static bool takes(struct packing *k, size_t i, size_t pass)
+{
+	enum { FULL = 8 };
+
+	if (k->units[i].counted)
+		return true;
+	if (k->refused[pass] == FULL)
+		return false;
+	if (fits(k, i, pass))
+		return true;
+	k->refused[pass]++;
+	return false;
+}
+
 /* False if a unit does not even fit beside the anchor alone. */
 static bool pack(struct packing *k)
 {
 	k->nr_passes = 1;
+	memset(k->refused, 0, (k->n + 1) * sizeof *k->refused);
 	for (size_t i = 0; i < k->n; i++) {
 		size_t pass = 0;
 
@@ -81,7 +99,7 @@ static bool pack(struct packing *k)
 			k->units[i].pass = 0;
 			continue;
 		}
-		while (pass < k->nr_passes && !fits(k, i, pass))
+		while (pass < k->nr_passes && !takes(k, i, pass))
 			pass++;
 		k->units[i].pass = pass;
 		if (pass < k->nr_passes)
@@ -182,6 +200,7 @@ void pmf_passes_pack(struct pmf_passes *p, const struct pmf_event_list *list,
 	memset(p, 0, sizeof *p);
 	k.room = pmf_calloc(list->n + 1, sizeof *k.room);
 	make_units(&k, list);
+	k.refused = pmf_calloc(k.n + 1, sizeof *k.refused);
 	drop_unfit(&k, p);
 	pack(&k);
 	for (size_t i = 0; i < anchors->n && k.nr_passes > 1; i++) {
@@ -192,6 +211,7 @@ void pmf_passes_pack(struct pmf_passes *p, const struct pmf_event_list *list,
 	write_passes(p, &k);
 	free(k.units);
 	free(k.room);
+	free(k.refused);
 }
 
 void pmf_passes_release(struct pmf_passes *p)

@@ -19,12 +19,15 @@
 struct pmu {
 	size_t counters;
 	const char *never;
+	size_t *asked; /* counts the questions, if not NULL */
 };
 
 static bool fit(void *ctx, const struct pmf_event *const *events, size_t n)
 {
 	const struct pmu *pmu = ctx;
 
+	if (pmu->asked)
+		++*pmu->asked;
 	for (size_t i = 0; i < n; i++) {
 		assert_int_equal(events[i]->cls, PMF_EVENT_HARDWARE);
 		for (size_t k = 0; k < i; k++)
@@ -87,7 +90,7 @@ static void events_fill_passes_and_one_is_in_all(void **state)
 	(void)state;
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(cases); i++) {
 		struct pmf_passes p;
-		char *text = pack(cases[i].specs, (struct pmu){cases[i].counters, NULL}, &p);
+		char *text = pack(cases[i].specs, (struct pmu){.counters = cases[i].counters}, &p);
 
 		assert_string_equal(text, cases[i].passes);
 		assert_int_equal(p.nr_unfit, 0);
@@ -102,7 +105,7 @@ static void events_fill_passes_and_one_is_in_all(void **state)
 static void what_never_gets_a_counter_is_named(void **state)
 {
 	struct pmf_passes p;
-	char *text = pack("r1,{r2,r3,r4},r5,r6", (struct pmu){2, "r5"}, &p);
+	char *text = pack("r1,{r2,r3,r4},r5,r6", (struct pmu){.counters = 2, .never = "r5"}, &p);
 
 	(void)state;
 	assert_string_equal(text, "r1 r6");
@@ -112,9 +115,26 @@ static void what_never_gets_a_counter_is_named(void **state)
 	assert_string_equal(p.unfit[1].spec, "r5");
 	free(text);
 	pmf_passes_release(&p);
-	text = pack("r5", (struct pmu){2, "r5"}, &p);
+	text = pack("r5", (struct pmu){.counters = 2, .never = "r5"}, &p);
 	assert_int_equal(p.n, 0);
 	free(text);
+	pmf_passes_release(&p);
+}
+
+static void a_thousand_events_take_few_questions(void **state)
+{
+	struct pmf_buf specs = PMF_BUF_INIT;
+	struct pmf_passes p;
+	size_t asked = 0;
+
+	(void)state;
+	for (int i = 1; i <= 1000; i++)
+		pmf_buf_printf(&specs, "%sr%x", i > 1 ? "," : "", (unsigned)i);
+	free(pack(pmf_buf_str(&specs), (struct pmu){.counters = 6, .asked = &asked}, &p));
+	assert_int_equal(p.n, 200); /* five beside the anchor */
+	/* Each alone, then without an anchor, then with it. */
+	assert_true(asked < 8000);
+	pmf_buf_release(&specs);
 	pmf_passes_release(&p);
 }
 
@@ -141,7 +161,7 @@ static char *options[] = {(char *)"-F", (char *)"99"};
 
 static void make_plan(struct pmf_sweep_plan *plan, const char *value, const char *specs)
 {
-	struct pmu pmu = {2, NULL};
+	struct pmu pmu = {.counters = 2};
 
 	*plan = (struct pmf_sweep_plan){.repeats = 3, .options = options, .nr_options = 2};
 	for (int i = 0; i < 2; i++) {
@@ -246,6 +266,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_fill_passes_and_one_is_in_all),
 		cmocka_unit_test(what_never_gets_a_counter_is_named),
+		cmocka_unit_test(a_thousand_events_take_few_questions),
 		cmocka_unit_test(a_list_is_taken_apart),
 		cmocka_unit_test(runs_of_a_repeat_stand_together),
 		cmocka_unit_test(a_plan_is_found_again_and_no_other_passes_for_it),
