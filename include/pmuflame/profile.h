@@ -55,7 +55,7 @@ struct pmf_frame {
 struct pmf_node {
 	uint32_t parent;
 	uint32_t frame;
-	uint32_t hash; /* of all frames from the root to here */
+	uint64_t hash; /* of all frames from the root to here */
 };
 
 /* Per-event facts, the numeric half of the ledger. Counts are in events (ns for clocks). */

@@ -69,7 +69,7 @@ static void grow_column(uint64_t **column, size_t from, size_t to)
 
 /* Columns grow with the nodes, so that adding a sample to a node that is there allocates
  * nothing. */
-static uint32_t push_node(struct pmf_profile *p, uint32_t parent, uint32_t frame, uint32_t hash)
+static uint32_t push_node(struct pmf_profile *p, uint32_t parent, uint32_t frame, uint64_t hash)
 {
 	uint32_t id = (uint32_t)p->nr_nodes;
 
@@ -256,13 +256,14 @@ uint32_t pmf_profile_add_inline(
 }
 
 /* By the frames' numbers, not the parent's: so that of nodes on end all hashes are known before the first
- * of them is found. */
-static uint32_t node_hash(uint32_t parent_hash, uint32_t frame)
+ * of them is found. Of 64 bits, for in 32 the calls of a function by itself would come back to a hash after
+ * some 80,000. */
+static uint64_t node_hash(uint64_t parent_hash, uint32_t frame)
 {
-	return (uint32_t)pmf_hash_u64((uint64_t)parent_hash << 32 | frame);
+	return pmf_hash_u64(parent_hash ^ frame);
 }
 
-static uint32_t find_node(struct pmf_profile *p, uint32_t parent, uint32_t frame, uint32_t hash)
+static uint32_t find_node(struct pmf_profile *p, uint32_t parent, uint32_t frame, uint64_t hash)
 {
 	struct pmf_node key = {parent, frame, hash};
 	uint32_t id = pmf_index_find(&p->node_index, hash, node_eq, p, &key);
@@ -282,15 +283,14 @@ uint32_t pmf_profile_node(struct pmf_profile *p, uint32_t parent, uint32_t frame
 void pmf_profile_nodes(
 	struct pmf_profile *p, uint32_t parent, const uint32_t *frames, size_t n, uint32_t *nodes)
 {
-	uint32_t hash = p->nodes[parent].hash;
+	uint64_t hash = p->nodes[parent].hash;
 
 	for (size_t i = 0; i < n; i++) {
 		hash = node_hash(hash, frames[i]);
 		pmf_index_prefetch(&p->node_index, hash);
-		nodes[i] = hash;
 	}
 	for (size_t i = 0; i < n; i++)
-		parent = nodes[i] = find_node(p, parent, frames[i], nodes[i]);
+		parent = nodes[i] = pmf_profile_node(p, parent, frames[i]);
 }
 
 void pmf_profile_add(
