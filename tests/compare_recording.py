@@ -16,7 +16,8 @@ import os
 import re
 import sys
 
-PERF_HEAD = re.compile(r"\s+(\d+)\s+(\S+):\s*(\S.*)?$")
+# The blank behind the colon tells it from a frame at an address of decimal digits: "2448 std::move (...)".
+PERF_HEAD = re.compile(r"\s+(\d+)\s+(\S+):(?:\s+(\S.*)?)?$")
 PERF_FRAME = re.compile(r"\s*[0-9a-f]+ (.*) \((.*)\)$")
 
 Costs = collections.namedtuple("Costs", "total kernel bare own inclusive")
