@@ -1,27 +1,14 @@
 /* The pictures of a sweep. */
 #include "sweep_steps.h"
 
+#include "input.h"
 #include "output.h"
 
-#include "pmuflame/file.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/profile.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { PROFILE_BYTES_MAX = 1 << 30 };
-
-static int load(struct pmf_profile *p, const char *path, struct pmf_err *err)
-{
-	struct pmf_buf bytes = PMF_BUF_INIT;
-	int ret = pmf_file_read(path, PROFILE_BYTES_MAX, &bytes, err);
-
-	if (ret == 0)
-		ret = pmf_profile_load(p, bytes.data, bytes.len, err);
-	pmf_buf_release(&bytes);
-	return ret;
-}
 
 /* All finished runs of a pass as one profile. 0, 1 if there is none, or a negative status. */
 static int merge_repeats(const struct pmf_sweeping *s, struct pmf_sweep_at *at,
@@ -36,7 +23,7 @@ static int merge_repeats(const struct pmf_sweeping *s, struct pmf_sweep_at *at,
 		struct pmf_profile one;
 
 		if (access(path, F_OK) == 0) {
-			ret = load(any ? &one : p, path, err);
+			ret = pmf_input_load(any ? &one : p, &path, 1, NULL, err);
 			if (ret == 0 && any) {
 				pmf_profile_merge(p, &one);
 				pmf_profile_release(&one);
