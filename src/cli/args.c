@@ -153,6 +153,19 @@ int pmf_cli_rows(const char *text, size_t *out, struct pmf_err *err)
 	return ret;
 }
 
+int pmf_cli_repeats(const char *text, const char *option, size_t *out, struct pmf_err *err)
+{
+	enum { MOST = 10000 };
+	uint64_t n = 0;
+	int ret = pmf_parse_u64(text, strlen(text), &n, option, err);
+
+	if (ret == 0 && (n < 1 || n > MOST))
+		ret = pmf_err_set(
+			err, PMF_EUSAGE, "%s %s is not within 1 to %d", option, text, MOST);
+	*out = (size_t)n;
+	return ret;
+}
+
 size_t pmf_cli_columns(void)
 {
 	enum { LEAST = 80 };

@@ -79,6 +79,8 @@ int pmf_cli_events(const struct pmf_profile *p, size_t n, const char *const *nam
 	bool **wanted, struct pmf_err *err);
 /* -n: rows, 0 for all. */
 int pmf_cli_rows(const char *text, size_t *out, struct pmf_err *err);
+/* How often something is run: the value of @option. */
+int pmf_cli_repeats(const char *text, const char *option, size_t *out, struct pmf_err *err);
 /* How wide lines on standard output may be: the terminal's width, 0 where it is none. */
 size_t pmf_cli_columns(void);
 /* Are the results on standard output written? */

@@ -6,14 +6,13 @@
 
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
-#include "pmuflame/units.h"
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { REPEAT_DEFAULT = 5, MAX_REPEAT_DEFAULT = 20, REPEAT_MAX = 10000 };
+enum { REPEAT_DEFAULT = 5, MAX_REPEAT_DEFAULT = 20 };
 
 static const char help[] =
 	"usage: pmuflame check [options] [TARGET|all|COMMAND [ARG...]]\n\n"
@@ -80,19 +79,6 @@ struct check_args {
 
 /* ---- The command line ---- */
 
-static int parse_repeat(const char *text, const char *what, size_t *out, struct pmf_err *err)
-{
-	uint64_t n;
-	int ret = pmf_parse_u64(text, strlen(text), &n, what, err);
-
-	if (ret == 0 && (n < 1 || n > REPEAT_MAX))
-		ret = pmf_err_set(
-			err, PMF_EUSAGE, "%s is at least 1 and at most %d", what, REPEAT_MAX);
-	if (ret == 0)
-		*out = (size_t)n;
-	return ret;
-}
-
 static int take_option(void *ctx, int opt, struct pmf_err *err)
 {
 	struct check_args *a = ctx;
@@ -114,9 +100,9 @@ static int take_option(void *ctx, int opt, struct pmf_err *err)
 		a->check.save_baseline = true;
 		return 0;
 	case OPT_REPEAT:
-		return parse_repeat(optarg, "--repeat", &a->check.repeat, err);
+		return pmf_cli_repeats(optarg, "--repeat", &a->check.repeat, err);
 	case OPT_MAX_REPEAT:
-		return parse_repeat(optarg, "--max-repeat", &a->check.max_repeat, err);
+		return pmf_cli_repeats(optarg, "--max-repeat", &a->check.max_repeat, err);
 	case OPT_JUNIT:
 		a->junit = optarg;
 		return 0;

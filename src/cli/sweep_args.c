@@ -5,13 +5,10 @@
 
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
-#include "pmuflame/units.h"
 #include "pmuflame/vary.h"
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { REPEATS_MAX = 10000 };
 
 static const char help[] =
 	"usage: pmuflame sweep [options] [--] COMMAND|TARGET|all [ARG...]\n\n"
@@ -55,18 +52,6 @@ static const struct option long_options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-static int parse_repeats(const char *text, size_t *out, struct pmf_err *err)
-{
-	uint64_t n = 0;
-	int ret = pmf_parse_u64(text, strlen(text), &n, "--repeat", err);
-
-	if (ret == 0 && (n < 1 || n > REPEATS_MAX))
-		ret = pmf_err_set(
-			err, PMF_EUSAGE, "--repeat %s is not within 1 to %d", text, REPEATS_MAX);
-	*out = (size_t)n;
-	return ret;
-}
-
 static int add_vary(struct pmf_sweep_args *a, char *text, struct pmf_err *err)
 {
 	size_t len = strcspn(text, "=") + 1;
@@ -103,7 +88,7 @@ static int take_option(void *ctx, int opt, struct pmf_err *err)
 		a->all_events = true;
 		return 0;
 	case 'r':
-		return parse_repeats(optarg, &a->repeats, err);
+		return pmf_cli_repeats(optarg, "--repeat", &a->repeats, err);
 	case OPT_VARY:
 		return add_vary(a, optarg, err);
 	case 'o':
