@@ -200,8 +200,8 @@ static void groups_to_run(struct check_args *a)
 	}
 	for (size_t i = 0; i < c->n; i++) {
 		const struct pmf_check_group *g = &c->groups[i];
-		char *shown = g->target ? pmf_strdup(g->target->command)
-					: pmf_output_quote_command(g->command);
+		char *shown =
+			pmf_output_shown_command(g->target ? g->target->command : NULL, g->command);
 
 		pmf_sweep_add_case(&c->result, g->label, shown, g->target);
 		free(shown);

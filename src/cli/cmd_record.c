@@ -108,19 +108,6 @@ static int prepare_output(
 	return ret;
 }
 
-/* What the outputs say was run: of a target, its command as pmuflame.ini has it. */
-static char *shown_command(const struct pmf_record_args *a)
-{
-	char *args, *all;
-
-	if (!a->target)
-		return pmf_output_quote_command(a->command);
-	args = pmf_output_quote_command(a->command + 1);
-	all = pmf_asprintf("%s%s%s", a->target->command, *args ? " " : "", args);
-	free(args);
-	return all;
-}
-
 static int record(struct pmf_record_args *a, struct pmf_event_list *list)
 {
 	struct pmf_collect_result res;
@@ -154,7 +141,8 @@ static int record(struct pmf_record_args *a, struct pmf_event_list *list)
 	} else {
 		profile.title = pmf_strdup(a->title ? a->title : a->name);
 		if (!a->no_command)
-			profile.command = shown_command(a);
+			profile.command = pmf_output_shown_command(
+				a->target ? a->target->command : NULL, a->command);
 		status = exit_status(&res);
 		if (finish(a, &profile, &res, &err))
 			status = pmf_cli_fail(PMF_EXIT_FAILED, &err);

@@ -232,3 +232,15 @@ char *pmf_output_quote_command(char *const *argv)
 	}
 	return pmf_buf_detach(&out);
 }
+
+char *pmf_output_shown_command(const char *script, char *const *words)
+{
+	char *args, *all;
+
+	if (!script)
+		return pmf_output_quote_command(words);
+	args = pmf_output_quote_command(words + 1);
+	all = pmf_asprintf("%s%s%s", script, *args ? " " : "", args);
+	free(args);
+	return all;
+}

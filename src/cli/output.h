@@ -62,5 +62,8 @@ int pmf_output_summary_json(const struct pmf_tree *t, const struct pmf_output_li
 void pmf_output_add_quoted(struct pmf_buf *out, const char *arg);
 /* All of a command. free(3) it. */
 char *pmf_output_quote_command(char *const *argv);
+/* What outputs say was run by the command line @words: itself, or if its first word is a target that one's
+ * @script and the other words. free(3) it. */
+char *pmf_output_shown_command(const char *script, char *const *words);
 
 #endif

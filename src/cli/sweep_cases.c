@@ -48,13 +48,10 @@ static int case_command(struct pmf_sweep_what *w, struct pmf_err *err)
 	const struct pmf_target *t = w->target;
 	char **words = pmf_vary_argv(w->words, w->vary, w->nr_vary);
 	struct pmf_target copy = {.command = t ? pmf_strdup(t->command) : NULL};
-	char *args = pmf_output_quote_command(words + (t != NULL));
 	int ret = t ? pmf_vary_target(&copy, w->vary, w->nr_vary, err) : 0;
 
-	w->command =
-		t ? pmf_asprintf("%s%s%s", copy.command, *args ? " " : "", args) : pmf_strdup(args);
+	w->command = pmf_output_shown_command(copy.command, words);
 	free(copy.command);
-	free(args);
 	pmf_target_argv_free(words);
 	return ret;
 }
