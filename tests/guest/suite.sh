@@ -181,7 +181,9 @@ frame_pointers_agree()
 # The kernel's own time, which is not counted, differs: what is compared is the count by task time.
 multiplexes_ten_events()
 {
-	local single i p=@1000003
+	local single i p=@1000003 low=0.99 high=1.01
+	# What runs on the other CPU in the ratio's turn is counted, too: up to 0.9 % of fifty were seen.
+	[ "$cpus" = 1 ] || low=0.97 high=1.03
 	profile --call-graph none -e cycles:u$p -- ratio --rounds 2500
 	[ "$(event 0 .scale)" = 1 ]
 	single=$(event 0 .counted)
@@ -192,7 +194,7 @@ multiplexes_ten_events()
 	done
 	[ "$(grep -lE 'ran (6[89]|7[012])(\.[0-9]+)?% of the time' out/ratio.*.svg | wc -l)" = 10 ]
 	for i in 0 2 4 6 8; do
-		within "$(event "$i" ".counted * .scale / $single")" 0.99 1.01
+		within "$(event "$i" ".counted * .scale / $single")" "$low" "$high"
 	done
 }
 
