@@ -46,6 +46,7 @@ struct pmf_frame {
 	uint32_t name;  /* function, demangled; 0 until named */
 	uint32_t file;  /* source file, 0 if not known */
 	uint32_t line;
+	uint32_t start_line; /* where in it the function begins, 0 if not known */
 	/* Inlined callees at this address, outermost first: frames of kind INLINED, or none. */
 	uint32_t first_inline, nr_inline;
 	bool unresolved; /* no name could be found; name is then "[libfoo.so+0x1234]" */
@@ -154,6 +155,8 @@ uint32_t pmf_profile_frame_named(struct pmf_profile *p, enum pmf_frame_kind kind
 /* Name a frame once known: the strings are copied. */
 void pmf_profile_name_frame(
 	struct pmf_profile *p, uint32_t frame, const char *name, const char *file, uint32_t line);
+/* Say in which line of its file the function of @frame, which was named, begins. */
+void pmf_profile_set_start_line(struct pmf_profile *p, uint32_t frame, uint32_t line);
 /* Give @frame one more inlined callee, outermost first. Returns the callee's frame; those returned
  * for the same @frame before may have moved. */
 uint32_t pmf_profile_add_inline(
@@ -230,11 +233,12 @@ void pmf_profile_join(struct pmf_profile *p, struct pmf_profile *from);
 
 /* ---- The call tree by name ---- */
 
-/* A function as drawn: frames with the same kind, module, name and source file are one; and the
- * same line, if the tree has lines. */
+/* A function as drawn: frames with the same kind, module, name, source file and first line are one;
+ * and the same line, if the tree has lines. */
 struct pmf_func {
 	enum pmf_frame_kind kind;
 	uint32_t name, module, path, file; /* string ids of the profile */
+	uint32_t start_line;               /* where in file it begins, 0 if not known */
 	uint32_t line;                     /* 0 unless asked for */
 	bool unresolved;
 };
@@ -256,7 +260,7 @@ struct pmf_tree_opts {
 };
 
 /* Columns are scaled weights and sample counts: total[e * nr_nodes + node] and so on. Functions are
- * ordered by name, then module, then kind, then file, and siblings as their functions, so that the
+ * ordered by name, then module, kind, file and first line, and siblings as their functions, so that the
  * same program draws the same picture. Nodes stand in preorder: a parent before its children, a
  * subtree in one piece. */
 struct pmf_tree {

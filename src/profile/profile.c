@@ -226,6 +226,11 @@ void pmf_profile_name_frame(
 	f->line = line;
 }
 
+void pmf_profile_set_start_line(struct pmf_profile *p, uint32_t frame, uint32_t line)
+{
+	p->frames[frame].start_line = line;
+}
+
 uint32_t pmf_profile_add_inline(
 	struct pmf_profile *p, uint32_t frame, const char *name, const char *file, uint32_t line)
 {

@@ -193,6 +193,8 @@ static int add_function(
 			fn.system_name = pmf_pprof_string(l, g.value);
 		else if (g.number == FUNCTION_FILENAME)
 			fn.file = pmf_pprof_string(l, g.value);
+		else if (g.number == FUNCTION_START_LINE)
+			fn.start_line = g.value > UINT32_MAX ? 0 : (uint32_t)g.value;
 	}
 	if (r.bad)
 		return pmf_pprof_malformed(err, "a function is none");

@@ -73,6 +73,7 @@ static int push_frame(struct pmf_pprof_loader *l, const struct pmf_frame *like,
 		return pmf_pprof_too_many(err, "frames");
 	f.name = l->functions[place].name;
 	f.file = l->functions[place].file;
+	f.start_line = l->functions[place].start_line;
 	f.line = line->line > UINT32_MAX ? 0 : (uint32_t)line->line;
 	system_name = l->functions[place].system_name;
 	if (!l->ours || !read_system_name(p, &f, pmf_strtab_get(&p->strings, system_name))) {

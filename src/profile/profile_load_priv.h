@@ -24,6 +24,7 @@ struct pmf_pprof_mapping {
 };
 struct pmf_pprof_function {
 	uint32_t name, system_name, file;
+	uint32_t start_line;
 };
 struct pmf_pprof_line {
 	uint64_t function_id, line;

@@ -35,6 +35,7 @@ static uint64_t hash_frame(const struct pmf_profile *p, const struct pmf_frame *
 		h = pmf_hash_u64(h ^ at->rva ^ (uint64_t)at->kind << 56);
 		h = pmf_hash_u64(h ^ ((uint64_t)at->name << 32 | at->file));
 		h = pmf_hash_u64(h ^ ((uint64_t)at->module << 32 | at->line));
+		h = pmf_hash_u64(h ^ at->start_line);
 	}
 	return h;
 }
@@ -57,8 +58,8 @@ static bool frame_eq(const void *ctx, uint32_t value, const void *key)
 
 		if (a->kind != b->kind || a->name != b->name || a->module != b->module ||
 			a->path != b->path || a->file != b->file || a->line != b->line ||
-			a->rva != b->rva || build_of(p, a) != build_of(p, b) ||
-			a->unresolved != b->unresolved)
+			a->start_line != b->start_line || a->rva != b->rva ||
+			build_of(p, a) != build_of(p, b) || a->unresolved != b->unresolved)
 			return false;
 	}
 	return true;

@@ -14,6 +14,7 @@ struct mapping {
 
 struct function {
 	uint32_t name, system_name, file;
+	uint32_t start_line;
 };
 
 struct saver {
@@ -122,7 +123,8 @@ static bool function_eq(const void *ctx, uint32_t value, const void *key)
 {
 	const struct function *a = &((const struct saver *)ctx)->functions[value], *b = key;
 
-	return a->name == b->name && a->system_name == b->system_name && a->file == b->file;
+	return a->name == b->name && a->system_name == b->system_name && a->file == b->file &&
+	       a->start_line == b->start_line;
 }
 
 /* The id of the frame's function, which is written if new. Its system name is what pprof has no
@@ -132,6 +134,7 @@ static size_t function_of(struct saver *s, const struct pmf_frame *f)
 	struct function fn = {
 		.name = copy_string(s, f->name),
 		.file = copy_string(s, f->file),
+		.start_line = f->start_line,
 	};
 	uint64_t hash;
 	uint32_t place;
@@ -140,7 +143,8 @@ static size_t function_of(struct saver *s, const struct pmf_frame *f)
 	pmf_buf_printf(&s->text, "%s%s %s", pmf_frame_kind_name(f->kind), f->unresolved ? "?" : "",
 		pmf_strtab_get(&s->p->strings, f->module));
 	fn.system_name = string(s, pmf_buf_str(&s->text));
-	hash = pmf_hash_u64(pmf_hash_u64((uint64_t)fn.name << 32 | fn.system_name) ^ fn.file);
+	hash = pmf_hash_u64(pmf_hash_u64((uint64_t)fn.name << 32 | fn.system_name) ^
+			    ((uint64_t)fn.file << 32 | fn.start_line));
 	place = pmf_index_find(&s->function_index, hash, function_eq, s, &fn);
 	if (place == UINT32_MAX) {
 		place = (uint32_t)s->nr_functions;
@@ -150,6 +154,7 @@ static size_t function_of(struct saver *s, const struct pmf_frame *f)
 		pmf_pb_put_int(&s->msg, FUNCTION_NAME, fn.name);
 		pmf_pb_put_int(&s->msg, FUNCTION_SYSTEM_NAME, fn.system_name);
 		pmf_pb_put_int(&s->msg, FUNCTION_FILENAME, fn.file);
+		pmf_pb_put_int(&s->msg, FUNCTION_START_LINE, fn.start_line);
 		emit(s, PPROF_FUNCTION);
 	}
 	return (size_t)place + 1;

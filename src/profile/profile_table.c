@@ -40,6 +40,7 @@ static struct pmf_table_row row_of(struct pmf_table *t, const struct pmf_func *f
 		.name = pmf_strtab_get(strs, fn->name),
 		.module = pmf_strtab_get(strs, fn->module),
 		.file = pmf_strtab_get(strs, fn->file),
+		.start_line = fn->start_line,
 		.line = fn->line};
 
 	if (t->by == PMF_BY_FUNCTION && fn->kind == PMF_FRAME_PYTHON)
@@ -61,8 +62,9 @@ static bool row_eq(const void *ctx, uint32_t value, const void *key)
 {
 	const struct pmf_table_row *a = &((const struct pmf_table *)ctx)->rows[value], *b = key;
 
-	return a->kind == b->kind && a->line == b->line && strcmp(a->name, b->name) == 0 &&
-	       strcmp(a->module, b->module) == 0 && strcmp(a->file, b->file) == 0;
+	return a->kind == b->kind && a->line == b->line && a->start_line == b->start_line &&
+	       strcmp(a->name, b->name) == 0 && strcmp(a->module, b->module) == 0 &&
+	       strcmp(a->file, b->file) == 0;
 }
 
 static uint64_t row_hash(const struct pmf_table_row *r)
@@ -70,7 +72,7 @@ static uint64_t row_hash(const struct pmf_table_row *r)
 	uint64_t h = pmf_hash_bytes(r->name, strlen(r->name));
 
 	h = pmf_hash_u64(h ^ pmf_hash_bytes(r->module, strlen(r->module)));
-	h = pmf_hash_u64(h ^ pmf_hash_bytes(r->file, strlen(r->file)));
+	h = pmf_hash_u64(h ^ pmf_hash_bytes(r->file, strlen(r->file)) ^ r->start_line);
 	return pmf_hash_u64(h ^ ((uint64_t)r->line << 8 | r->kind));
 }
 

@@ -12,6 +12,7 @@ void pmf_profile_take_name(struct pmf_profile *p, uint32_t frame, const struct p
 {
 	pmf_profile_name_frame(p, frame, pmf_strtab_get(&from->strings, named->name),
 		pmf_strtab_get(&from->strings, named->file), named->line);
+	pmf_profile_set_start_line(p, frame, named->start_line);
 	p->frames[frame].unresolved = named->unresolved;
 }
 

@@ -21,7 +21,7 @@ static bool func_eq(const void *ctx, uint32_t value, const void *key)
 	const struct pmf_func *a = &((const struct pmf_tree *)ctx)->funcs[value], *b = key;
 
 	return a->kind == b->kind && a->name == b->name && a->module == b->module &&
-	       a->file == b->file && a->line == b->line;
+	       a->file == b->file && a->start_line == b->start_line && a->line == b->line;
 }
 
 static uint32_t intern_func(struct builder *b, const struct pmf_frame *f)
@@ -31,10 +31,12 @@ static uint32_t intern_func(struct builder *b, const struct pmf_frame *f)
 		.module = f->module,
 		.path = f->path,
 		.file = f->file,
+		.start_line = f->start_line,
 		.line = b->t->opts.lines ? f->line : 0,
 		.unresolved = f->unresolved};
-	uint64_t hash = pmf_hash_u64(pmf_hash_u64((uint64_t)fn.name << 32 | fn.module) ^
-				     ((uint64_t)fn.file << 32 | fn.kind) ^ (uint64_t)fn.line << 8);
+	uint64_t who = pmf_hash_u64((uint64_t)fn.name << 32 | fn.module);
+	uint64_t where = pmf_hash_u64((uint64_t)fn.start_line << 32 | fn.line);
+	uint64_t hash = pmf_hash_u64(who ^ where ^ ((uint64_t)fn.file << 32 | fn.kind));
 	uint32_t id = pmf_index_find(&b->func_index, hash, func_eq, b->t, &fn);
 
 	if (id == UINT32_MAX) {
@@ -183,6 +185,8 @@ static int compare_funcs(const void *va, const void *vb, void *ctx)
 		c = (a->kind > b->kind) - (a->kind < b->kind);
 	if (c == 0)
 		c = strcmp(pmf_strtab_get(strs, a->file), pmf_strtab_get(strs, b->file));
+	if (c == 0)
+		c = (a->start_line > b->start_line) - (a->start_line < b->start_line);
 	if (c == 0)
 		c = (a->line > b->line) - (a->line < b->line);
 	return c;

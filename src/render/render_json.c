@@ -70,6 +70,7 @@ static void add_frames(struct pmf_buf *out, const struct pmf_tree *t, FILE *f)
 		add_text(out, "module", fn->module ? pmf_strtab_get(strs, fn->module) : NULL);
 		pmf_buf_addch(out, ',');
 		add_text(out, "file", fn->file ? pmf_strtab_get(strs, fn->file) : NULL);
+		add_number_if(out, "start_line", fn->start_line > 0, fn->start_line);
 		pmf_buf_printf(out, ",\"unresolved\":%s}", fn->unresolved ? "true" : "false");
 		pmf_render_flush(out, f, PMF_RENDER_CHUNK);
 	}

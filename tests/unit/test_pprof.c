@@ -128,7 +128,7 @@ static void frames_survive(void **state)
 {
 	static const uint8_t id[] = {0xde, 0xad, 0x01};
 	struct pmf_profile p, loaded;
-	uint32_t path, module, outer, python, node;
+	uint32_t path, module, outer, inner, python, node;
 	const struct pmf_frame *f;
 
 	(void)state;
@@ -141,7 +141,9 @@ static void frames_survive(void **state)
 	outer = pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 3, module, path, 0x1234);
 	pmf_profile_name_frame(&p, outer, "outer", "outer.c", 7);
 	pmf_profile_add_inline(&p, outer, "middle", "middle.h", 8);
-	pmf_profile_add_inline(&p, outer, "inner", "inner.h", 9);
+	inner = pmf_profile_add_inline(&p, outer, "inner", "inner.h", 9);
+	pmf_profile_set_start_line(&p, outer, 5);
+	pmf_profile_set_start_line(&p, inner, 2);
 	pmf_profile_set_build_id(&p, 3, id, sizeof id);
 	python = pmf_profile_frame_at(&p, PMF_FRAME_PYTHON, UINT32_MAX,
 		pmf_strtab_addz(&p.strings, "package"), pmf_strtab_addz(&p.strings, "/srv/x.py"),
@@ -160,12 +162,14 @@ static void frames_survive(void **state)
 	assert_int_equal(f->kind, PMF_FRAME_NATIVE);
 	assert_int_equal(f->rva, 0x1234);
 	assert_int_equal(f->line, 7);
+	assert_int_equal(f->start_line, 5);
 	assert_int_equal(f->nr_inline, 2);
 	assert_string_equal(pmf_strtab_get(&loaded.strings, loaded.build_ids[f->image]), "dead01");
 	f = &loaded.frames[f->first_inline + 1];
 	assert_int_equal(f->kind, PMF_FRAME_INLINED);
 	assert_string_equal(pmf_strtab_get(&loaded.strings, f->name), "inner");
 	assert_string_equal(pmf_strtab_get(&loaded.strings, f->file), "inner.h");
+	assert_int_equal(f->start_line, 2);
 	f = &loaded.frames[loaded.nodes[2].frame];
 	assert_int_equal(f->kind, PMF_FRAME_PYTHON);
 	assert_string_equal(pmf_strtab_get(&loaded.strings, f->module), "package");

@@ -57,6 +57,39 @@ static void inlined_callees_stand_below_their_function(void **state)
 	pmf_profile_release(&p);
 }
 
+/* A static function of one name in two files, and twice in one. */
+static void functions_are_told_apart_by_their_place(void **state)
+{
+	static const struct {
+		const char *file;
+		uint32_t start_line, line;
+	} places[] = {{"a.c", 3, 4}, {"a.c", 9, 10}, {"b.c", 3, 4}, {"a.c", 3, 5}};
+	struct pmf_profile p;
+	struct pmf_tree t;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	for (uint32_t i = 0; i < PMF_ARRAY_SIZE(places); i++) {
+		uint32_t frame = pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 0, 0, 0, 0x10 + i);
+
+		pmf_profile_name_frame(&p, frame, "init", places[i].file, places[i].line);
+		pmf_profile_set_start_line(&p, frame, places[i].start_line);
+		pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, frame), 1, 1);
+	}
+	pmf_tree_build(&t, &p, NULL);
+	assert_int_equal(t.nr_funcs, 4);
+	assert_string_equal(func_name(&t, 1), "init");
+	assert_int_equal(t.funcs[t.nodes[1].func].start_line, 3);
+	assert_true(pmf_tree_self(&t, 0, 1) == 2);
+	assert_int_equal(t.funcs[t.nodes[2].func].start_line, 9);
+	assert_string_equal(pmf_strtab_get(&p.strings, t.funcs[t.nodes[3].func].file), "b.c");
+	pmf_tree_release(&t);
+	pmf_tree_build(&t, &p, &(struct pmf_tree_opts){.lines = true});
+	assert_int_equal(t.nr_funcs, 5);
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+}
+
 /* main → work → { parse, gc → sweep } and main → other; two events. */
 static void fill_for_filters(struct pmf_profile *p)
 {
@@ -430,6 +463,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(inlined_callees_stand_below_their_function),
+		cmocka_unit_test(functions_are_told_apart_by_their_place),
 		cmocka_unit_test(a_filter_takes_whole_stacks),
 		cmocka_unit_test(a_filter_says_what_it_shows),
 		cmocka_unit_test(a_reversed_tree_has_callers_upon_what_they_call),
