@@ -21,10 +21,104 @@ static uint32_t take_frame(
 	for (uint32_t k = 0; k < f->nr_inline; k++) {
 		const struct pmf_frame *callee = &from->frames[f->first_inline + k];
 
-		pmf_profile_add_inline(p, id, pmf_strtab_get(&from->strings, callee->name),
-			pmf_strtab_get(&from->strings, callee->file), callee->line);
+		pmf_profile_set_start_line(p,
+			pmf_profile_add_inline(p, id, pmf_strtab_get(&from->strings, callee->name),
+				pmf_strtab_get(&from->strings, callee->file), callee->line),
+			callee->start_line);
 	}
 	return id;
+}
+
+/* How much of its place tells a function from its namesakes. */
+enum namesake_level { BY_NAME, BY_FILE_NAME, BY_LINE };
+
+/* Functions that are alike up to a level, and where each run has them. */
+struct namesakes {
+	enum pmf_frame_kind kind;
+	uint32_t name, module;
+	uint32_t file_name;  /* of their source without its folder; 0: of any */
+	uint32_t start_line; /* 0: any */
+	struct {
+		bool any;
+		uint32_t file, start_line;
+	} run[2];
+	bool several; /* in one run */
+};
+
+struct name_groups {
+	struct namesakes *items;
+	size_t n, cap;
+	struct pmf_index index;
+};
+
+static bool namesakes_eq(const void *ctx, uint32_t value, const void *key)
+{
+	const struct namesakes *a = &((const struct name_groups *)ctx)->items[value], *b = key;
+
+	return a->kind == b->kind && a->name == b->name && a->module == b->module &&
+	       a->file_name == b->file_name && a->start_line == b->start_line;
+}
+
+/* The place of @f's group. */
+static uint32_t namesakes_of(struct name_groups *g, struct pmf_profile *p,
+	const struct pmf_frame *f, enum namesake_level level)
+{
+	struct namesakes key = {.kind = f->kind, .name = f->name, .module = f->module};
+	const char *file = pmf_strtab_get(&p->strings, f->file), *slash = strrchr(file, '/');
+	uint64_t hash;
+	uint32_t id;
+
+	if (level >= BY_FILE_NAME)
+		key.file_name = pmf_strtab_addz(&p->strings, slash ? slash + 1 : file);
+	if (level >= BY_LINE)
+		key.start_line = f->start_line;
+	hash = pmf_hash_u64((uint64_t)key.name << 32 | key.module);
+	hash = pmf_hash_u64(hash ^ ((uint64_t)key.file_name << 32 | key.kind));
+	hash = pmf_hash_u64(hash ^ key.start_line);
+	id = pmf_index_find(&g->index, hash, namesakes_eq, g, &key);
+	if (id == UINT32_MAX) {
+		id = (uint32_t)g->n;
+		PMF_PUSH(g->items, g->n, g->cap) = key;
+		pmf_index_add(&g->index, hash, id);
+	}
+	return id;
+}
+
+static void add_namesake(struct namesakes *to, const struct pmf_frame *f)
+{
+	size_t run = f->image;
+
+	if (to->run[run].any)
+		to->several |=
+			to->run[run].file != f->file || to->run[run].start_line != f->start_line;
+	to->run[run].any = true;
+	to->run[run].file = f->file;
+	to->run[run].start_line = f->start_line;
+}
+
+/* Between two builds lines move, and folders are other ones: where each run has one function that is
+ * alike up to @level, they are one, and where it now is, it was. */
+static void join_namesakes(struct pmf_profile *p, enum namesake_level level)
+{
+	struct name_groups g = {0};
+	uint32_t *of_frame = pmf_calloc(p->nr_frames, sizeof *of_frame);
+
+	pmf_index_init(&g.index);
+	for (size_t i = 1; i < p->nr_frames; i++) {
+		of_frame[i] = namesakes_of(&g, p, &p->frames[i], level);
+		add_namesake(&g.items[of_frame[i]], &p->frames[i]);
+	}
+	for (size_t i = 1; i < p->nr_frames; i++) {
+		const struct namesakes *group = &g.items[of_frame[i]];
+
+		if (group->several || !group->run[0].any)
+			continue;
+		p->frames[i].file = group->run[0].file;
+		p->frames[i].start_line = group->run[0].start_line;
+	}
+	pmf_index_release(&g.index);
+	free(g.items);
+	free(of_frame);
 }
 
 /* All stacks of @from; its event events[e], of @n, becomes event first + e. */
@@ -126,6 +220,8 @@ static int join(struct pmf_diff *d, const struct pmf_profile *base, const struct
 	}
 	take_stacks(&d->joined, now, 0, of_now, 0, n);
 	take_stacks(&d->joined, base, 1, of_base, n, n);
+	for (enum namesake_level level = BY_NAME; level <= BY_LINE; level++)
+		join_namesakes(&d->joined, level);
 	free(of_now);
 	free(of_base);
 	if (n == 0)

@@ -300,6 +300,63 @@ static void functions_are_compared_by_name(void **state)
 	pmf_diff_release(&d);
 }
 
+struct place {
+	const char *name, *file;
+	uint32_t start_line;
+};
+
+static void fill_places(struct pmf_profile *p, const struct place *places, size_t n, bool inlined)
+{
+	pmf_profile_init(p, 1);
+	p->events[0].label = pmf_strdup("cycles");
+	p->events[0].unit = pmf_strdup("events");
+	p->events[0].weight = p->events[0].samples = p->events[0].counted = n;
+	for (size_t i = 0; i < n; i++) {
+		uint32_t frame = pmf_profile_frame_at(p, PMF_FRAME_NATIVE, 0, 0, 0, i), at = frame;
+
+		pmf_profile_name_frame(p, frame, inlined ? "outer" : places[i].name,
+			inlined ? NULL : places[i].file, 0);
+		if (inlined)
+			at = pmf_profile_add_inline(p, frame, places[i].name, places[i].file, 0);
+		pmf_profile_set_start_line(p, at, places[i].start_line);
+		pmf_profile_add(p, 0, pmf_profile_node(p, 0, frame), 1, 1);
+	}
+}
+
+/* Another folder, more lines above, another file: the same function. Of two with one name each is
+ * compared with that of its file, and of two in a file with that of its line. */
+static void functions_move_between_builds(void **state)
+{
+	static const struct place before[] = {{"f", "/v1/f.c", 10}, {"init", "/v1/a.c", 3},
+		{"init", "/v1/b.c", 3}, {"two", "/v1/t.c", 5}, {"two", "/v1/t.c", 9}};
+	static const struct place after[] = {{"f", "/v2/g.c", 12}, {"init", "/v2/a.c", 8},
+		{"init", "/v2/b.c", 4}, {"two", "/v2/t.c", 5}, {"two", "/v2/t.c", 11}};
+	struct pmf_diff_opts opts = {.per = PMF_PER_RUN};
+	struct pmf_err err = PMF_ERR_INIT;
+
+	(void)state;
+	for (int inlined = 0; inlined < 2; inlined++) {
+		struct pmf_profile base, now;
+		struct pmf_diff d;
+		size_t both = 0, funcs = 0;
+
+		fill_places(&base, before, PMF_ARRAY_SIZE(before), inlined);
+		fill_places(&now, after, PMF_ARRAY_SIZE(after), inlined);
+		assert_int_equal(pmf_diff_build(&d, &base, &now, &opts, &err), 0);
+		for (uint32_t i = 1u + (unsigned)inlined; i < d.tree.nr_nodes; i++) {
+			funcs++;
+			both += pmf_tree_total(&d.tree, 0, i) == 1 &&
+				pmf_tree_total(&d.tree, 1, i) == 1;
+		}
+		/* f, both init and the first two. */
+		assert_int_equal(both, 4);
+		assert_int_equal(funcs, 6);
+		pmf_diff_release(&d);
+		pmf_profile_release(&base);
+		pmf_profile_release(&now);
+	}
+}
+
 /* Of several with one label, each is compared with the one at its place, and with none in another unit. */
 static void events_of_one_label_are_told_apart(void **state)
 {
@@ -438,6 +495,7 @@ int main(void)
 		cmocka_unit_test(equal_runs_are_seldom_called_different),
 		cmocka_unit_test(true_changes_are_found_with_enough_samples),
 		cmocka_unit_test(functions_are_compared_by_name),
+		cmocka_unit_test(functions_move_between_builds),
 		cmocka_unit_test(events_of_one_label_are_told_apart),
 		cmocka_unit_test(self_and_total_share_the_level),
 		cmocka_unit_test(what_was_not_sampled_may_be_anybodys),
