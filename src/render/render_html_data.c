@@ -194,7 +194,8 @@ static void add_lines(struct pmf_buf *out, const struct pmf_tree *t)
 		const struct pmf_func *f = &lines.funcs[i], *before = i ? f - 1 : f;
 
 		if (f->name != before->name || f->module != before->module ||
-			f->kind != before->kind || f->file != before->file)
+			f->kind != before->kind || f->file != before->file ||
+			f->start_line != before->start_line)
 			func++;
 		if (!f->line)
 			continue;
