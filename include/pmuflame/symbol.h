@@ -2,8 +2,8 @@
  * Layer: symbol (uses base, process). Threads: one owner.
  *
  * A file's names come from .symtab; if it has none, from a separate debug file, found by build id
- * (/usr/lib/debug/.build-id/xx/yyyy.debug) or .gnu_debuglink (GDB manual, "Separate Debug Files",
- * with the CRC checked); if there is none either, from .gnu_debugdata (MiniDebugInfo, xz); always
+ * (/usr/lib/debug/.build-id/xx/yyyy.debug, and in perf's cache) or .gnu_debuglink (GDB manual, "Separate
+ * Debug Files", with the CRC checked); if there is none either, from .gnu_debugdata (MiniDebugInfo, xz); always
  * also from .dynsym. PLT stubs are named "NAME@plt". A symbol without a size reaches to the next
  * one. The kernel's names come from /proc/kallsyms, a recorded kernel's from wherever its build id is
  * known. */
@@ -31,6 +31,11 @@ void pmf_symbolizer_free(struct pmf_symbolizer *s);
  * the first question about an image and kept. */
 bool pmf_symbol_find(
 	struct pmf_symbolizer *s, const struct pmf_image *im, uint64_t rva, struct pmf_symbol *out);
+
+/* @fd has a debug file of @im open that nobody would find (a server's, <pmuflame/lines.h>): take @im's
+ * functions from there if there is no other .symtab. @fd is borrowed for this call. Names that were given
+ * for @im are void. */
+void pmf_symbolizer_add_file(struct pmf_symbolizer *s, const struct pmf_image *im, int fd);
 
 /* Forget what was read of @im: it is about to be closed. Names that were given for it are void. */
 void pmf_symbolizer_forget(struct pmf_symbolizer *s, const struct pmf_image *im);

@@ -15,24 +15,26 @@ enum {
 	XZ_RATIO = 64, /* symbol tables shrink to a fifth; a bomb to a thousandth and less */
 	XZ_SLACK = 1 << 20,
 	XZ_MAX = 512 << 20,
+	MAX_LINK = 8192,
 };
 #define XZ_MEMORY (UINT64_C(128) << 20) /* xz -9 needs 65 MiB to decode */
 
-bool pmf_elf_src_open(struct pmf_elf_src *src, const char *path)
+bool pmf_elf_src_take(struct pmf_elf_src *src, int fd, uint64_t bytes)
 {
-	struct stat st;
-
-	memset(src, 0, sizeof *src);
-	src->owned = true;
-	src->fd = pmf_file_open_regular(path, &st);
-	if (src->fd < 0)
-		return false;
-	src->bytes = (uint64_t)st.st_size;
-	src->elf = elf_begin(src->fd, ELF_C_READ, NULL);
+	*src = (struct pmf_elf_src){.owned = true, .fd = fd, .bytes = bytes};
+	src->elf = elf_begin(fd, ELF_C_READ, NULL);
 	if (pmf_elf_src_check(src))
 		return true;
 	pmf_elf_src_release(src);
 	return false;
+}
+
+bool pmf_elf_src_open(struct pmf_elf_src *src, const char *path)
+{
+	struct stat st;
+	int fd = pmf_file_open_regular(path, &st);
+
+	return fd >= 0 && pmf_elf_src_take(src, fd, (uint64_t)st.st_size);
 }
 
 /* The CRC of .gnu_debuglink is zlib's. */
@@ -53,62 +55,145 @@ static bool crc_is(const struct pmf_elf_src *src, uint32_t want)
 	return at == src->bytes && crc == want;
 }
 
-static bool same_build_id(const struct pmf_elf_src *src, const struct pmf_image *im)
+/* ---- Sections ---- */
+
+/* The section called @name, with bytes in the file. */
+static bool find_section(const struct pmf_elf_src *src, const char *name, GElf_Shdr *sh)
+{
+	Elf_Scn *scn = NULL;
+	size_t names;
+
+	if (elf_getshdrstrndx(src->elf, &names) < 0)
+		return false;
+	while ((scn = pmf_elf_src_next(src, scn, sh))) {
+		const char *s = elf_strptr(src->elf, names, sh->sh_name);
+
+		if (s && strcmp(s, name) == 0)
+			return sh->sh_type != SHT_NOBITS && sh->sh_size > 0;
+	}
+	return false;
+}
+
+/* The bytes of a section that nobody compresses; free(3) them. NULL if there is none, or more than @max. */
+static uint8_t *read_section(
+	const struct pmf_elf_src *src, const char *name, size_t max, size_t *size)
+{
+	GElf_Shdr sh;
+	uint8_t *bytes;
+
+	if (!find_section(src, name, &sh) || sh.sh_size > max || (sh.sh_flags & SHF_COMPRESSED))
+		return NULL;
+	bytes = pmf_malloc(sh.sh_size);
+	if (!pmf_elf_src_read(src, sh.sh_offset, bytes, sh.sh_size)) {
+		free(bytes);
+		return NULL;
+	}
+	*size = sh.sh_size;
+	return bytes;
+}
+
+bool pmf_elf_src_has(const struct pmf_elf_src *src, enum pmf_debug_need need)
+{
+	GElf_Shdr sh;
+
+	return need == PMF_DEBUG_SYMBOLS ? find_section(src, ".symtab", &sh)
+					 : find_section(src, ".debug_info", &sh) ||
+						   find_section(src, ".zdebug_info", &sh);
+}
+
+/* ---- Separate debug files ---- */
+
+static bool same_build_id(const struct pmf_elf_src *src, const struct pmf_debug_want *w)
 {
 	uint8_t id[20];
 	size_t len = pmf_elf_build_id(src->elf, id);
 
-	return len && len == im->build_id_len && memcmp(id, im->build_id, len) == 0;
+	return len && len == w->build_id_len && memcmp(id, w->build_id, len) == 0;
 }
 
-/* @crc NULL: the build id must agree. */
-static bool try_file(
-	struct pmf_elf_src *src, const struct pmf_image *im, char *path, const uint32_t *crc)
+bool pmf_debug_file_fits(
+	const struct pmf_elf_src *src, const struct pmf_debug_want *w, const uint32_t *crc)
 {
-	bool ok = pmf_elf_src_open(src, path);
+	return src->machine == w->own->machine && src->elf32 == w->own->elf32 &&
+	       pmf_elf_src_has(src, w->need) && (crc ? crc_is(src, *crc) : same_build_id(src, w));
+}
 
+/* Takes @path over. @crc NULL: the build id must agree. */
+static bool try_file(struct pmf_elf_src *src, const struct pmf_debug_want *w, char *path,
+	const uint32_t *crc, char **found)
+{
+	if (path && pmf_elf_src_open(src, path)) {
+		if (pmf_debug_file_fits(src, w, crc)) {
+			if (found)
+				*found = path;
+			else
+				free(path);
+			return true;
+		}
+		pmf_elf_src_release(src);
+	}
 	free(path);
-	if (!ok)
-		return false;
-	if (src->machine == im->elf_machine && src->elf32 == im->elf32 &&
-		(crc ? crc_is(src, *crc) : same_build_id(src, im)))
-		return true;
-	pmf_elf_src_release(src);
 	return false;
 }
 
-static bool by_build_id(struct pmf_elf_src *src, const struct pmf_image *im, const char *root)
+static bool by_build_id(struct pmf_elf_src *src, const struct pmf_debug_want *w, const char *folder,
+	const char *suffix, char **found)
 {
-	char *path = pmf_build_id_path(root, im->build_id, im->build_id_len, ".debug");
-
-	return path && try_file(src, im, path, NULL);
+	return folder &&
+	       try_file(src, w, pmf_build_id_path(folder, w->build_id, w->build_id_len, suffix),
+		       NULL, found);
 }
 
-/* .gnu_debuglink: a file name, zeros up to a multiple of four, a CRC. */
-static bool by_link(struct pmf_elf_src *src, const struct pmf_image *im, const char *root)
+/* The folder of @path, "" if it has none. */
+static char *folder_of(const char *path)
 {
-	size_t size, len;
-	const uint8_t *sec = pmf_image_section(im, ".gnu_debuglink", &size, NULL);
-	const char *name = (const char *)sec, *at = im->file ? im->file : im->path,
-		   *slash = strrchr(at, '/');
-	int dir = slash ? (int)PMF_MIN(slash - at, (ptrdiff_t)4096) : 0;
+	const char *slash = path ? strrchr(path, '/') : NULL;
+
+	return pmf_strndup(slash ? path : "", slash ? (size_t)(slash - path) : 0);
+}
+
+/* .gnu_debuglink: a file name, zeros up to a multiple of four, a CRC. The name has no folder, so that a
+ * file leads nowhere but beside itself and below the debug roots. */
+static bool by_link(struct pmf_elf_src *src, const struct pmf_debug_want *w, char **found)
+{
+	size_t size = 0, len;
+	uint8_t *sec = read_section(w->own, ".gnu_debuglink", MAX_LINK, &size);
+	const char *name = (const char *)sec;
+	char *dir = folder_of(w->file), *mapped = folder_of(w->mapped);
+	const char *roots[] = {w->dirs->symfs_root, w->dirs->root};
+	bool got = false;
 	uint32_t crc;
 
-	if (!sec || size < 8 || !slash)
-		return false;
-	len = strnlen(name, size - 4);
-	if (len == 0 || len > size - 5 || strchr(name, '/') || ((len + 4) & ~(size_t)3) > size - 4)
-		return false;
-	memcpy(&crc, sec + ((len + 4) & ~(size_t)3), sizeof crc);
-	return try_file(src, im, pmf_asprintf("%.*s/%s", dir, at, name), &crc) ||
-	       try_file(src, im, pmf_asprintf("%.*s/.debug/%s", dir, at, name), &crc) ||
-	       try_file(src, im, pmf_asprintf("%s%.*s/%s", root, dir, at, name), &crc);
+	len = size < 8 ? 0 : strnlen(name, size - 4);
+	if (len > 0 && len <= size - 5 && !strchr(name, '/') &&
+		((len + 4) & ~(size_t)3) <= size - 4) {
+		memcpy(&crc, sec + ((len + 4) & ~(size_t)3), sizeof crc);
+		if (dir[0])
+			got = try_file(src, w, pmf_asprintf("%s/%s", dir, name), &crc, found) ||
+			      try_file(
+				      src, w, pmf_asprintf("%s/.debug/%s", dir, name), &crc, found);
+		for (size_t i = 0; i < PMF_ARRAY_SIZE(roots) && !got && mapped[0]; i++)
+			got = roots[i] &&
+			      try_file(src, w, pmf_asprintf("%s%s/%s", roots[i], mapped, name),
+				      &crc, found);
+	}
+	free(dir);
+	free(mapped);
+	free(sec);
+	return got;
 }
 
-bool pmf_debug_file_open(struct pmf_elf_src *src, const struct pmf_image *im, const char *root)
+bool pmf_debug_file_open(struct pmf_elf_src *src, const struct pmf_debug_want *w, char **found)
 {
-	return by_build_id(src, im, root) || by_link(src, im, root);
+	const struct pmf_debug_dirs *d = w->dirs;
+
+	return by_build_id(src, w, d->symfs_root, ".debug", found) ||
+	       by_build_id(src, w, d->root, ".debug", found) || by_link(src, w, found) ||
+	       by_build_id(src, w, d->cache, "/debug", found) ||
+	       by_build_id(src, w, d->cache, "/elf", found);
 }
+
+/* ---- Within the file ---- */
 
 /* What @in holds, at most @max bytes; NULL if it is damaged or larger. */
 static uint8_t *unxz(const uint8_t *in, size_t in_bytes, size_t max, size_t *out_bytes)
@@ -134,17 +219,18 @@ static uint8_t *unxz(const uint8_t *in, size_t in_bytes, size_t max, size_t *out
 	return NULL;
 }
 
-bool pmf_debug_data_open(struct pmf_elf_src *src, const struct pmf_image *im)
+bool pmf_debug_data_open(struct pmf_elf_src *src, const struct pmf_elf_src *own)
 {
 	size_t size, out_bytes;
-	const uint8_t *sec = pmf_image_section(im, ".gnu_debugdata", &size, NULL);
+	uint8_t *sec = read_section(own, ".gnu_debugdata", XZ_MAX, &size);
 
 	memset(src, 0, sizeof *src);
-	if (!sec || size > XZ_MAX)
+	if (!sec)
 		return false;
 	src->fd = -1;
 	src->owned = true;
 	src->mem = unxz(sec, size, PMF_MIN(size * XZ_RATIO + XZ_SLACK, (size_t)XZ_MAX), &out_bytes);
+	free(sec);
 	if (!src->mem)
 		return false;
 	src->bytes = out_bytes;

@@ -1,21 +1,26 @@
 /* The symbolizer: one table per image, filled from every provider that the image has. */
 #include "symbol_priv.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct image_table {
 	const struct pmf_image *image;
 	struct pmf_symtab tab;
+	int fd; /* of one more file that may have its .symtab, or -1 */
 	bool read;
+	bool full; /* it has a .symtab, not only what is exported */
 };
 
 struct pmf_symbolizer {
 	struct image_table **tables;
 	size_t n, cap;
 	struct pmf_index by_image;
-	const char *debug_root;
-	char *symfs_debug_root; /* below a recording's symfs, or NULL */
+	struct pmf_debug_dirs dirs;
+	char *symfs_root; /* dirs.symfs_root, or NULL */
 	struct pmf_kernel_symbols kernel;
 };
 
@@ -26,7 +31,7 @@ struct pmf_symbolizer *pmf_symbolizer_new(void)
 	elf_version(EV_CURRENT);
 	pmf_index_init(&s->by_image);
 	pmf_symtab_init(&s->kernel.tab);
-	s->debug_root = "/usr/lib/debug";
+	s->dirs.root = "/usr/lib/debug";
 	return s;
 }
 
@@ -36,18 +41,20 @@ void pmf_symbolizer_free(struct pmf_symbolizer *s)
 		return;
 	for (size_t i = 0; i < s->n; i++) {
 		pmf_symtab_release(&s->tables[i]->tab);
+		if (s->tables[i]->fd >= 0)
+			close(s->tables[i]->fd);
 		free(s->tables[i]);
 	}
 	free(s->tables);
 	pmf_index_release(&s->by_image);
 	pmf_kernel_symbols_release(&s->kernel);
-	free(s->symfs_debug_root);
+	free(s->symfs_root);
 	free(s);
 }
 
 void pmf_symbolizer_set_debug_root(struct pmf_symbolizer *s, const char *root)
 {
-	s->debug_root = root;
+	s->dirs.root = root;
 }
 
 void pmf_symbolizer_use_recording(struct pmf_symbolizer *s, const struct pmf_symbol_kernel *k,
@@ -55,8 +62,10 @@ void pmf_symbolizer_use_recording(struct pmf_symbolizer *s, const struct pmf_sym
 {
 	s->kernel.recorded = k;
 	s->kernel.search = search;
+	s->dirs.cache = search->cache;
 	if (search->symfs)
-		s->symfs_debug_root = pmf_asprintf("%s/usr/lib/debug", search->symfs);
+		s->dirs.symfs_root = s->symfs_root =
+			pmf_asprintf("%s/usr/lib/debug", search->symfs);
 }
 
 /* Symbols from another file that belongs to the image. False if it had no table. */
@@ -71,30 +80,40 @@ static bool add_other(struct pmf_symtab *t, struct pmf_elf_src *src)
 	return got;
 }
 
-static bool open_debug_file(
-	const struct pmf_symbolizer *s, struct pmf_elf_src *src, const struct pmf_image *im)
+/* The file that was added for @it. */
+static bool open_added(struct pmf_elf_src *src, const struct image_table *it)
 {
-	return (s->symfs_debug_root && pmf_debug_file_open(src, im, s->symfs_debug_root)) ||
-	       pmf_debug_file_open(src, im, s->debug_root);
+	struct stat st;
+	int fd = it->fd >= 0 && fstat(it->fd, &st) == 0 ? fcntl(it->fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+	return fd >= 0 && pmf_elf_src_take(src, fd, (uint64_t)st.st_size);
 }
 
-static void read_image(
-	const struct pmf_symbolizer *s, struct pmf_symtab *t, const struct pmf_image *im)
+static void read_image(const struct pmf_symbolizer *s, struct image_table *it)
 {
+	const struct pmf_image *im = it->image;
+	struct pmf_symtab *t = &it->tab;
 	struct pmf_elf_src src = {
 		.elf = im->elf, .fd = im->fd, .mem = im->vdso, .bytes = im->file_bytes};
+	struct pmf_debug_want want = {.own = &src,
+		.file = im->file,
+		.mapped = im->path,
+		.build_id = im->build_id,
+		.build_id_len = im->build_id_len,
+		.need = PMF_DEBUG_SYMBOLS,
+		.dirs = &s->dirs};
 	struct pmf_elf_src other;
 	int dynstr;
-	bool full;
 
 	if (!pmf_elf_src_check(&src))
 		return;
 	pmf_elf_add_code(t, &src);
-	full = pmf_elf_add_symbols(t, &src, SHT_SYMTAB) >= 0;
-	if (!full && im->kind == PMF_IMAGE_FILE && open_debug_file(s, &other, im))
-		full = add_other(t, &other);
+	it->full = pmf_elf_add_symbols(t, &src, SHT_SYMTAB) >= 0;
+	if (!it->full && im->kind == PMF_IMAGE_FILE &&
+		(pmf_debug_file_open(&other, &want, NULL) || open_added(&other, it)))
+		it->full = add_other(t, &other);
 	dynstr = pmf_elf_add_symbols(t, &src, SHT_DYNSYM);
-	if (!full && pmf_debug_data_open(&other, im))
+	if (!it->full && pmf_debug_data_open(&other, &src))
 		add_other(t, &other);
 	/* Nothing says what is code: then nothing is. */
 	if (!t->nr_code)
@@ -125,12 +144,13 @@ static struct pmf_symtab *table_of(struct pmf_symbolizer *s, const struct pmf_im
 	if (!it) {
 		it = pmf_zalloc(sizeof *it);
 		it->image = im;
+		it->fd = -1;
 		pmf_symtab_init(&it->tab);
 		pmf_index_add(&s->by_image, pmf_hash_u64((uintptr_t)im), (uint32_t)s->n);
 		PMF_PUSH(s->tables, s->n, s->cap) = it;
 	}
 	if (!it->read)
-		read_image(s, &it->tab, im);
+		read_image(s, it);
 	it->read = true;
 	return &it->tab;
 }
@@ -143,7 +163,21 @@ void pmf_symbolizer_forget(struct pmf_symbolizer *s, const struct pmf_image *im)
 		return;
 	pmf_symtab_release(&it->tab);
 	pmf_symtab_init(&it->tab);
-	it->read = false;
+	it->read = it->full = false;
+}
+
+void pmf_symbolizer_add_file(struct pmf_symbolizer *s, const struct pmf_image *im, int fd)
+{
+	struct image_table *it;
+
+	if (!im->elf)
+		return;
+	table_of(s, im);
+	it = find_table(s, im);
+	if (it->full || it->fd >= 0)
+		return;
+	it->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	pmf_symbolizer_forget(s, im);
 }
 
 bool pmf_symbol_find(

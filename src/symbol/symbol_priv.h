@@ -84,7 +84,9 @@ struct pmf_elf_src {
 
 /* Fill in the rest once elf and bytes stand; false if symbols of such a file cannot be read. */
 bool pmf_elf_src_check(struct pmf_elf_src *src);
-/* The file at @path; false if it is no ELF program or library. */
+/* The file that @fd has open, which is taken over; false if it is no ELF program or library. */
+bool pmf_elf_src_take(struct pmf_elf_src *src, int fd, uint64_t bytes);
+/* The file at @path; the same. */
 bool pmf_elf_src_open(struct pmf_elf_src *src, const char *path);
 void pmf_elf_src_release(struct pmf_elf_src *src);
 bool pmf_elf_src_read(const struct pmf_elf_src *src, uint64_t off, void *out, size_t len);
@@ -115,10 +117,36 @@ bool pmf_plt_add(struct pmf_symtab *t, const struct pmf_elf_src *src, int dynstr
 
 /* ---- debug_file.c ---- */
 
-/* The separate debug file of @im below @root ("/usr/lib/debug"), checked to belong to it. */
-bool pmf_debug_file_open(struct pmf_elf_src *src, const struct pmf_image *im, const char *root);
-/* The ELF file within .gnu_debugdata. */
-bool pmf_debug_data_open(struct pmf_elf_src *src, const struct pmf_image *im);
+enum pmf_debug_need { PMF_DEBUG_SYMBOLS, PMF_DEBUG_DWARF };
+
+/* Folders; NULL: none. */
+struct pmf_debug_dirs {
+	const char *symfs_root; /* "SYMFS/usr/lib/debug" of a recording */
+	const char *root;       /* "/usr/lib/debug" */
+	const char *cache;      /* perf's build-id cache, "~/.debug" (perf-buildid-cache(1)) */
+};
+
+/* Whose debug file is looked for, and what it is to have. All is borrowed. */
+struct pmf_debug_want {
+	const struct pmf_elf_src *own; /* the image's file */
+	const char *file,
+		*mapped; /* where that lies, and where it lay when it was mapped; or NULL */
+	const uint8_t *build_id;
+	size_t build_id_len;
+	enum pmf_debug_need need;
+	const struct pmf_debug_dirs *dirs;
+};
+
+/* Has the file itself what is needed? */
+bool pmf_elf_src_has(const struct pmf_elf_src *src, enum pmf_debug_need need);
+/* The separate debug file, checked to belong to the image: by build id in the roots, by .gnu_debuglink,
+ * by build id in the cache. *found (may be NULL) gets its path; free(3) it. */
+bool pmf_debug_file_open(struct pmf_elf_src *src, const struct pmf_debug_want *w, char **found);
+/* Does @src belong to the image, by build id or by @crc, and has it what is needed? */
+bool pmf_debug_file_fits(
+	const struct pmf_elf_src *src, const struct pmf_debug_want *w, const uint32_t *crc);
+/* The ELF file within .gnu_debugdata of @own. */
+bool pmf_debug_data_open(struct pmf_elf_src *src, const struct pmf_elf_src *own);
 
 /* ---- kallsyms.c ---- */
 
