@@ -148,6 +148,23 @@ bool pmf_debug_file_fits(
 /* The ELF file within .gnu_debugdata of @own. */
 bool pmf_debug_data_open(struct pmf_elf_src *src, const struct pmf_elf_src *own);
 
+/* ---- debuginfod.c ---- */
+
+struct pmf_debuginfod;
+
+/* Called while a file is fetched; @done of @of bytes, 0 of what is not known. False ends it. */
+typedef bool pmf_debuginfod_progress(void *ctx, uint64_t done, uint64_t of);
+
+/* NULL if DEBUGINFOD_URLS names no server. */
+struct pmf_debuginfod *pmf_debuginfod_new(pmf_debuginfod_progress *progress, void *ctx);
+void pmf_debuginfod_free(struct pmf_debuginfod *d);
+/* The file with the debug info of @build_id, a descriptor to close and *path to free(3); -1 if it cannot
+ * be had. */
+int pmf_debuginfod_fetch(
+	struct pmf_debuginfod *d, const uint8_t *build_id, size_t len, char **path);
+/* Why a file could not be had that a server may have; "" if there was no such. */
+const char *pmf_debuginfod_why(const struct pmf_debuginfod *d);
+
 /* ---- kallsyms.c ---- */
 
 /* Fill @t (initialized) from @path (proc(5), /proc/kallsyms) and seal it. *ref_va gets the address of
