@@ -1,7 +1,8 @@
 /* pmuflame/collect.h - run a command under its events and make the profile.
  * Layer: collect (wires source → process → unwind → profile → symbol). Threads: the calling one
  * only; signals are blocked and read from a descriptor while a run lasts, and after one that a
- * signal ended SIGINT, SIGTERM and SIGHUP stay blocked, so that the profile can be written. */
+ * signal ended SIGINT, SIGTERM and SIGHUP stay blocked, so that the profile can be written. While source
+ * lines are waited for those end the waiting, not the program. */
 #ifndef PMUFLAME_COLLECT_H
 #define PMUFLAME_COLLECT_H
 
@@ -39,6 +40,14 @@ struct pmf_progress {
 };
 typedef void pmf_progress_cb(void *ctx, const struct pmf_progress *progress);
 
+/* How far the naming of source lines is, once nothing is recorded any more. */
+struct pmf_naming_progress {
+	size_t done, total; /* addresses */
+	uint64_t elapsed_ns;
+	const char *fetching; /* what comes from a server of debug files, and how much of it; "" */
+};
+typedef void pmf_naming_cb(void *ctx, const struct pmf_naming_progress *progress);
+
 /* The most that a sample's dump can hold: perf_event_open(2), sample_stack_user. */
 enum { PMF_STACK_BYTES_MAX = 65528 };
 
@@ -50,6 +59,8 @@ struct pmf_collect_opts {
 	enum pmf_python_mode python;
 	bool python_lines; /* a frame for each line of a Python function, not one for all */
 	bool interpreter;  /* also the native frames that Python frames stand for */
+	bool inlines;      /* source lines and inlined functions; names come without them, too */
+	const char *cache; /* as in struct pmf_image_search, for debug files */
 	enum pmf_unwind_mode call_graph;
 	enum pmf_unwind_by unwind_by; /* one that pmf_unwinder_can */
 	uint32_t stack_bytes;
@@ -62,6 +73,7 @@ struct pmf_collect_opts {
 	uint64_t delay_ns;         /* count only what happens later than that; 0: everything */
 	uint64_t duration_ns;      /* then SIGTERM, five seconds later SIGKILL; 0: no limit */
 	pmf_progress_cb *progress; /* about five times a second; may be NULL */
+	pmf_naming_cb *naming;     /* the same, after the run; may be NULL */
 	void *ctx;
 };
 
@@ -87,6 +99,9 @@ struct pmf_recording_opts {
 	enum pmf_unwind_mode call_graph;
 	/* As in struct pmf_image_search. */
 	const char *symfs, *cache, *debug_root;
+	bool inlines; /* as in struct pmf_collect_opts */
+	pmf_naming_cb *naming;
+	void *ctx;
 };
 
 /* The profile of the perf.data file @pd, which was opened and not drained: a column for each of its

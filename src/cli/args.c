@@ -99,6 +99,13 @@ int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_e
 	return 0;
 }
 
+char *pmf_cli_build_id_cache(void)
+{
+	const char *home = getenv("HOME");
+
+	return home ? pmf_asprintf("%s/.debug", home) : NULL;
+}
+
 const char *pmf_cli_short_reason(const char *why)
 {
 	const char *colon = strstr(why, "': ");

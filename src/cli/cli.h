@@ -66,6 +66,8 @@ int pmf_cli_choice(
 int pmf_cli_switch(const char *option, const char *text, bool *out, struct pmf_err *err);
 /* The value of --call-graph. */
 int pmf_cli_call_graph(const char *text, enum pmf_unwind_mode *out, struct pmf_err *err);
+/* perf's build-id cache of this user (perf-buildid-cache(1)), or NULL; free(3) it. */
+char *pmf_cli_build_id_cache(void);
 /* What getopt_long(3) did not know, or found without its value, when it answered with @opt. */
 const char *pmf_cli_culprit(int opt, char **argv);
 /* Why an event does not open, without the event: for where that stands anyway. */

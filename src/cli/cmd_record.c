@@ -114,20 +114,26 @@ static int record(struct pmf_record_args *a, struct pmf_event_list *list)
 	struct pmf_profile profile;
 	struct pmf_err err = PMF_ERR_INIT;
 	bool progress_shown = false;
+	char *cache = pmf_cli_build_id_cache();
 	int status, ret;
 
 	if (prepare_output(a, list, &err)) {
 		pmf_output_undo(&a->output);
+		free(cache);
 		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
 	}
 	warn_about_plan(list);
 	a->collect.argv = a->target ? a->target_argv : a->command;
 	if (!a->no_command)
 		a->collect.raw_argv = a->collect.argv;
-	if (!a->quiet && isatty(STDERR_FILENO))
+	if (!a->quiet && isatty(STDERR_FILENO)) {
 		a->collect.progress = show_progress;
+		a->collect.naming = pmf_live_naming;
+	}
+	a->collect.cache = cache;
 	a->collect.ctx = &progress_shown;
 	ret = pmf_collect_run(&profile, list, &a->collect, &res, &err);
+	free(cache);
 	/* Whoever read stderr may have ended with the command, whose status is to be passed on. */
 	signal(SIGPIPE, SIG_IGN);
 	if (progress_shown)

@@ -25,9 +25,10 @@ static const char help[] =
 	"      --title TEXT            instead of the profile's own name\n"
 	"      --symfs DIR             the recorded machine's files are below DIR\n"
 	"      --call-graph MODE       callers: auto, dwarf, fp (what the kernel walked) or none\n"
+	"      --inline yes|no         inlined functions and source lines (default yes)\n"
 	"  -h, --help\n";
 
-enum { OPT_FORMAT = 256, OPT_TITLE, OPT_SYMFS, OPT_CALL_GRAPH };
+enum { OPT_FORMAT = 256, OPT_TITLE, OPT_SYMFS, OPT_CALL_GRAPH, OPT_INLINE };
 
 static const struct option long_options[] = {
 	{"output", required_argument, NULL, 'o'},
@@ -37,6 +38,7 @@ static const struct option long_options[] = {
 	{"title", required_argument, NULL, OPT_TITLE},
 	{"symfs", required_argument, NULL, OPT_SYMFS},
 	{"call-graph", required_argument, NULL, OPT_CALL_GRAPH},
+	{"inline", required_argument, NULL, OPT_INLINE},
 	PMF_PICTURE_ARGS,
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -54,6 +56,8 @@ struct render_args {
 static int take_option(void *ctx, int opt, struct pmf_err *err)
 {
 	struct render_args *a = ctx;
+	bool inlines;
+	int ret;
 
 	switch (opt) {
 	case 'o':
@@ -69,6 +73,10 @@ static int take_option(void *ctx, int opt, struct pmf_err *err)
 		return 0;
 	case OPT_CALL_GRAPH:
 		return pmf_cli_call_graph(optarg, &a->input.call_graph, err);
+	case OPT_INLINE:
+		ret = pmf_cli_switch("--inline", optarg, &inlines, err);
+		a->input.no_inlines = !inlines;
+		return ret;
 	case PMF_OPT_MIN_WIDTH:
 	case PMF_OPT_REVERSE:
 		return pmf_picture_arg(&a->output.picture, opt, optarg, err);

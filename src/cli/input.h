@@ -14,6 +14,7 @@ enum { PMF_INPUT_HEAD = 512 };
 struct pmf_input_opts {
 	const char *symfs;               /* a folder with the files of the recorded machine */
 	enum pmf_unwind_mode call_graph; /* whose callers */
+	bool no_inlines;                 /* neither source lines nor inlined functions */
 };
 
 /* A file to load, at its start, and seekable but for streams. */

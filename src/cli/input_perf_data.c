@@ -1,5 +1,7 @@
 /* perf.data files and streams. */
+#include "cli.h"
 #include "input.h"
+#include "live.h"
 #include "output.h"
 #include "target_name.h"
 
@@ -8,6 +10,7 @@
 #include "pmuflame/mem.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 bool pmf_input_is_perf_data(const struct pmf_input *in)
 {
@@ -54,12 +57,15 @@ static void say_warnings(const struct pmf_profile *p, const char *name)
 
 int pmf_input_load_perf_data(struct pmf_profile *p, const struct pmf_input *in, struct pmf_err *err)
 {
-	const char *home = getenv("HOME");
-	char *cache = home ? pmf_asprintf("%s/.debug", home) : NULL;
+	char *cache = pmf_cli_build_id_cache();
+	bool shown = false;
 	struct pmf_recording_opts opts = {.call_graph = in->opts->call_graph,
 		.symfs = in->opts->symfs,
 		.cache = cache,
-		.debug_root = "/usr/lib/debug"};
+		.debug_root = "/usr/lib/debug",
+		.inlines = !in->opts->no_inlines,
+		.naming = isatty(STDERR_FILENO) ? pmf_live_naming : NULL,
+		.ctx = &shown};
 	struct pmf_perf_data *pd;
 	char workload[16];
 	int ret = pmf_perf_data_open(
@@ -67,6 +73,8 @@ int pmf_input_load_perf_data(struct pmf_profile *p, const struct pmf_input *in, 
 
 	if (ret == 0) {
 		ret = pmf_collect_recording(p, pd, &opts, workload, err);
+		if (shown)
+			pmf_live_clear();
 		if (ret == 0) {
 			name_run(p, pmf_perf_data_info(pd), workload);
 			say_warnings(p, in->name);

@@ -2,7 +2,9 @@
 
 #include "pmuflame/buf.h"
 #include "pmuflame/mem.h"
+#include "pmuflame/units.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -25,6 +27,18 @@ bool pmf_live_show(const char *text)
 void pmf_live_clear(void)
 {
 	fputs(CLEAR_LINE, stderr);
+}
+
+void pmf_live_naming(void *ctx, const struct pmf_naming_progress *g)
+{
+	char done[PMF_UNITS_MAX], total[PMF_UNITS_MAX];
+	bool *shown = ctx;
+	char *line = pmf_asprintf("naming %s of %s addresses, %.0f s (Ctrl-C: enough)%s%s",
+		pmf_format_count(done, g->done), pmf_format_count(total, g->total),
+		(double)g->elapsed_ns / 1e9, g->fetching[0] ? "; fetching " : "", g->fetching);
+
+	*shown |= pmf_live_show(line);
+	free(line);
 }
 
 static const int stop_signals[PMF_LIVE_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};

@@ -3,6 +3,7 @@
 #ifndef PMF_LIVE_H
 #define PMF_LIVE_H
 
+#include "pmuflame/collect.h"
 #include <signal.h>
 #include <stdbool.h>
 
@@ -11,6 +12,8 @@
  * (stty tostop). */
 bool pmf_live_show(const char *text);
 void pmf_live_clear(void);
+/* A pmf_naming_cb; @ctx is a bool that becomes true when something is shown. */
+void pmf_live_naming(void *ctx, const struct pmf_naming_progress *progress);
 
 enum { PMF_LIVE_SIGNALS = 3 };
 

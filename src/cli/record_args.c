@@ -48,6 +48,7 @@ static const char help[] =
 	"      --python auto|yes|no    Python frames of CPython 3.8 to 3.14 (default auto)\n"
 	"      --python-lines yes|no   Python frames by line, or by function (default yes)\n"
 	"      --interpreter yes|no    also the interpreter's own frames (default no)\n"
+	"      --inline yes|no         inlined functions and source lines (default yes)\n"
 	"      --set KEY=VALUE         {KEY} in the command, or in TARGET's, becomes VALUE\n"
 	"      --strict                no cpu-clock for cycles, no dropped presets\n\n"
 	"what to write:\n"
@@ -81,6 +82,7 @@ enum {
 	OPT_PYTHON,
 	OPT_PYTHON_LINES,
 	OPT_INTERPRETER,
+	OPT_INLINE,
 	OPT_STRICT,
 	OPT_SET,
 	OPT_FORMAT,
@@ -104,6 +106,7 @@ static const struct option long_options[] = {
 	{"python", required_argument, NULL, OPT_PYTHON},
 	{"python-lines", required_argument, NULL, OPT_PYTHON_LINES},
 	{"interpreter", required_argument, NULL, OPT_INTERPRETER},
+	{"inline", required_argument, NULL, OPT_INLINE},
 	{"strict", no_argument, NULL, OPT_STRICT},
 	{"set", required_argument, NULL, OPT_SET},
 	{"output", required_argument, NULL, 'o'},
@@ -254,6 +257,8 @@ static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
 		return pmf_cli_switch("--python-lines", optarg, &a->collect.python_lines, err);
 	case OPT_INTERPRETER:
 		return pmf_cli_switch("--interpreter", optarg, &a->collect.interpreter, err);
+	case OPT_INLINE:
+		return pmf_cli_switch("--inline", optarg, &a->collect.inlines, err);
 	case OPT_READERS:
 		return parse_readers(optarg, &a->collect.readers, err);
 	case OPT_SET:
@@ -292,6 +297,7 @@ int pmf_record_args_parse(struct pmf_record_args *a, int argc, char **argv, stru
 	a->collect.stack_bytes = STACK_BYTES_DEFAULT;
 	a->collect.inherit = true;
 	a->collect.python_lines = true;
+	a->collect.inlines = true;
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, "+:e:F:c:o:qvhV", long_options, NULL)) != -1) {
 		if (opt == 'h') {

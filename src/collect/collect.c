@@ -231,6 +231,7 @@ static int record_loop(struct run *r, struct pmf_collect_result *res, struct pmf
 		ret = r->src->ops->drain(r->src, false, pmf_shards_record, &r->shards);
 		if (ret < 0)
 			return pmf_err_set(err, PMF_EIO, "cannot go on reading the rings");
+		pmf_shards_ask(&r->shards);
 		if (r->stacks.raw)
 			pmf_perf_data_round(r->stacks.raw);
 		if (!r->launch.exited && !check_duration(r, res))
@@ -389,6 +390,8 @@ static int run_command(struct run *r, struct pmf_collect_result *res, struct pmf
 int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	const struct pmf_collect_opts *opts, struct pmf_collect_result *res, struct pmf_err *err)
 {
+	const struct pmf_image_search search = {
+		.cache = opts->cache, .debug_root = "/usr/lib/debug"};
 	struct run *r = pmf_zalloc(sizeof *r);
 	struct schedule before;
 	int ret;
@@ -412,6 +415,8 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 			r->stacks.python ? pmf_py_env(r->stacks.python) : environ, err);
 	if (ret == 0) {
 		pmf_raise_nofile();
+		/* Its thread is to have our usual priority. */
+		r->stacks.lines = pmf_lines_new(&search, opts->inlines);
 		raise_priority(list, &before);
 		ret = open_source(r, list, err);
 		if (ret == 0)
@@ -423,7 +428,7 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 		if (r->stacks.raw)
 			pmf_perf_data_commit(r->stacks.raw, &res->raw);
 		r->stacks.raw = NULL;
-		pmf_naming_run(&r->stacks);
+		pmf_naming_run(&r->stacks, opts->naming, opts->ctx);
 	}
 	pmf_perf_data_abort(r->stacks.raw);
 	if (r->src)
@@ -458,7 +463,7 @@ int pmf_collect_source(struct pmf_profile *p, struct pmf_source *src,
 	if (ret == 0)
 		ret = pmf_totals_end(s, src, 0, err);
 	if (ret == 0)
-		pmf_naming_run(s);
+		pmf_naming_run(s, NULL, NULL);
 	pmf_shards_release(&shards);
 	pmf_stacks_release(s);
 	if (ret)

@@ -3,6 +3,7 @@
 #define PMF_COLLECT_PRIV_H
 
 #include "pmuflame/collect.h"
+#include "pmuflame/lines.h"
 #include "pmuflame/perf_data_write.h"
 #include "pmuflame/process.h"
 #include "pmuflame/python.h"
@@ -240,6 +241,14 @@ struct pmf_stacks {
 	struct pmf_process_table table;
 	struct pmf_unwinder *unwinder;
 	struct pmf_symbolizer *symbols;
+	struct pmf_lines *lines; /* of the main ones; NULL: none are wanted */
+	size_t nr_asked;         /* frames whose lines were asked for */
+	/* Frames of files that were named, and where their function begins. */
+	struct pmf_named {
+		uint32_t frame, image;
+		uint64_t start, rva;
+	} * named;
+	size_t nr_named, cap_named;
 	struct pmf_perf_maps *jit_names;
 	enum pmf_unwind_mode mode;
 	struct {
@@ -314,6 +323,8 @@ void pmf_shards_init(
 void pmf_shards_release(struct pmf_shards *sh);
 /* A pmf_record_cb, @ctx is the struct pmf_shards: to the stacks of rec->reader. */
 int pmf_shards_record(void *ctx, const struct pmf_record *rec);
+/* Between drains: ask for the lines of what is new. */
+void pmf_shards_ask(struct pmf_shards *sh);
 /* Samples of event @event so far; between drains. */
 uint64_t pmf_shards_samples(const struct pmf_shards *sh, size_t event);
 /* After the last record: all that the shards have into the main one. */
@@ -354,8 +365,18 @@ uint32_t pmf_jit_frame(struct pmf_profile *p, const char *name);
 bool pmf_naming_symbol(
 	struct pmf_stacks *s, struct pmf_image *im, uint64_t rva, struct pmf_symbol *out);
 
-void pmf_naming_run(struct pmf_stacks *s);
+/* The rest is for the main stacks. @on_progress may be NULL. */
+void pmf_naming_run(struct pmf_stacks *s, pmf_naming_cb *on_progress, void *ctx);
 /* For images_closing of the process table; @ctx is the struct pmf_stacks. */
 void pmf_naming_images(void *ctx, struct pmf_image *const *images, size_t n);
+
+/* ---- naming_lines.c: source lines and inlined functions ---- */
+
+/* Ask @main's lines for the frames that @s, @main itself or a shard, has more than last time. */
+void pmf_naming_ask(struct pmf_stacks *main, struct pmf_stacks *s);
+/* Ask for the rest, wait for the answers, and let the symbolizer have the files that came with them. */
+void pmf_naming_wait(struct pmf_stacks *s, pmf_naming_cb *on_progress, void *ctx);
+/* After the frames have names. */
+void pmf_naming_lines(struct pmf_stacks *s);
 
 #endif

@@ -17,6 +17,15 @@ bool pmf_naming_symbol(
 	       start != rva && pmf_symbol_find(s->symbols, im, start, out) && out->start == start;
 }
 
+static void note_named(struct pmf_stacks *s, uint32_t id, uint64_t start)
+{
+	const struct pmf_frame *f = &s->profile->frames[id];
+
+	if (f->kind == PMF_FRAME_NATIVE && f->image != UINT32_MAX)
+		PMF_PUSH(s->named, s->nr_named, s->cap_named) =
+			(struct pmf_named){id, f->image, start, f->rva};
+}
+
 /* Without a name, the addresses of one function are still one frame where its bounds are known. */
 static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image *im)
 {
@@ -42,6 +51,7 @@ static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image 
 	pmf_profile_name_frame(p, id, name, NULL, 0);
 	p->frames[id].unresolved = true;
 	free(name);
+	note_named(s, id, start);
 }
 
 /* CPython calls its own "py::QUALNAME:FILE": those are frames as its agent's, without lines. */
@@ -79,6 +89,7 @@ static void name_frame(struct pmf_stacks *s, uint32_t id)
 		return;
 	}
 	pmf_profile_name_frame(p, id, sym.name, NULL, 0);
+	note_named(s, id, sym.start);
 	if (sym.module)
 		p->frames[id].module = pmf_strtab_addz(&p->strings, sym.module);
 }
@@ -123,12 +134,13 @@ static void count_unresolved(struct pmf_profile *p)
 	free(inclusive);
 }
 
-void pmf_naming_run(struct pmf_stacks *s)
+void pmf_naming_run(struct pmf_stacks *s, pmf_naming_cb *on_progress, void *ctx)
 {
 	struct pmf_profile *p = s->profile;
 	bool kernel_unnamed = false;
 	struct pmf_err why = PMF_ERR_INIT;
 
+	pmf_naming_wait(s, on_progress, ctx);
 	for (uint32_t id = 0; id < p->nr_frames; id++) {
 		name_frame(s, id);
 		kernel_unnamed |=
@@ -137,6 +149,7 @@ void pmf_naming_run(struct pmf_stacks *s)
 	if (kernel_unnamed && pmf_symbol_kernel_status(s->symbols, &why))
 		pmf_profile_note(
 			p, PMF_NOTE_WARN, -1, "kernel functions have no names: %s", why.text);
+	pmf_naming_lines(s);
 	count_unresolved(p);
 	for (size_t i = 0; i < s->table.nr_images; i++) {
 		const struct pmf_image *im = s->table.images[i];

@@ -10,7 +10,7 @@
 #include <sys/utsname.h>
 
 /* Each is looked at for each of the kernel's functions. */
-enum { MODULES_MAX = 4096 };
+enum { MODULES_MAX = 4096, ASK_EVERY = 4096 };
 
 static bool starts(const char *s, const char *prefix)
 {
@@ -180,7 +180,8 @@ static void count_sample(struct recording *r, const struct pmf_record *rec)
 		r->first_ns = r->first_ns ? PMF_MIN(r->first_ns, rec->time_ns) : rec->time_ns;
 		r->last_ns = PMF_MAX(r->last_ns, rec->time_ns);
 	}
-	r->samples++;
+	if (r->samples++ % ASK_EVERY == 0)
+		pmf_shards_ask(&r->shards);
 	if (!r->info->arch && rec->sample.stack_bytes)
 		r->foreign_dumps++;
 }
@@ -309,6 +310,7 @@ int pmf_collect_recording(struct pmf_profile *p, struct pmf_perf_data *pd,
 		PMF_UNWIND_BY_AUTO, false);
 	r->stacks.table.search = &r->search;
 	pmf_symbolizer_use_recording(r->stacks.symbols, &r->kernel, &r->search);
+	r->stacks.lines = pmf_lines_new(&r->search, opts->inlines);
 	pmf_shards_init(&r->shards, &r->stacks, PMF_UNWIND_BY_AUTO, 1);
 	src = pmf_source_file(pd);
 	ret = read_records(r, src, err);
@@ -316,7 +318,7 @@ int pmf_collect_recording(struct pmf_profile *p, struct pmf_perf_data *pd,
 	if (ret == 0 && r->samples == 0)
 		ret = no_samples(r, err);
 	if (ret == 0) {
-		pmf_naming_run(&r->stacks);
+		pmf_naming_run(&r->stacks, opts->naming, opts->ctx);
 		describe(r, p);
 		pmf_recording_notes(r, p);
 		memcpy(workload, r->workload, sizeof r->workload);

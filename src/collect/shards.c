@@ -54,6 +54,13 @@ int pmf_shards_record(void *ctx, const struct pmf_record *rec)
 	return pmf_stacks_record(rec->reader ? &sh->items[rec->reader - 1]->stacks : sh->main, rec);
 }
 
+void pmf_shards_ask(struct pmf_shards *sh)
+{
+	pmf_naming_ask(sh->main, sh->main);
+	for (size_t i = 0; i < sh->n; i++)
+		pmf_naming_ask(sh->main, &sh->items[i]->stacks);
+}
+
 uint64_t pmf_shards_samples(const struct pmf_shards *sh, size_t event)
 {
 	uint64_t n = sh->main->profile->events[event].samples;

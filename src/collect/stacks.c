@@ -30,6 +30,8 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 void pmf_stacks_release(struct pmf_stacks *s)
 {
 	pmf_symbolizer_free(s->symbols);
+	pmf_lines_free(s->lines);
+	free(s->named);
 	pmf_perf_maps_free(s->jit_names);
 	/* The address spaces' caches belong to the unwinder: they go first. */
 	pmf_process_table_release(&s->table);
