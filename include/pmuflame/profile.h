@@ -157,6 +157,8 @@ void pmf_profile_name_frame(
 	struct pmf_profile *p, uint32_t frame, const char *name, const char *file, uint32_t line);
 /* Say in which line of its file the function of @frame, which was named, begins. */
 void pmf_profile_set_start_line(struct pmf_profile *p, uint32_t frame, uint32_t line);
+/* Frame @frame, of its own key, turned out to be what @as is: they look the same from now on. */
+void pmf_profile_alias_frame(struct pmf_profile *p, uint32_t frame, uint32_t as);
 /* Give @frame one more inlined callee, outermost first. Returns the callee's frame; those returned
  * for the same @frame before may have moved. */
 uint32_t pmf_profile_add_inline(

@@ -69,18 +69,6 @@ void pmf_symbolizer_use_recording(struct pmf_symbolizer *s, const struct pmf_sym
  * (kernel.kptr_restrict, proc(5)). */
 int pmf_symbol_kernel_status(struct pmf_symbolizer *s, struct pmf_err *err);
 
-/* ---- Generated code, by the maps that runtimes write: FOLDER/perf-PID.map ---- */
-
-struct pmf_perf_maps;
-
-struct pmf_perf_maps *pmf_perf_maps_new(const char *folder);
-void pmf_perf_maps_free(struct pmf_perf_maps *m);
-/* The name of the code at @va of process @pid, while it runs; NULL if no map of its owner's says.
- * Looks for new lines when it does not know, but not at every call. The name lives as long as @m. */
-const char *pmf_perf_maps_find(struct pmf_perf_maps *m, pid_t pid, uint64_t va, uint64_t now_ns);
-/* Process @pid executes another program, or is gone. */
-void pmf_perf_maps_forget(struct pmf_perf_maps *m, pid_t pid);
-
 /* Demangle C++ (Itanium), Rust (legacy and v0) and D names by libiberty; others are returned as
  * they are. free(3) the result. */
 char *pmf_symbol_demangle(const char *name);

@@ -3,6 +3,7 @@
 #define PMF_COLLECT_PRIV_H
 
 #include "pmuflame/collect.h"
+#include "pmuflame/jit.h"
 #include "pmuflame/lines.h"
 #include "pmuflame/perf_data_write.h"
 #include "pmuflame/process.h"
@@ -223,6 +224,29 @@ bool pmf_py_sample(struct pmf_py *py, const struct pmf_record *rec, struct pmf_p
 /* After the last record, before the totals: draw what waits, count, note. */
 void pmf_py_end(struct pmf_py *py);
 
+/* ---- generated.c: frames of generated code ---- */
+
+struct pmf_generated {
+	struct pmf_jit *jit;
+	struct pmf_generated_process **procs, *last; /* that have some; the one asked for last */
+	size_t n, cap;
+	struct pmf_index by_pid;
+	struct pmf_generated_memo *memos;
+	uint64_t waited; /* frames that had no name at first */
+};
+
+void pmf_generated_init(struct pmf_generated *g, const struct pmf_jit_opts *opts);
+void pmf_generated_release(struct pmf_generated *g);
+/* The frame of @va, which lies in generated code of process @pid, mapped as @im. */
+uint32_t pmf_generated_frame(
+	struct pmf_stacks *s, pid_t pid, const struct pmf_image *im, uint64_t va);
+/* A file was mapped as code: a jitdump file, maybe. */
+void pmf_generated_mapped(struct pmf_stacks *s, const struct pmf_record *rec);
+/* Process @pid has ended, or executes another program: its frames get their names now. */
+void pmf_generated_end(struct pmf_stacks *s, pid_t pid);
+/* The run is over, for all of them. */
+void pmf_generated_end_all(struct pmf_stacks *s);
+
 /* ---- stacks.c: records into the profile ---- */
 
 /* What the run knows of a process beside its maps. Hangs on pmf_process.user. */
@@ -249,7 +273,7 @@ struct pmf_stacks {
 		uint64_t start, rva;
 	} * named;
 	size_t nr_named, cap_named;
-	struct pmf_perf_maps *jit_names;
+	struct pmf_generated generated;
 	enum pmf_unwind_mode mode;
 	struct {
 		uint32_t module, path;
@@ -292,6 +316,9 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 void pmf_stacks_release(struct pmf_stacks *s);
 /* A pmf_record_cb, @ctx is the struct pmf_stacks. */
 int pmf_stacks_record(void *ctx, const struct pmf_record *rec);
+/* The frame at @rva of @im. */
+uint32_t pmf_stacks_image_frame(
+	struct pmf_stacks *s, enum pmf_frame_kind kind, const struct pmf_image *im, uint64_t rva);
 /* The cost record of @proc, made if new. */
 struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *proc);
 /* Add what @proc counted beyond its samples to its name's deficit, and forget its numbers. */
@@ -357,9 +384,6 @@ char *pmf_find_on_path(const char *name);
 void pmf_dropped_note(struct pmf_profile *p, const char *command);
 
 /* ---- naming.c: names for the frames ---- */
-
-/* The frame of generated code that its runtime calls @name. */
-uint32_t pmf_jit_frame(struct pmf_profile *p, const char *name);
 
 /* The function at @rva of @im, or the one that the code there was put apart of. */
 bool pmf_naming_symbol(

@@ -54,26 +54,6 @@ static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image 
 	note_named(s, id, start);
 }
 
-/* CPython calls its own "py::QUALNAME:FILE": those are frames as its agent's, without lines. */
-uint32_t pmf_jit_frame(struct pmf_profile *p, const char *name)
-{
-	const char *file = strncmp(name, "py::", 4) == 0 ? strchr(name + 4, ':') : NULL, *slash;
-	char *label;
-	uint32_t id;
-
-	if (!file)
-		return pmf_profile_frame_named(p, PMF_FRAME_JIT, name);
-	slash = strrchr(++file, '/');
-	label = pmf_asprintf(
-		"%.*s (%s)", (int)(file - 1 - (name + 4)), name + 4, slash ? slash + 1 : file);
-	id = pmf_profile_frame_at(p, PMF_FRAME_PYTHON, UINT32_MAX,
-		pmf_strtab_addz(&p->strings, slash ? slash + 1 : file),
-		pmf_strtab_addz(&p->strings, file), pmf_strtab_addz(&p->strings, label));
-	pmf_profile_name_frame(p, id, label, file, 0);
-	free(label);
-	return id;
-}
-
 static void name_frame(struct pmf_stacks *s, uint32_t id)
 {
 	struct pmf_profile *p = s->profile;
@@ -141,6 +121,7 @@ void pmf_naming_run(struct pmf_stacks *s, pmf_naming_cb *on_progress, void *ctx)
 	struct pmf_err why = PMF_ERR_INIT;
 
 	pmf_naming_wait(s, on_progress, ctx);
+	pmf_generated_end_all(s);
 	for (uint32_t id = 0; id < p->nr_frames; id++) {
 		name_frame(s, id);
 		kernel_unnamed |=

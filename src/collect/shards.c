@@ -112,6 +112,7 @@ static void merge_one(struct pmf_stacks *main, struct pmf_stacks *from)
 	uint32_t *images = map_images(&main->table, &from->table), *nodes;
 	size_t n = main->list->n;
 
+	pmf_generated_end_all(from);
 	for (size_t i = 0; i < from->table.n; i++)
 		give_cost(main, from, from->table.procs[i]);
 	nodes = pmf_profile_absorb(main->profile, from->profile, images);

@@ -17,7 +17,8 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 	if (mode != PMF_UNWIND_NONE && arch)
 		s->unwinder = pmf_unwinder_new(mode, by, arch);
 	s->symbols = pmf_symbolizer_new();
-	s->jit_names = pmf_perf_maps_new("/tmp");
+	pmf_generated_init(&s->generated,
+		&(struct pmf_jit_opts){.live = live, .folder = live ? "/tmp" : NULL});
 	s->truncated_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[truncated stack]");
 	s->broken_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[broken stack]");
 	s->read_elsewhere = pmf_calloc(list->n, sizeof *s->read_elsewhere);
@@ -32,7 +33,7 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	pmf_symbolizer_free(s->symbols);
 	pmf_lines_free(s->lines);
 	free(s->named);
-	pmf_perf_maps_free(s->jit_names);
+	pmf_generated_release(&s->generated);
 	/* The address spaces' caches belong to the unwinder: they go first. */
 	pmf_process_table_release(&s->table);
 	pmf_unwinder_free(s->unwinder);
@@ -51,7 +52,7 @@ void pmf_stacks_release(struct pmf_stacks *s)
 
 /* ---- Stacks ---- */
 
-static uint32_t image_frame(
+uint32_t pmf_stacks_image_frame(
 	struct pmf_stacks *s, enum pmf_frame_kind kind, const struct pmf_image *im, uint64_t rva)
 {
 	while (s->nr_image_strings <= im->id) {
@@ -73,21 +74,13 @@ static uint32_t image_frame(
 static uint32_t user_frame(struct pmf_stacks *s, const struct pmf_process *proc,
 	const struct pmf_map *map, uint64_t va)
 {
-	const char *name;
-
 	/* One frame for all: garbage addresses have no end, and no name either. */
 	if (!map)
 		return pmf_profile_frame_at(s->profile, PMF_FRAME_NATIVE, UINT32_MAX,
 			pmf_strtab_addz(&s->profile->strings, "[unknown]"), 0, 0);
-	/* Generated code has the name that it has now, or none: its addresses mean nothing
-	 * later. */
-	if (map->image->kind == PMF_IMAGE_ANON) {
-		name = s->table.live ? pmf_perf_maps_find(s->jit_names, proc->pid, va, s->now_ns)
-				     : NULL;
-		return name ? pmf_jit_frame(s->profile, name)
-			    : image_frame(s, PMF_FRAME_JIT, map->image, 0);
-	}
-	return image_frame(s, PMF_FRAME_NATIVE, map->image, va - map->bias);
+	if (map->image->kind == PMF_IMAGE_ANON)
+		return pmf_generated_frame(s, proc->pid, map->image, va);
+	return pmf_stacks_image_frame(s, PMF_FRAME_NATIVE, map->image, va - map->bias);
 }
 
 /* Register @reg, if the sample has it. */
@@ -195,7 +188,7 @@ static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		}
 		va -= !first;
 		if (context == (uint64_t)PERF_CONTEXT_KERNEL) {
-			s->ids[n++] = image_frame(s, PMF_FRAME_KERNEL, kernel, va);
+			s->ids[n++] = pmf_stacks_image_frame(s, PMF_FRAME_KERNEL, kernel, va);
 		} else if (context != (uint64_t)PERF_CONTEXT_USER) {
 			n = foreign_frame(s, context, n);
 		} else if (user) {
@@ -252,7 +245,8 @@ static size_t leaf_frame(
 	uint64_t context = context_of(rec), va = rec->sample.ip;
 
 	if (context == (uint64_t)PERF_CONTEXT_KERNEL)
-		s->ids[0] = image_frame(s, PMF_FRAME_KERNEL, pmf_image_kernel(&s->table), va);
+		s->ids[0] = pmf_stacks_image_frame(
+			s, PMF_FRAME_KERNEL, pmf_image_kernel(&s->table), va);
 	else if (context != (uint64_t)PERF_CONTEXT_USER)
 		return foreign_frame(s, context, 0);
 	else
@@ -416,6 +410,15 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 	cost->counted[s->list->n + rec->event] += weight;
 }
 
+/* The last thread is gone, not just the first: no more samples. */
+static void on_exit_applied(struct pmf_stacks *s, const struct pmf_record *rec)
+{
+	const struct pmf_process *proc = pmf_process_find(&s->table, (pid_t)rec->pid);
+
+	if (proc && proc->exited)
+		pmf_generated_end(s, proc->pid);
+}
+
 static void on_lost(struct pmf_stacks *s, const struct pmf_record *rec)
 {
 	/* LOST_SAMPLES tells the same losses again, per event. */
@@ -460,14 +463,18 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 		break;
 	case PERF_RECORD_COMM:
 		if (rec->comm.exec)
-			pmf_perf_maps_forget(s->jit_names, (pid_t)rec->pid);
+			pmf_generated_end(s, (pid_t)rec->pid);
+		pmf_process_apply(&s->table, rec);
+		break;
+	case PERF_RECORD_MMAP:
+	case PERF_RECORD_MMAP2:
+		pmf_generated_mapped(s, rec);
 		pmf_process_apply(&s->table, rec);
 		break;
 	case PERF_RECORD_EXIT:
-		if (rec->pid == rec->tid)
-			pmf_perf_maps_forget(s->jit_names, (pid_t)rec->pid);
 		pmf_weights_forget(&s->weights, rec->tid);
 		pmf_process_apply(&s->table, rec);
+		on_exit_applied(s, rec);
 		break;
 	case PERF_RECORD_LOST:
 	case PERF_RECORD_LOST_SAMPLES:
@@ -479,6 +486,8 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 
 		if (old && old->exited)
 			pmf_stacks_settle(s, old);
+		if (rec->pid != rec->task.ppid)
+			pmf_generated_end(s, (pid_t)rec->pid);
 		s->has_descendants |= rec->pid != rec->task.ppid;
 		pmf_process_apply(&s->table, rec);
 		break;

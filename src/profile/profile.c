@@ -231,6 +231,11 @@ void pmf_profile_set_start_line(struct pmf_profile *p, uint32_t frame, uint32_t 
 	p->frames[frame].start_line = line;
 }
 
+void pmf_profile_alias_frame(struct pmf_profile *p, uint32_t frame, uint32_t as)
+{
+	p->frames[frame] = p->frames[as];
+}
+
 uint32_t pmf_profile_add_inline(
 	struct pmf_profile *p, uint32_t frame, const char *name, const char *file, uint32_t line)
 {

@@ -1,178 +1,108 @@
-/* Names of generated code: /tmp/perf-PID.map, lines of "START SIZE NAME" with hexadecimal numbers, which
- * a runtime writes when it is asked to (the kernel's tools/perf/Documentation/jit-interface.txt;
- * CPython: -X perf). The file grows while the process runs. */
-#include "symbol_priv.h"
+/* /tmp/perf-PID.map: lines of "START SIZE NAME" with hexadecimal numbers, which a runtime writes when it
+ * is asked to (the kernel's tools/perf/Documentation/jit-interface.txt). It grows while the process runs. */
+#include "jit_priv.h"
 
-#include "pmuflame/buf.h"
-#include "pmuflame/file.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
+	CHUNK_BYTES = 1 << 20, /* and the longest line */
 	MAP_BYTES_MAX = 256 << 20,
-	NAME_MAX_BYTES = 4096,
-};
-#define LOOK_AGAIN_NS UINT64_C(50000000)
-
-struct perf_map {
-	pid_t pid;
-	uint64_t looked_ns;
-	off_t read_bytes; /* of the file, whole lines */
-	struct pmf_jit_code {
-		uint64_t start, size;
-		uint32_t name;
-		uint32_t order; /* later ones replace earlier ones */
-	} * codes;
-	size_t n, cap;
+	BAD_MAX = 1000, /* lines, beyond as many good ones */
 };
 
-struct pmf_perf_maps {
-	struct perf_map *maps;
-	size_t n, cap;
-	struct pmf_strtab names;
-	const char *folder;
-};
-
-struct pmf_perf_maps *pmf_perf_maps_new(const char *folder)
+/* A hexadecimal number at *@at that ends in a space; moves *@at behind that. */
+static bool take_hex(const char **at, const char *end, uint64_t *out)
 {
-	struct pmf_perf_maps *m = pmf_zalloc(sizeof *m);
+	const char *p = *at, *first;
 
-	pmf_strtab_init(&m->names);
-	m->folder = folder;
-	return m;
+	if (end - p > 2 && p[0] == '0' && (p[1] == 'x' || p[1] == 'X'))
+		p += 2;
+	*out = 0;
+	for (first = p; p < end && *p != ' '; p++) {
+		int c = *p | 0x20;
+		int digit = c >= '0' && c <= '9'   ? c - '0'
+			    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+						   : -1;
+
+		if (digit < 0 || *out >> 60)
+			return false;
+		*out = *out << 4 | (uint64_t)digit;
+	}
+	if (p == first || p == end)
+		return false;
+	*at = p + 1;
+	return true;
 }
 
-void pmf_perf_maps_free(struct pmf_perf_maps *m)
+/* False if there is no room for more. */
+static bool take_line(struct pmf_perf_map *m, struct pmf_jit_codes *c, uint64_t from_ns,
+	const char *line, const char *end)
 {
-	if (!m)
-		return;
-	for (size_t i = 0; i < m->n; i++)
-		free(m->maps[i].codes);
-	free(m->maps);
-	pmf_strtab_release(&m->names);
-	free(m);
+	struct pmf_jit_code code = {.from_ns = from_ns};
+
+	if (!take_hex(&line, end, &code.start) || !take_hex(&line, end, &code.size) ||
+		line == end) {
+		m->bad++;
+		return true;
+	}
+	m->good++;
+	code.name = pmf_jit_codes_name(c, line, (size_t)(end - line));
+	return pmf_jit_codes_add(c, &code);
 }
 
-static int by_start(const void *a, const void *b)
+static int refuse(struct pmf_perf_map *m, struct pmf_err *err, const char *why)
 {
-	const struct pmf_jit_code *x = a, *y = b;
-
-	if (x->start != y->start)
-		return x->start > y->start ? 1 : -1;
-	return (x->order < y->order) - (x->order > y->order);
+	m->done = true;
+	return pmf_err_set(err, PMF_EFORMAT, "%s", why);
 }
 
-static void add_line(struct pmf_perf_maps *m, struct perf_map *map, const char *line, size_t len)
+/* The whole lines of a chunk. */
+static int take_lines(struct pmf_perf_map *m, struct pmf_jit_codes *c, uint64_t from_ns,
+	const char *text, size_t len, struct pmf_err *err)
 {
-	char text[64], *end;
-	size_t head = PMF_MIN(len, sizeof text - 1);
-	uint64_t start, size;
-	const char *name;
+	const char *at = text, *end;
 
-	memcpy(text, line, head);
-	text[head] = '\0';
-	start = strtoull(text, &end, 16);
-	if (end == text || *end != ' ')
-		return;
-	size = strtoull(end + 1, &end, 16);
-	if (size == 0 || *end != ' ' || size > UINT64_MAX - start)
-		return;
-	name = line + (end + 1 - text);
-	len -= (size_t)(name - line);
-	if (len == 0)
-		return;
-	PMF_PUSH(map->codes, map->n, map->cap) = (struct pmf_jit_code){.start = start,
-		.size = size,
-		.name = pmf_strtab_add(&m->names, name, PMF_MIN(len, (size_t)NAME_MAX_BYTES)),
-		.order = (uint32_t)map->n};
-}
-
-static void read_lines(struct pmf_perf_maps *m, struct perf_map *map, int fd, size_t bytes)
-{
-	char *text = pmf_malloc(bytes), *at = text, *end;
-	ssize_t got = pread(fd, text, bytes, map->read_bytes);
-
-	while (got > 0 && (end = memchr(at, '\n', (size_t)(text + got - at)))) {
-		add_line(m, map, at, (size_t)(end - at));
+	while ((end = memchr(at, '\n', len - (size_t)(at - text)))) {
+		if (!take_line(m, c, from_ns, at, end))
+			return refuse(m, err, "it tells of more code than there is room for here");
+		if (m->bad > m->good + BAD_MAX)
+			return refuse(m, err, "most of its lines are not START SIZE NAME");
 		at = end + 1;
 	}
-	map->read_bytes += at - text;
+	if (at == text && len == CHUNK_BYTES)
+		return refuse(m, err, "it has a line of over a megabyte");
+	m->read_bytes += (uint64_t)(at - text);
+	return 0;
+}
+
+int pmf_perf_map_read(struct pmf_perf_map *m, struct pmf_jit_codes *c, uint64_t from_ns, bool last,
+	struct pmf_err *err)
+{
+	struct stat st;
+	uint64_t before;
+	char *text;
+	ssize_t got;
+	int ret = 0;
+
+	if (m->done || m->fd < 0 || fstat(m->fd, &st) < 0)
+		return 0;
+	text = (uint64_t)st.st_size > m->read_bytes ? pmf_malloc(CHUNK_BYTES) : NULL;
+	for (before = UINT64_MAX; text && ret == 0 && before != m->read_bytes;) {
+		before = m->read_bytes;
+		got = pread(m->fd, text, CHUNK_BYTES, (off_t)m->read_bytes);
+		if (got <= 0)
+			break;
+		ret = take_lines(m, c, from_ns, text, (size_t)got, err);
+		if (ret == 0 && m->read_bytes > MAP_BYTES_MAX)
+			ret = refuse(
+				m, err, "it is larger than 256 MiB: what follows was not read");
+	}
 	free(text);
-	if (map->n)
-		qsort(map->codes, map->n, sizeof *map->codes, by_start);
-}
-
-/* Read what the file of @map has more than before. Who could write it is its process's owner, or
- * root: names from anybody else are not taken. */
-static void look(struct pmf_perf_maps *m, struct perf_map *map)
-{
-	char *path = pmf_asprintf("%s/perf-%d.map", m->folder, (int)map->pid);
-	char *proc = pmf_asprintf("/proc/%d", (int)map->pid);
-	struct stat st, owner;
-	int fd = pmf_file_open_regular(path, &st);
-
-	if (fd >= 0 && stat(proc, &owner) == 0 && (st.st_uid == 0 || st.st_uid == owner.st_uid) &&
-		st.st_size > map->read_bytes && st.st_size <= MAP_BYTES_MAX)
-		read_lines(m, map, fd, (size_t)(st.st_size - map->read_bytes));
-	if (fd >= 0)
-		close(fd);
-	free(proc);
-	free(path);
-}
-
-static struct perf_map *map_of(struct pmf_perf_maps *m, pid_t pid)
-{
-	for (size_t i = 0; i < m->n; i++)
-		if (m->maps[i].pid == pid)
-			return &m->maps[i];
-	PMF_PUSH(m->maps, m->n, m->cap) = (struct perf_map){.pid = pid};
-	return &m->maps[m->n - 1];
-}
-
-static const struct pmf_jit_code *find(const struct perf_map *map, uint64_t va)
-{
-	size_t lo = 0, hi = map->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (map->codes[mid].start <= va)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	/* Of those that start at one place the newest stands first. */
-	while (lo > 1 && map->codes[lo - 2].start == map->codes[lo - 1].start)
-		lo--;
-	if (lo == 0 || va - map->codes[lo - 1].start >= map->codes[lo - 1].size)
-		return NULL;
-	return &map->codes[lo - 1];
-}
-
-const char *pmf_perf_maps_find(struct pmf_perf_maps *m, pid_t pid, uint64_t va, uint64_t now_ns)
-{
-	struct perf_map *map = map_of(m, pid);
-	const struct pmf_jit_code *code = find(map, va);
-
-	if (!code && now_ns - map->looked_ns >= LOOK_AGAIN_NS) {
-		map->looked_ns = now_ns;
-		look(m, map);
-		code = find(map, va);
-	}
-	return code ? pmf_strtab_get(&m->names, code->name) : NULL;
-}
-
-void pmf_perf_maps_forget(struct pmf_perf_maps *m, pid_t pid)
-{
-	for (size_t i = m->n; i-- > 0;) {
-		if (m->maps[i].pid != pid)
-			continue;
-		free(m->maps[i].codes);
-		m->maps[i] = m->maps[--m->n];
-	}
+	if (ret == 0 && last && m->good == 0 && st.st_size > 0)
+		ret = refuse(m, err, "it has no line of START SIZE NAME");
+	return ret;
 }
