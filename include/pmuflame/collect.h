@@ -61,6 +61,7 @@ struct pmf_collect_opts {
 	bool interpreter;  /* also the native frames that Python frames stand for */
 	bool inlines;      /* source lines and inlined functions; names come without them, too */
 	const char *cache; /* as in struct pmf_image_search, for debug files */
+	bool jit;          /* runtimes that can are told to name the code that they generate */
 	enum pmf_unwind_mode call_graph;
 	enum pmf_unwind_by unwind_by; /* one that pmf_unwinder_can */
 	uint32_t stack_bytes;

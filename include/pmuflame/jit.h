@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 struct pmf_jit;
 struct pmf_jit_process;
@@ -23,10 +24,10 @@ struct pmf_jit_process;
 struct pmf_jit_opts {
 	bool live;     /* the processes are of this machine, now: files grow, /proc tells owners */
 	bool timeless; /* samples' times are not of CLOCK_MONOTONIC: the newest code counts */
-	const char
-		*root; /* of a recording: the folder that stands for its machine's root, or NULL */
-	const char
-		*folder; /* of the perf maps: "/tmp"; NULL: there are none. Borrowed, as root is */
+	time_t since;  /* live: no process started earlier; 0: not known */
+	/* Borrowed. root: of a recording, the folder that stands for its machine's root, or NULL.
+	 * folder: of the perf maps, "/tmp", or NULL: there are none. */
+	const char *root, *folder;
 };
 
 struct pmf_jit *pmf_jit_new(const struct pmf_jit_opts *opts);
@@ -47,6 +48,8 @@ void pmf_jit_mapped(struct pmf_jit_process *p, const char *path);
 void pmf_jit_look(struct pmf_jit *j, struct pmf_jit_process *p, uint64_t time_ns);
 /* Read all that is left, without regard to time: @p is about to end. */
 void pmf_jit_look_last(struct pmf_jit *j, struct pmf_jit_process *p);
+/* Remove @p's perf map, if it is one that this process wrote. */
+void pmf_jit_remove_map(const struct pmf_jit *j, const struct pmf_jit_process *p);
 /* A number that stays the same as long as the answers for @p do. Never 0, and no two processes have the
  * same. */
 uint64_t pmf_jit_stamp(const struct pmf_jit_process *p);

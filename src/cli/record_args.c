@@ -49,6 +49,8 @@ static const char help[] =
 	"      --python-lines yes|no   Python frames by line, or by function (default yes)\n"
 	"      --interpreter yes|no    also the interpreter's own frames (default no)\n"
 	"      --inline yes|no         inlined functions and source lines (default yes)\n"
+	"      --jit auto|off          have Node.js name the code that it generates (default\n"
+	"                              auto)\n"
 	"      --set KEY=VALUE         {KEY} in the command, or in TARGET's, becomes VALUE\n"
 	"      --strict                no cpu-clock for cycles, no dropped presets\n\n"
 	"what to write:\n"
@@ -83,6 +85,7 @@ enum {
 	OPT_PYTHON_LINES,
 	OPT_INTERPRETER,
 	OPT_INLINE,
+	OPT_JIT,
 	OPT_STRICT,
 	OPT_SET,
 	OPT_FORMAT,
@@ -107,6 +110,7 @@ static const struct option long_options[] = {
 	{"python-lines", required_argument, NULL, OPT_PYTHON_LINES},
 	{"interpreter", required_argument, NULL, OPT_INTERPRETER},
 	{"inline", required_argument, NULL, OPT_INLINE},
+	{"jit", required_argument, NULL, OPT_JIT},
 	{"strict", no_argument, NULL, OPT_STRICT},
 	{"set", required_argument, NULL, OPT_SET},
 	{"output", required_argument, NULL, 'o'},
@@ -215,6 +219,17 @@ static int parse_python(const char *text, enum pmf_python_mode *out, struct pmf_
 	return 0;
 }
 
+static int parse_jit(const char *text, bool *out, struct pmf_err *err)
+{
+	static const char *const names[] = {"off", "auto", NULL};
+	int i = pmf_cli_choice("--jit", text, names, err);
+
+	if (i < 0)
+		return i;
+	*out = i == 1;
+	return 0;
+}
+
 static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
 {
 	switch (opt) {
@@ -259,6 +274,8 @@ static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
 		return pmf_cli_switch("--interpreter", optarg, &a->collect.interpreter, err);
 	case OPT_INLINE:
 		return pmf_cli_switch("--inline", optarg, &a->collect.inlines, err);
+	case OPT_JIT:
+		return parse_jit(optarg, &a->collect.jit, err);
 	case OPT_READERS:
 		return parse_readers(optarg, &a->collect.readers, err);
 	case OPT_SET:
@@ -298,6 +315,7 @@ int pmf_record_args_parse(struct pmf_record_args *a, int argc, char **argv, stru
 	a->collect.inherit = true;
 	a->collect.python_lines = true;
 	a->collect.inlines = true;
+	a->collect.jit = true;
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, "+:e:F:c:o:qvhV", long_options, NULL)) != -1) {
 		if (opt == 'h') {

@@ -148,6 +148,7 @@ struct run {
 	struct pmf_source *src;
 	struct pmf_stacks stacks;
 	struct pmf_shards shards;
+	struct pmf_runtimes runtimes;
 	const struct pmf_collect_opts *opts;
 	uint64_t *samples;                       /* per event, for the progress */
 	uint64_t start_ns, progress_ns, term_ns; /* term_ns: when SIGTERM was sent, 0 before */
@@ -305,6 +306,18 @@ static int prepare_python(struct run *r, struct pmf_err *err)
 	return 0;
 }
 
+/* The command's environment: with the agent for Python, and what makes runtimes name their code. */
+static char *const *prepare_env(struct run *r)
+{
+	char *const *env = r->stacks.python ? pmf_py_env(r->stacks.python) : environ;
+
+	if (!r->opts->jit || r->opts->call_graph == PMF_UNWIND_NONE)
+		return env;
+	pmf_runtimes_init(&r->runtimes, r->opts->argv, env);
+	r->stacks.generated.own_maps = r->runtimes.node;
+	return r->runtimes.env;
+}
+
 /* What agents write is matched in one thread (docs/adr/0004), and one writes --raw. */
 static size_t choose_readers(struct run *r)
 {
@@ -384,6 +397,7 @@ static int run_command(struct run *r, struct pmf_collect_result *res, struct pmf
 		pmf_profile_note(p, PMF_NOTE_WARN, -1,
 			"--duration is over, and the command runs on: this user may not end it");
 	pmf_dropped_note(p, r->opts->argv[0]);
+	pmf_runtimes_note(&r->runtimes, p, r->stacks.generated.saw_node);
 	return pmf_totals_end(&r->stacks, r->src, r->launch.pid, err);
 }
 
@@ -399,6 +413,7 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	memset(res, 0, sizeof *res);
 	r->opts = opts;
 	pmf_profile_init(p, list->n);
+	p->start_unix_ns = pmf_clock_ns(CLOCK_REALTIME);
 	pmf_totals_begin(p, list);
 	describe_host(p);
 	pmf_stacks_init(
@@ -411,8 +426,7 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	r->wake_fd = -1;
 	ret = prepare_python(r, err);
 	if (ret == 0)
-		ret = pmf_launch_start(&r->launch, opts->argv,
-			r->stacks.python ? pmf_py_env(r->stacks.python) : environ, err);
+		ret = pmf_launch_start(&r->launch, opts->argv, prepare_env(r), err);
 	if (ret == 0) {
 		pmf_raise_nofile();
 		/* Its thread is to have our usual priority. */
@@ -436,6 +450,7 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	if (r->wake_fd >= 0)
 		close(r->wake_fd);
 	pmf_py_free(r->stacks.python);
+	pmf_runtimes_release(&r->runtimes);
 	pmf_shards_release(&r->shards);
 	pmf_stacks_release(&r->stacks);
 	if (ret)

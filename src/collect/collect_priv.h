@@ -224,6 +224,19 @@ bool pmf_py_sample(struct pmf_py *py, const struct pmf_record *rec, struct pmf_p
 /* After the last record, before the totals: draw what waits, count, note. */
 void pmf_py_end(struct pmf_py *py);
 
+/* ---- runtimes.c: what runtimes that generate code are told ---- */
+
+struct pmf_runtimes {
+	char **env; /* for the command */
+	char *node; /* the variable for Node.js, NULL if somebody else has decided on maps */
+};
+
+/* @env: the environment that the command would have. */
+void pmf_runtimes_init(struct pmf_runtimes *rt, char *const *argv, char *const *env);
+void pmf_runtimes_release(struct pmf_runtimes *rt);
+/* Into the ledger: what was run in another way than it would have been. */
+void pmf_runtimes_note(const struct pmf_runtimes *rt, struct pmf_profile *p, bool saw_node);
+
 /* ---- generated.c: frames of generated code ---- */
 
 struct pmf_generated {
@@ -233,6 +246,8 @@ struct pmf_generated {
 	struct pmf_index by_pid;
 	struct pmf_generated_memo *memos;
 	uint64_t waited; /* frames that had no name at first */
+	bool own_maps;   /* Node.js writes maps because we asked it to: they are removed again */
+	bool saw_node;
 };
 
 void pmf_generated_init(struct pmf_generated *g, const struct pmf_jit_opts *opts);
@@ -240,7 +255,7 @@ void pmf_generated_release(struct pmf_generated *g);
 /* The frame of @va, which lies in generated code of process @pid, mapped as @im. */
 uint32_t pmf_generated_frame(
 	struct pmf_stacks *s, pid_t pid, const struct pmf_image *im, uint64_t va);
-/* A file was mapped as code: a jitdump file, maybe. */
+/* A file was mapped as code: a jitdump file, or Node.js, maybe. */
 void pmf_generated_mapped(struct pmf_stacks *s, const struct pmf_record *rec);
 /* Process @pid has ended, or executes another program: its frames get their names now. */
 void pmf_generated_end(struct pmf_stacks *s, pid_t pid);

@@ -32,6 +32,7 @@ struct pmf_generated_process {
 	size_t n, cap;
 	struct pmf_index by_va; /* the last wait of each address */
 	uint64_t first_ns;
+	bool own_map; /* its map was written for us */
 };
 
 void pmf_generated_init(struct pmf_generated *g, const struct pmf_jit_opts *opts)
@@ -198,9 +199,22 @@ uint32_t pmf_generated_frame(
 
 /* ---- What records say ---- */
 
+static bool is_node(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash && (strcmp(slash, "/node") == 0 || strcmp(slash, "/nodejs") == 0);
+}
+
 void pmf_generated_mapped(struct pmf_stacks *s, const struct pmf_record *rec)
 {
-	if (pmf_jit_is_dump(rec->mmap.path) && (pid_t)rec->pid > 0)
+	struct pmf_generated *g = &s->generated;
+
+	if ((pid_t)rec->pid <= 0)
+		return;
+	if (g->own_maps && is_node(rec->mmap.path))
+		g->saw_node = get_process(s, (pid_t)rec->pid)->own_map = true;
+	if (pmf_jit_is_dump(rec->mmap.path))
 		pmf_jit_mapped(get_process(s, (pid_t)rec->pid)->jit, rec->mmap.path);
 }
 
@@ -215,6 +229,8 @@ static void end(struct pmf_stacks *s, uint32_t i)
 			    s->generated.jit, p->jit, p->waits[k].va, p->waits[k].first_ns, &place))
 			pmf_profile_alias_frame(
 				s->profile, p->waits[k].frame, named_frame(s->profile, &place));
+	if (p->own_map)
+		pmf_jit_remove_map(s->generated.jit, p->jit);
 	remove_process(&s->generated, i);
 }
 

@@ -22,7 +22,7 @@ struct pmf_jit_process {
 	pid_t pid, own_pid; /* own_pid: as it is called in its own pid namespace */
 	uid_t uid;          /* who its files belong to */
 	gid_t gid;
-	time_t started; /* 0: not known */
+	time_t started; /* not earlier than that; 0: not known */
 	int root_fd;    /* its root folder */
 	uint64_t stamp, looked_ns;
 	struct pmf_jit_codes codes;
@@ -112,6 +112,7 @@ static void identify(struct pmf_jit_process *p)
 		if (own > 0)
 			p->own_pid = (pid_t)own;
 	}
+	p->started = PMF_MAX(p->started, start_of(p->pid));
 	pmf_buf_release(&status);
 	free(path);
 }
@@ -128,10 +129,9 @@ struct pmf_jit_process *pmf_jit_process_new(struct pmf_jit *j, pid_t pid)
 	p->map.fd = p->dump.fd = -1;
 	p->stamp = ++j->stamps;
 	pmf_jit_codes_init(&p->codes);
-	if (j->opts.live) {
+	p->started = j->opts.since;
+	if (j->opts.live)
 		identify(p);
-		p->started = start_of(pid);
-	}
 	p->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	/* Of a process that is gone, or nobody's to look into: most share the root folder with us. */
 	if (p->root_fd < 0 && j->opts.live)
@@ -196,6 +196,12 @@ static const char *why_not(const struct pmf_jit_process *p, const struct stat *s
 	return NULL;
 }
 
+/* What was last written before the process started is of another that had its number. */
+static bool is_fresh(const struct pmf_jit_process *p, const struct stat *st)
+{
+	return st->st_mtim.tv_sec + 1 >= p->started;
+}
+
 /* The file at @path, if it may be read: a descriptor, else -1; *refused if there is one that may not. */
 static int open_file(
 	struct pmf_jit *j, const struct pmf_jit_process *p, const char *path, bool *refused)
@@ -210,8 +216,7 @@ static int open_file(
 	snprintf(link, sizeof link, "/proc/self/fd/%d", place);
 	if (fstat(place, &st) == 0)
 		why = why_not(p, &st);
-	/* What was last written before the process started is of another that had its number. */
-	if (!why && st.st_mtim.tv_sec + 1 >= p->started)
+	if (!why && is_fresh(p, &st))
 		fd = open(link, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	close(place);
 	if (why) {
@@ -283,6 +288,21 @@ void pmf_jit_look(struct pmf_jit *j, struct pmf_jit_process *p, uint64_t time_ns
 {
 	if (time_ns > p->looked_ns || p->looked_ns == 0)
 		look(j, p, !j->opts.live);
+}
+
+void pmf_jit_remove_map(const struct pmf_jit *j, const struct pmf_jit_process *p)
+{
+	int folder = open_place(p, j->opts.folder);
+	char name[32];
+	struct stat st, known;
+
+	snprintf(name, sizeof name, "perf-%d.map", (int)p->own_pid);
+	if (folder >= 0 && fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		!why_not(p, &st) && is_fresh(p, &st) &&
+		(p->map.fd < 0 || (fstat(p->map.fd, &known) == 0 && known.st_ino == st.st_ino)))
+		unlinkat(folder, name, 0);
+	if (folder >= 0)
+		close(folder);
 }
 
 void pmf_jit_look_last(struct pmf_jit *j, struct pmf_jit_process *p)
