@@ -24,7 +24,7 @@ struct pmf_jit_process;
 struct pmf_jit_opts {
 	bool live;     /* the processes are of this machine, now: files grow, /proc tells owners */
 	bool timeless; /* samples' times are not of CLOCK_MONOTONIC: the newest code counts */
-	time_t since;  /* live: no process started earlier; 0: not known */
+	time_t since;  /* no process started earlier; 0: not known */
 	/* Borrowed. root: of a recording, the folder that stands for its machine's root, or NULL.
 	 * folder: of the perf maps, "/tmp", or NULL: there are none. */
 	const char *root, *folder;

@@ -252,6 +252,8 @@ struct pmf_generated {
 
 void pmf_generated_init(struct pmf_generated *g, const struct pmf_jit_opts *opts);
 void pmf_generated_release(struct pmf_generated *g);
+/* What @opts say of a recording; before the first record. */
+void pmf_generated_use_recording(struct pmf_generated *g, const struct pmf_jit_opts *opts);
 /* The frame of @va, which lies in generated code of process @pid, mapped as @im. */
 uint32_t pmf_generated_frame(
 	struct pmf_stacks *s, pid_t pid, const struct pmf_image *im, uint64_t va);

@@ -42,6 +42,12 @@ void pmf_generated_init(struct pmf_generated *g, const struct pmf_jit_opts *opts
 	pmf_index_init(&g->by_pid);
 }
 
+void pmf_generated_use_recording(struct pmf_generated *g, const struct pmf_jit_opts *opts)
+{
+	pmf_jit_free(g->jit);
+	g->jit = pmf_jit_new(opts);
+}
+
 static void process_free(struct pmf_generated_process *p)
 {
 	pmf_jit_process_free(p->jit);

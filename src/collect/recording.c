@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 /* Each is looked at for each of the kernel's functions. */
-enum { MODULES_MAX = 4096, ASK_EVERY = 4096 };
+enum { MODULES_MAX = 4096, ASK_EVERY = 4096, NS_PER_S = 1000000000 };
 
 static bool starts(const char *s, const char *prefix)
 {
@@ -219,6 +220,22 @@ static int on_record(void *ctx, const struct pmf_record *rec)
 	return pmf_shards_record(&r->shards, &own);
 }
 
+/* jitdump files lie where they were recorded, and perf maps may still on this machine. Only samples by the
+ * clock of jitdump's records (perf record -k mono) can be compared with them. */
+static void use_generated_code(struct recording *r)
+{
+	struct pmf_jit_opts opts = {.root = r->search.symfs,
+		.folder = r->kernel.this_host ? "/tmp" : NULL,
+		.since = r->info->has_clock ? (time_t)(r->info->wall_ns / NS_PER_S) : 0};
+
+	for (size_t e = 0; e < r->list.n; e++) {
+		const struct perf_event_attr *attr = &r->list.events[e].attrs[0].attr;
+
+		opts.timeless |= !attr->use_clockid || attr->clockid != CLOCK_MONOTONIC;
+	}
+	pmf_generated_use_recording(&r->stacks.generated, &opts);
+}
+
 /* ---- The whole ---- */
 
 static int no_samples(const struct recording *r, struct pmf_err *err)
@@ -309,6 +326,7 @@ int pmf_collect_recording(struct pmf_profile *p, struct pmf_perf_data *pd,
 	pmf_stacks_init(&r->stacks, p, &r->list, r->info->arch, opts->call_graph,
 		PMF_UNWIND_BY_AUTO, false);
 	r->stacks.table.search = &r->search;
+	use_generated_code(r);
 	pmf_symbolizer_use_recording(r->stacks.symbols, &r->kernel, &r->search);
 	r->stacks.lines = pmf_lines_new(&r->search, opts->inlines);
 	pmf_shards_init(&r->shards, &r->stacks, PMF_UNWIND_BY_AUTO, 1);
