@@ -2,9 +2,10 @@
  * Layer: symbol (uses base, process). Threads: one owner.
  *
  * A file's names come from .symtab; if it has none, from a separate debug file, found by build id
- * (/usr/lib/debug/.build-id/xx/yyyy.debug, and in perf's cache) or .gnu_debuglink (GDB manual, "Separate
- * Debug Files", with the CRC checked); if there is none either, from .gnu_debugdata (MiniDebugInfo, xz); always
- * also from .dynsym. PLT stubs are named "NAME@plt". A symbol without a size reaches to the next
+ * (/usr/lib/debug/.build-id/xx/yyyy.debug, and in perf's cache) or .gnu_debuglink (GDB manual,
+ * "Separate Debug Files", with the CRC checked); if there is none either, from the table of a Go
+ * program (go_table.h) or .gnu_debugdata (MiniDebugInfo, xz); always also from .dynsym. PLT stubs
+ * are named "NAME@plt". A symbol without a size reaches to the next
  * one. The kernel's names come from /proc/kallsyms, a recorded kernel's from wherever its build id is
  * known. */
 #ifndef PMUFLAME_SYMBOL_H

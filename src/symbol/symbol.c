@@ -112,6 +112,8 @@ static void read_image(const struct pmf_symbolizer *s, struct image_table *it)
 	if (!it->full && im->kind == PMF_IMAGE_FILE &&
 		(pmf_debug_file_open(&other, &want, NULL) || open_added(&other, it)))
 		it->full = add_other(t, &other);
+	if (!it->full)
+		it->full = pmf_go_add_symbols(t, im);
 	dynstr = pmf_elf_add_symbols(t, &src, SHT_DYNSYM);
 	if (!it->full && pmf_debug_data_open(&other, &src))
 		add_other(t, &other);

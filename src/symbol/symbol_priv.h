@@ -115,6 +115,11 @@ extern const struct pmf_plt_arch pmf_plt_x86_64;
  * negative. If true, there were some, and @t must be sealed again. */
 bool pmf_plt_add(struct pmf_symtab *t, const struct pmf_elf_src *src, int dynstr);
 
+/* ---- go_symbols.c ---- */
+
+/* Add the functions of a Go program; false if @im is none. */
+bool pmf_go_add_symbols(struct pmf_symtab *t, const struct pmf_image *im);
+
 /* ---- debug_file.c ---- */
 
 enum pmf_debug_need { PMF_DEBUG_SYMBOLS, PMF_DEBUG_DWARF };

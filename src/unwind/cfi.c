@@ -305,9 +305,21 @@ static void cfi_free(void *priv)
 	free(cfi->converted);
 	pmf_image_rules_release(cfi->rules);
 	free(cfi->rules);
+	free(cfi->go);
 	free(cfi->parts->items);
 	free(cfi->parts);
 	free(cfi);
+}
+
+static struct pmf_go_table *read_go_table(const struct pmf_image *im)
+{
+	struct pmf_go_table table, *kept;
+
+	if (!pmf_go_table_read(im, &table))
+		return NULL;
+	kept = pmf_malloc(sizeof *kept);
+	*kept = table;
+	return kept;
 }
 
 static struct pmf_cfi *cfi_new(const struct pmf_image *im, const struct pmf_arch *arch)
@@ -324,6 +336,7 @@ static struct pmf_cfi *cfi_new(const struct pmf_image *im, const struct pmf_arch
 		return cfi;
 	if (im->kind == PMF_IMAGE_FILE && gelf_getehdr(im->elf, &eh))
 		cfi->entry_rva = eh.e_entry;
+	cfi->go = read_go_table(im);
 	cfi->eh.data = pmf_image_section(im, ".eh_frame", &cfi->eh.size, &cfi->eh.rva);
 	if (cfi->eh.data && !use_hdr(cfi, im))
 		pmf_cfi_build_table(&cfi->eh, cfi->dwarf_ra);
@@ -348,7 +361,7 @@ const struct pmf_cfi *pmf_cfi_of(struct pmf_image *im, const struct pmf_arch *ar
 		im->unwind_free = cfi_free;
 	}
 	cfi = im->unwind_priv;
-	return cfi->eh.data || cfi->debug.data || cfi->entry_rva ? cfi : NULL;
+	return cfi->eh.data || cfi->debug.data || cfi->go || cfi->entry_rva ? cfi : NULL;
 }
 
 static int32_t hdr_value(const uint8_t *p)

@@ -9,6 +9,7 @@
 #define PMF_CFI_PRIV_H
 
 #include "pmuflame/arch.h"
+#include "pmuflame/go_table.h"
 #include "pmuflame/process.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,6 +38,7 @@ struct pmf_cfi {
 	uint8_t *converted; /* owns debug.data */
 	uint64_t entry_rva; /* where the program starts; 0 if the image says nothing */
 	uint8_t dwarf_ra;
+	struct pmf_go_table *go;       /* NULL: no code of Go's compiler is in it */
 	struct pmf_image_rules *rules; /* what was evaluated already; rule_priv.h */
 	struct pmf_cfi_parts *parts;
 };
@@ -104,6 +106,19 @@ bool pmf_cfi_find(const struct pmf_cfi *cfi, uint64_t rva, struct pmf_cfi_fde *o
 uint64_t pmf_cfi_function_start(const struct pmf_cfi *cfi, const struct pmf_cfi_fde *fde);
 /* The rules in force at @rva, which @fde covers; false if its instructions make no sense. */
 bool pmf_cfi_row_at(const struct pmf_cfi_fde *fde, uint64_t rva, struct pmf_cfi_row *row);
+
+/* What Go's own table says of its code. The C code beside it has CFI; Go's .debug_frame is made of the
+ * same table, but goes with stripping, and knows neither roots nor where the runtime changes stacks. */
+enum pmf_cfi_go {
+	PMF_CFI_GO_NOTHING,
+	PMF_CFI_GO_ROW,
+	PMF_CFI_GO_RESUMED, /* the same, but the address behind @rva is no call's: code is made to
+			     * look as if it had been called from there */
+	PMF_CFI_GO_ROOT,
+	PMF_CFI_GO_SWITCH, /* the caller may be on another stack */
+};
+enum pmf_cfi_go pmf_cfi_go_row(const struct pmf_cfi *cfi, const struct pmf_arch *arch, uint64_t rva,
+	struct pmf_cfi_row *row);
 
 /* What an expression may look at; each gives false for what is not to be had. */
 struct pmf_cfi_env {

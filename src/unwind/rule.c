@@ -134,6 +134,17 @@ struct pmf_rule pmf_rule_at(const struct pmf_cfi *cfi, const struct pmf_arch *ar
 	struct pmf_cfi_fde fde;
 	struct pmf_cfi_row row;
 
+	switch (cfi ? pmf_cfi_go_row(cfi, arch, rva, &row) : PMF_CFI_GO_NOTHING) {
+	case PMF_CFI_GO_ROOT:
+		return (struct pmf_rule){.kind = PMF_RULE_ROOT};
+	case PMF_CFI_GO_ROW:
+		return pmf_rule_of_row(&row, arch, rva);
+	case PMF_CFI_GO_RESUMED:
+	case PMF_CFI_GO_SWITCH:
+		return (struct pmf_rule){.kind = PMF_RULE_ROW};
+	case PMF_CFI_GO_NOTHING:
+		break;
+	}
 	if (!cfi || !pmf_cfi_find(cfi, rva, &fde))
 		return (struct pmf_rule){.kind = PMF_RULE_NONE};
 	/* A return address at a function's end may be that of a signal trampoline behind it. */

@@ -152,6 +152,56 @@ static enum pmf_step step_sigreturn(struct pmf_walk *w)
 	return PMF_STEP_OK;
 }
 
+/* The runtime goes to another stack here and back: where the frame pointer leads to memory that was
+ * dumped, that is the caller's. Else this stack ends. */
+static enum pmf_step step_switch(struct pmf_walk *w)
+{
+	const struct pmf_arch *arch = w->in->arch;
+	uint64_t fp, word;
+
+	if (get_reg(w, w->dwarf_fp, &fp) &&
+		pmf_walk_try_read(w, fp + (uint64_t)arch->fp_saved_fp, &word) &&
+		pmf_walk_try_read(w, fp + (uint64_t)arch->fp_saved_ra, &word) &&
+		pmf_step_fp(w) == PMF_STEP_OK)
+		return PMF_STEP_OK;
+	return PMF_STEP_ROOT;
+}
+
+static void know_pc(struct pmf_walk *w)
+{
+	const struct pmf_arch *arch = w->in->arch;
+
+	if (arch->reg_ra == PMF_REG_NONE) {
+		w->regs[arch->dwarf_ra] = w->pc;
+		w->known |= UINT64_C(1) << arch->dwarf_ra;
+	}
+}
+
+static enum pmf_step step_go(struct pmf_walk *w, const struct pmf_cfi *cfi, uint64_t rva)
+{
+	struct pmf_cfi_row row;
+	enum pmf_step ret;
+
+	switch (pmf_cfi_go_row(cfi, w->in->arch, rva, &row)) {
+	case PMF_CFI_GO_RESUMED:
+		pmf_walk_show_exact(w);
+		break;
+	case PMF_CFI_GO_ROW:
+		break;
+	case PMF_CFI_GO_ROOT:
+		return PMF_STEP_ROOT;
+	case PMF_CFI_GO_SWITCH:
+		return step_switch(w);
+	case PMF_CFI_GO_NOTHING:
+		return PMF_STEP_NO_RULE;
+	}
+	know_pc(w);
+	ret = apply(w, &row);
+	if (ret == PMF_STEP_OK)
+		w->exact = false;
+	return ret;
+}
+
 static enum pmf_step step(void *priv, struct pmf_walk *w)
 {
 	const struct pmf_cfi *cfi;
@@ -166,6 +216,9 @@ static enum pmf_step step(void *priv, struct pmf_walk *w)
 		return PMF_STEP_NO_RULE;
 	cfi = pmf_cfi_of(w->map->image, w->in->arch);
 	rva = pmf_walk_lookup_va(w) - w->map->bias;
+	ret = cfi ? step_go(w, cfi, rva) : PMF_STEP_NO_RULE;
+	if (ret != PMF_STEP_NO_RULE)
+		return ret;
 	found = cfi && pmf_cfi_find(cfi, rva, &fde);
 	/* A trampoline's own address is not behind a call: its function starts there. */
 	if ((!found || fde.signal_frame || w->pc - w->map->bias >= fde.end) && is_sigreturn(w))
@@ -176,10 +229,7 @@ static enum pmf_step step(void *priv, struct pmf_walk *w)
 		w->unfit = true;
 		return PMF_STEP_NO_RULE;
 	}
-	if (w->in->arch->reg_ra == PMF_REG_NONE) {
-		w->regs[w->in->arch->dwarf_ra] = w->pc;
-		w->known |= UINT64_C(1) << w->in->arch->dwarf_ra;
-	}
+	know_pc(w);
 	ret = apply(w, &row);
 	if (ret == PMF_STEP_OK) {
 		if (fde.signal_frame)
