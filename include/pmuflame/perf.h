@@ -32,6 +32,7 @@ bool pmf_perf_kernel_permitted(const struct pmf_perf_limits *l);
 /* Fields of struct perf_event_attr that kernels learnt over time, found out by opening. */
 struct pmf_perf_features {
 	bool build_id;       /* attr.build_id (5.12) */
+	bool ksymbol;        /* attr.ksymbol (5.1) */
 	bool format_lost;    /* PERF_FORMAT_LOST (6.0) */
 	bool inherited_read; /* PERF_SAMPLE_READ of inherited events (6.12) */
 	bool sigtrap;        /* attr.sigtrap and attr.inherit_thread (5.13) */

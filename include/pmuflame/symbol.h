@@ -12,6 +12,7 @@
 #define PMUFLAME_SYMBOL_H
 
 #include "pmuflame/err.h"
+#include "pmuflame/hash.h"
 #include "pmuflame/process.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -69,6 +70,30 @@ void pmf_symbolizer_use_recording(struct pmf_symbolizer *s, const struct pmf_sym
 /* Whether the kernel's functions have names: 0, or a status with the reason and the remedy
  * (kernel.kptr_restrict, proc(5)). */
 int pmf_symbol_kernel_status(struct pmf_symbolizer *s, struct pmf_err *err);
+
+/* ---- Code that the kernel makes and frees while it runs: BPF programs, trampolines ---- */
+
+struct pmf_ksymbol {
+	uint64_t start, end;
+	uint32_t name; /* in names */
+};
+
+/* As PERF_RECORD_KSYMBOL tells (perf_event_open(2)), in the order of time. */
+struct pmf_ksymbols {
+	struct pmf_ksymbol *live, *gone; /* sorted by start, never overlapping */
+	size_t nr_live, cap_live, nr_gone, cap_gone;
+	struct pmf_strtab names;
+};
+
+void pmf_ksymbols_init(struct pmf_ksymbols *k);
+void pmf_ksymbols_release(struct pmf_ksymbols *k);
+/* The code @name at [start, start + len) is there from now on, or is freed. */
+void pmf_ksymbols_add(struct pmf_ksymbols *k, uint64_t start, uint32_t len, const char *name);
+void pmf_ksymbols_remove(struct pmf_ksymbols *k, uint64_t start, uint32_t len, const char *name);
+/* The name of the code at @va now, or NULL; it lives until the next change. */
+const char *pmf_ksymbols_find(const struct pmf_ksymbols *k, uint64_t va);
+/* The same for code that was there before the first record and that was freed later. */
+const char *pmf_ksymbols_find_gone(const struct pmf_ksymbols *k, uint64_t va);
 
 /* Demangle C++ (Itanium), Rust (legacy and v0) and D names by libiberty; others are returned as
  * they are. free(3) the result. */

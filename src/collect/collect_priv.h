@@ -291,6 +291,7 @@ struct pmf_stacks {
 	} * named;
 	size_t nr_named, cap_named;
 	struct pmf_generated generated;
+	struct pmf_ksymbols ksymbols;
 	enum pmf_unwind_mode mode;
 	struct {
 		uint32_t module, path;
@@ -401,6 +402,9 @@ char *pmf_find_on_path(const char *name);
 void pmf_dropped_note(struct pmf_profile *p, const char *command);
 
 /* ---- naming.c: names for the frames ---- */
+
+/* The frame of code that the kernel has made and registered under @name. */
+uint32_t pmf_ksymbol_frame(struct pmf_profile *p, const char *name);
 
 /* The function at @rva of @im, or the one that the code there was put apart of. */
 bool pmf_naming_symbol(

@@ -54,16 +54,33 @@ static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image 
 	note_named(s, id, start);
 }
 
+/* The kernel's own table says so of what it has made itself: BPF programs and their trampolines. */
+uint32_t pmf_ksymbol_frame(struct pmf_profile *p, const char *name)
+{
+	uint32_t id = pmf_profile_frame_named(p, PMF_FRAME_KERNEL, name);
+
+	if (strncmp(name, "bpf_", 4) == 0)
+		p->frames[id].module = pmf_strtab_addz(&p->strings, "[bpf]");
+	return id;
+}
+
 static void name_frame(struct pmf_stacks *s, uint32_t id)
 {
 	struct pmf_profile *p = s->profile;
 	struct pmf_frame *f = &p->frames[id];
+	const char *name;
 	struct pmf_image *im;
 	struct pmf_symbol sym;
 
 	if (f->name)
 		return;
 	im = f->image == UINT32_MAX ? NULL : pmf_image_by_id(&s->table, f->image);
+	if (im && im->kind == PMF_IMAGE_KERNEL &&
+		(name = pmf_ksymbols_find_gone(&s->ksymbols, f->rva))) {
+		pmf_profile_name_frame(p, id, name, NULL, 0);
+		p->frames[id].module = pmf_strtab_addz(&p->strings, "[bpf]");
+		return;
+	}
 	if (!im || im->kind == PMF_IMAGE_ANON || !pmf_naming_symbol(s, im, f->rva, &sym)) {
 		name_unresolved(s, id, im);
 		return;

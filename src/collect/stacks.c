@@ -19,6 +19,7 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 	s->symbols = pmf_symbolizer_new();
 	pmf_generated_init(&s->generated,
 		&(struct pmf_jit_opts){.live = live, .folder = live ? "/tmp" : NULL});
+	pmf_ksymbols_init(&s->ksymbols);
 	s->truncated_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[truncated stack]");
 	s->broken_frame = pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, "[broken stack]");
 	s->read_elsewhere = pmf_calloc(list->n, sizeof *s->read_elsewhere);
@@ -34,6 +35,7 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	pmf_lines_free(s->lines);
 	free(s->named);
 	pmf_generated_release(&s->generated);
+	pmf_ksymbols_release(&s->ksymbols);
 	/* The address spaces' caches belong to the unwinder: they go first. */
 	pmf_process_table_release(&s->table);
 	pmf_unwinder_free(s->unwinder);
@@ -69,6 +71,14 @@ uint32_t pmf_stacks_image_frame(
 	}
 	return pmf_profile_frame_at(s->profile, kind, im->id, s->image_strings[im->id].module,
 		s->image_strings[im->id].path, rva);
+}
+
+static uint32_t kernel_frame(struct pmf_stacks *s, uint64_t va)
+{
+	const char *name = pmf_ksymbols_find(&s->ksymbols, va);
+
+	return name ? pmf_ksymbol_frame(s->profile, name)
+		    : pmf_stacks_image_frame(s, PMF_FRAME_KERNEL, pmf_image_kernel(&s->table), va);
 }
 
 static uint32_t user_frame(struct pmf_stacks *s, const struct pmf_process *proc,
@@ -173,7 +183,6 @@ static size_t foreign_frame(struct pmf_stacks *s, uint64_t context, size_t n)
 static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
 	const struct pmf_record *rec, bool user, size_t *nr_user)
 {
-	const struct pmf_image *kernel = pmf_image_kernel(&s->table);
 	const struct pmf_sample *smp = &rec->sample;
 	uint64_t context = context_of(rec), first = 1;
 	size_t cap = PMF_ARRAY_SIZE(s->ids) - 1, n = 0;
@@ -188,7 +197,7 @@ static size_t chain_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		}
 		va -= !first;
 		if (context == (uint64_t)PERF_CONTEXT_KERNEL) {
-			s->ids[n++] = pmf_stacks_image_frame(s, PMF_FRAME_KERNEL, kernel, va);
+			s->ids[n++] = kernel_frame(s, va);
 		} else if (context != (uint64_t)PERF_CONTEXT_USER) {
 			n = foreign_frame(s, context, n);
 		} else if (user) {
@@ -245,8 +254,7 @@ static size_t leaf_frame(
 	uint64_t context = context_of(rec), va = rec->sample.ip;
 
 	if (context == (uint64_t)PERF_CONTEXT_KERNEL)
-		s->ids[0] = pmf_stacks_image_frame(
-			s, PMF_FRAME_KERNEL, pmf_image_kernel(&s->table), va);
+		s->ids[0] = kernel_frame(s, va);
 	else if (context != (uint64_t)PERF_CONTEXT_USER)
 		return foreign_frame(s, context, 0);
 	else
@@ -475,6 +483,14 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 		pmf_weights_forget(&s->weights, rec->tid);
 		pmf_process_apply(&s->table, rec);
 		on_exit_applied(s, rec);
+		break;
+	case PERF_RECORD_KSYMBOL:
+		if (rec->ksymbol.flags & PERF_RECORD_KSYMBOL_FLAGS_UNREGISTER)
+			pmf_ksymbols_remove(&s->ksymbols, rec->ksymbol.addr, rec->ksymbol.len,
+				rec->ksymbol.name);
+		else
+			pmf_ksymbols_add(&s->ksymbols, rec->ksymbol.addr, rec->ksymbol.len,
+				rec->ksymbol.name);
 		break;
 	case PERF_RECORD_LOST:
 	case PERF_RECORD_LOST_SAMPLES:

@@ -102,6 +102,11 @@ static void with_build_id(struct perf_event_attr *attr)
 	attr->build_id = 1;
 }
 
+static void with_ksymbol(struct perf_event_attr *attr)
+{
+	attr->ksymbol = 1;
+}
+
 static void with_lost(struct perf_event_attr *attr)
 {
 	attr->read_format = PERF_FORMAT_LOST;
@@ -133,6 +138,7 @@ int pmf_perf_features_probe(struct pmf_perf_features *f, struct pmf_err *err)
 		return pmf_perf_explain(NULL, -ret, NULL, &l, err);
 	}
 	f->build_id = probe(with_build_id) == 0;
+	f->ksymbol = probe(with_ksymbol) == 0;
 	f->format_lost = probe(with_lost) == 0;
 	f->inherited_read = probe(with_inherited_read) == 0;
 	f->sigtrap = probe(with_sigtrap) == 0;

@@ -59,6 +59,7 @@ static int open_sideband(struct pmf_perf_session *s, struct pmf_perf_cpu *c, str
 	a.mmap2 = 1;
 	a.mmap_data = s->opts.data_maps;
 	a.build_id = s->features.build_id;
+	a.ksymbol = s->features.ksymbol && s->kernel_permitted;
 	a.comm = 1;
 	a.comm_exec = 1;
 	a.task = 1;

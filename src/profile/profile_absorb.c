@@ -8,8 +8,12 @@ static uint32_t take_frame(struct pmf_profile *p, const struct pmf_profile *from
 {
 	uint32_t id;
 
-	if (f->image == UINT32_MAX && f->name)
-		return pmf_profile_frame_named(p, f->kind, pmf_strtab_get(&from->strings, f->name));
+	if (f->image == UINT32_MAX && f->name) {
+		id = pmf_profile_frame_named(p, f->kind, pmf_strtab_get(&from->strings, f->name));
+		if (f->module && !p->frames[id].module)
+			p->frames[id].module = pmf_profile_take_string(p, from, f->module);
+		return id;
+	}
 	id = pmf_profile_frame_at(p, f->kind,
 		f->image == UINT32_MAX ? UINT32_MAX : images[f->image],
 		pmf_profile_take_string(p, from, f->module),

@@ -65,6 +65,7 @@ static bool is_shared(uint32_t type)
 	case PERF_RECORD_FORK:
 	case PERF_RECORD_EXIT:
 	case PERF_RECORD_LOST:
+	case PERF_RECORD_KSYMBOL:
 		return true;
 	default:
 		return false;
