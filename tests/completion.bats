@@ -114,9 +114,9 @@ ask()
 }
 
 @test "top, diff and advise: their options, and what they count by" {
-	ask 'pmuflame top --s' 'pmuflame diff --no' 'pmuflame top --by m' 'pmuflame diff --by t' \
+	ask 'pmuflame top --l' 'pmuflame top --s' 'pmuflame diff --no' 'pmuflame top --by m' 'pmuflame diff --by t' \
 		'pmuflame advise --ru' 'pmuflame advise --as cache-m'
-	[ "$output" = $'--sort\n--no-svg\nmodule\ntotal\ntime\n--rules\ncache-misses' ]
+	[ "$output" = $'--lines\n--sort\n--no-svg\nmodule\ntotal\ntime\n--rules\ncache-misses' ]
 }
 
 @test "check: its options, files, and then a command" {

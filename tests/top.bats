@@ -47,6 +47,14 @@ top() { "$PMUFLAME" top ratio.pb.gz "$@"; }
 	jq -e 'any(.events[0].rows[]; .name == "ratio" and .kind == "native")' module.json
 }
 
+@test "top: lines have all counters side by side" {
+	[ "$(top --lines --json)" = "$(top --by line --json)" ]
+	top --lines -n 3 >text
+	grep -q '^ *cpu-clock  *page-faults$' text
+	[ "$(grep -c '^ *self  *total  *samples  *self  *total  *samples .*  line$' text)" = 1 ]
+	[ "$(grep -c '^ *[0-9.]*%' text)" = 4 ] # and what the others have
+}
+
 @test "top: threads are told apart" {
 	"$PMUFLAME" -q -F 2000 -e cpu-clock -o threads -- threads --threads 3 --seconds 0.4 >/dev/null
 	"$PMUFLAME" top --json --by thread threads.pb.gz >threads.json

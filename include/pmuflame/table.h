@@ -10,16 +10,19 @@
 
 enum pmf_table_by {
 	PMF_BY_FUNCTION, /* one row for all lines of a function */
-	PMF_BY_LINE,
+	PMF_BY_LINE,     /* of a file, whatever functions have it; code without lines by function */
 	PMF_BY_MODULE,
 	PMF_BY_THREAD,
 	PMF_BY_PROCESS,
+	/* Functions as their source has them: inlined or not, of any module; and each of their lines. */
+	PMF_BY_SOURCE,
+	PMF_BY_SOURCE_LINE,
 };
 
 struct pmf_table_row {
 	enum pmf_frame_kind kind;
 	const char *name;    /* never empty; may hold anything */
-	const char *module;  /* of a thread, its process; "" where it says nothing */
+	const char *module;  /* of a thread, its process; "" where it says nothing; or "[several]" */
 	const char *file;    /* source; "" if not known */
 	uint32_t start_line; /* of the function in file; 0 if not known */
 	uint32_t line;       /* 0 if not known, or not asked for */
@@ -51,6 +54,10 @@ uint64_t pmf_table_samples_total(const struct pmf_table *t, size_t event, size_t
 /* The rows that cost something of event @event, most first, by total if @by_total; *n of them. free(3)
  * the list. */
 uint32_t *pmf_table_order(const struct pmf_table *t, size_t event, bool by_total, size_t *n);
+
+/* The rows of @t, a table by PMF_BY_SOURCE_LINE, that are lines of @func, a row of one by PMF_BY_SOURCE,
+ * by line: 0, for code of another file, is the first. *@n of them; free(3) the list. */
+uint32_t *pmf_table_lines(const struct pmf_table *t, const struct pmf_table_row *func, size_t *n);
 
 /* ± of share @share (0 to 1) at 95 %, from @effective samples: the normal approximation to the binomial
  * distribution; 0 without samples. */

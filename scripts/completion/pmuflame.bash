@@ -119,7 +119,7 @@ _pmuflame()
 	top | diff)
 		if [ "$cword" -gt 1 ]; then
 			local by='function line module thread process'
-			local options='--event --by --sort --rows --ratio --focus --ignore --csv --json --help'
+			local options='--event --by --lines --sort --rows --ratio --focus --ignore --csv --json --help'
 			if [ "${words[1]}" = diff ]; then
 				by='run total time work='
 				options='--by --event --rows -o --no-svg --focus --ignore --json --help'

@@ -18,6 +18,7 @@ static const char help[] =
 	"  -e, --event EVENT           only this counter's table (may be given several times)\n"
 	"      --by WHAT               function, line, module, thread or process\n"
 	"                              (default function)\n"
+	"      --lines                 source lines, all counters side by side: --by line\n"
 	"      --sort self|total       (default self)\n"
 	"  -n, --rows N                rows of a table, 0 for all (default 20; all in CSV and JSON)\n"
 	"      --ratio A/B             also events of A per event of B (default: cycles per\n"
@@ -25,11 +26,12 @@ static const char help[] =
 	"      --csv   --json          for spreadsheets, for programs\n"
 	"  -h, --help\n";
 
-enum { OPT_BY = 256, OPT_SORT, OPT_RATIO, OPT_CSV, OPT_JSON };
+enum { OPT_BY = 256, OPT_LINES, OPT_SORT, OPT_RATIO, OPT_CSV, OPT_JSON };
 
 static const struct option long_options[] = {
 	{"event", required_argument, NULL, 'e'},
 	{"by", required_argument, NULL, OPT_BY},
+	{"lines", no_argument, NULL, OPT_LINES},
 	{"sort", required_argument, NULL, OPT_SORT},
 	{"rows", required_argument, NULL, 'n'},
 	{"ratio", required_argument, NULL, OPT_RATIO},
@@ -76,6 +78,9 @@ static int take_option(void *ctx, int opt, struct pmf_err *err)
 		return pmf_cli_rows(optarg, &a->view.max, err);
 	case OPT_BY:
 		return parse_by(optarg, &a->by, err);
+	case OPT_LINES:
+		a->by = PMF_BY_LINE;
+		return 0;
 	case OPT_SORT:
 		i = pmf_cli_choice("--sort", optarg, sorts, err);
 		a->view.by_total = i == 1;

@@ -11,7 +11,7 @@ enum { NO_ROW = UINT32_MAX };
 
 void pmf_table_needs(enum pmf_table_by by, struct pmf_tree_opts *opts)
 {
-	opts->lines = by == PMF_BY_LINE;
+	opts->lines = by == PMF_BY_LINE || by == PMF_BY_SOURCE || by == PMF_BY_SOURCE_LINE;
 	opts->threads = by == PMF_BY_THREAD;
 }
 
@@ -43,8 +43,10 @@ static struct pmf_table_row row_of(struct pmf_table *t, const struct pmf_func *f
 		.start_line = fn->start_line,
 		.line = fn->line};
 
-	if (t->by == PMF_BY_FUNCTION && fn->kind == PMF_FRAME_PYTHON)
+	if (t->by != PMF_BY_LINE && fn->kind == PMF_FRAME_PYTHON)
 		row.name = without_line(t, row.name);
+	if (t->by == PMF_BY_SOURCE)
+		row.line = 0;
 	if (t->by == PMF_BY_MODULE && pmf_frame_is_code(fn->kind)) {
 		row = (struct pmf_table_row){.kind = fn->kind, .name = row.module};
 		row.module = row.file = "";
@@ -58,13 +60,32 @@ static struct pmf_table_row row_of(struct pmf_table *t, const struct pmf_func *f
 	return row;
 }
 
+/* What tells @row from others: the rest of it is empty. */
+static struct pmf_table_row key_of(enum pmf_table_by by, const struct pmf_table_row *row)
+{
+	struct pmf_table_row key = *row;
+	bool of_source = by == PMF_BY_SOURCE || by == PMF_BY_SOURCE_LINE;
+
+	if (!*row->file || !(of_source || (by == PMF_BY_LINE && row->line)))
+		return key;
+	key.kind = PMF_FRAME_ROOT;
+	key.module = "";
+	if (!of_source) {
+		key.name = "";
+		key.start_line = 0;
+	}
+	return key;
+}
+
 static bool row_eq(const void *ctx, uint32_t value, const void *key)
 {
-	const struct pmf_table_row *a = &((const struct pmf_table *)ctx)->rows[value], *b = key;
+	const struct pmf_table *t = ctx;
+	struct pmf_table_row a = key_of(t->by, &t->rows[value]);
+	const struct pmf_table_row *b = key;
 
-	return a->kind == b->kind && a->line == b->line && a->start_line == b->start_line &&
-	       strcmp(a->name, b->name) == 0 && strcmp(a->module, b->module) == 0 &&
-	       strcmp(a->file, b->file) == 0;
+	return a.kind == b->kind && a.line == b->line && a.start_line == b->start_line &&
+	       strcmp(a.name, b->name) == 0 && strcmp(a.module, b->module) == 0 &&
+	       strcmp(a.file, b->file) == 0;
 }
 
 static uint64_t row_hash(const struct pmf_table_row *r)
@@ -74,6 +95,24 @@ static uint64_t row_hash(const struct pmf_table_row *r)
 	h = pmf_hash_u64(h ^ pmf_hash_bytes(r->module, strlen(r->module)));
 	h = pmf_hash_u64(h ^ pmf_hash_bytes(r->file, strlen(r->file)) ^ r->start_line);
 	return pmf_hash_u64(h ^ ((uint64_t)r->line << 8 | r->kind));
+}
+
+/* @more has the key of @row, too: a line of several functions, or a function of several modules. */
+static void join_row(
+	struct pmf_table *t, struct pmf_table_row *row, const struct pmf_table_row *more)
+{
+	static const char others[] = " and others";
+	size_t len = strlen(row->name), cut = strlen(others);
+	char *name;
+
+	if (strcmp(row->module, more->module) != 0)
+		row->module = "[several]";
+	if (strcmp(row->name, more->name) == 0 ||
+		(len > cut && strcmp(row->name + len - cut, others) == 0))
+		return;
+	name = pmf_asprintf("%s%s", row->name, others);
+	row->name = pmf_arena_strndup(&t->names, name, len + cut);
+	free(name);
 }
 
 /* May functions of this kind have a row? */
@@ -97,17 +136,20 @@ static uint32_t *rows_of_funcs(struct pmf_table *t)
 
 	pmf_index_init(&index);
 	for (size_t f = 0; f < t->tree->nr_funcs; f++) {
-		struct pmf_table_row row;
+		struct pmf_table_row row, key;
 		uint64_t hash;
 
 		rows[f] = NO_ROW;
 		if (!has_row(t->by, t->tree->funcs[f].kind))
 			continue;
 		row = row_of(t, &t->tree->funcs[f]);
-		hash = row_hash(&row);
-		rows[f] = pmf_index_find(&index, hash, row_eq, t, &row);
-		if (rows[f] != UINT32_MAX)
+		key = key_of(t->by, &row);
+		hash = row_hash(&key);
+		rows[f] = pmf_index_find(&index, hash, row_eq, t, &key);
+		if (rows[f] != UINT32_MAX) {
+			join_row(t, &t->rows[rows[f]], &row);
 			continue;
+		}
 		rows[f] = (uint32_t)t->n;
 		PMF_PUSH(t->rows, t->n, t->cap) = row;
 		pmf_index_add(&index, hash, rows[f]);
@@ -270,6 +312,28 @@ uint32_t *pmf_table_order(const struct pmf_table *t, size_t event, bool by_total
 		if (self[i] > 0 || (total[i] > 0 && pmf_frame_is_code(t->rows[i].kind)))
 			rows[(*n)++] = i;
 	qsort_r(rows, *n, sizeof *rows, compare_rows, &o);
+	return rows;
+}
+
+static int compare_lines(const void *va, const void *vb, void *ctx)
+{
+	const struct pmf_table_row *rows = ctx;
+	uint32_t a = rows[*(const uint32_t *)va].line, b = rows[*(const uint32_t *)vb].line;
+
+	return (a > b) - (a < b);
+}
+
+uint32_t *pmf_table_lines(const struct pmf_table *t, const struct pmf_table_row *func, size_t *n)
+{
+	uint32_t *rows = pmf_calloc(t->n, sizeof *rows);
+
+	*n = 0;
+	for (uint32_t i = 0; i < t->n; i++)
+		if (t->rows[i].start_line == func->start_line &&
+			strcmp(t->rows[i].name, func->name) == 0 &&
+			strcmp(t->rows[i].file, func->file) == 0)
+			rows[(*n)++] = i;
+	qsort_r(rows, *n, sizeof *rows, compare_lines, t->rows);
 	return rows;
 }
 

@@ -73,6 +73,16 @@ void pmf_json_ledger(struct pmf_buf *out, const struct pmf_tree *t, size_t event
 bool pmf_view_wants(const struct pmf_table_view *v, size_t event);
 /* How many of @n rows are shown. */
 size_t pmf_view_rows(const struct pmf_table_view *v, size_t n);
+/* Append what was counted of @event, what part of it @t shows, and what makes its numbers doubtful. */
+void pmf_view_add_head(struct pmf_buf *out, const struct pmf_tree *t, size_t event);
+/* The ratio in the table of @event, if there is one; @room is for that. */
+const struct pmf_ratio *pmf_view_ratio(const struct pmf_table *t, const struct pmf_table_view *v,
+	size_t event, struct pmf_ratio *room);
+/* The ratio of what the table is sorted by, in @row. False where one of the two was not seen there. */
+bool pmf_view_row_ratio(const struct pmf_table *t, const struct pmf_table_view *v,
+	const struct pmf_ratio *r, size_t row, double *out, bool *few);
+/* render_lines.c: the text of a table by PMF_BY_LINE. */
+void pmf_render_lines(FILE *f, const struct pmf_table *t, const struct pmf_table_view *v);
 /* Write @cost of event @ev into @out (PMF_UNITS_MAX bytes), in at most three digits where it counts
  * events: "1.23 s", "1.20 G". */
 char *pmf_render_cost(const struct pmf_profile_event *ev, double cost, char *out);

@@ -37,8 +37,7 @@ size_t pmf_view_rows(const struct pmf_table_view *v, size_t n)
 	return v->max ? PMF_MIN(v->max, n) : n;
 }
 
-/* The ratio in the table of @event, if there is one; @room is for that. */
-static const struct pmf_ratio *ratio_of(const struct pmf_table *t, const struct pmf_table_view *v,
+const struct pmf_ratio *pmf_view_ratio(const struct pmf_table *t, const struct pmf_table_view *v,
 	size_t event, struct pmf_ratio *room)
 {
 	if (v->ratio)
@@ -46,8 +45,7 @@ static const struct pmf_ratio *ratio_of(const struct pmf_table *t, const struct 
 	return pmf_ratio_of(t->tree->profile, event, room) ? room : NULL;
 }
 
-/* The ratio of what the table is sorted by, in @row. False where one of the two was not seen there. */
-static bool row_ratio(const struct pmf_table *t, const struct pmf_table_view *v,
+bool pmf_view_row_ratio(const struct pmf_table *t, const struct pmf_table_view *v,
 	const struct pmf_ratio *r, size_t row, double *out, bool *few)
 {
 	double (*get)(const struct pmf_table *, size_t, size_t) =
@@ -70,26 +68,33 @@ static bool has_error(const struct pmf_table *t, size_t event, size_t row)
 
 /* ---- Text ---- */
 
-static void text_head(
-	FILE *f, const struct pmf_table *t, size_t event, const struct pmf_ratio *ratio)
+void pmf_view_add_head(struct pmf_buf *out, const struct pmf_tree *t, size_t event)
 {
-	struct pmf_buf ledger = PMF_BUF_INIT, line = PMF_BUF_INIT;
+	struct pmf_buf ledger = PMF_BUF_INIT;
 	const char *at;
 
-	pmf_tree_ledger(t->tree, event, &ledger);
+	pmf_tree_ledger(t, event, &ledger);
 	at = pmf_buf_str(&ledger);
-	/* What is shown, what was counted, and what makes the numbers doubtful. */
 	for (size_t i = 0; *at; i++) {
 		size_t len = strcspn(at, "\n");
 
-		if (i == 0 || (i == 1 && pmf_tree_is_filtered(t->tree)) ||
+		if (i == 0 || (i == 1 && pmf_tree_is_filtered(t)) ||
 			strncmp(at, "warning:", 8) == 0) {
-			pmf_text_add(&line, at, len, PMF_TEXT_PLAIN);
-			pmf_buf_addch(&line, '\n');
+			pmf_text_add(out, at, len, PMF_TEXT_PLAIN);
+			pmf_buf_addch(out, '\n');
 		}
 		at += len + (at[len] == '\n');
 	}
-	fputs(pmf_buf_str(&line), f);
+	pmf_buf_release(&ledger);
+}
+
+static void text_head(
+	FILE *f, const struct pmf_table *t, size_t event, const struct pmf_ratio *ratio)
+{
+	struct pmf_buf head = PMF_BUF_INIT;
+
+	pmf_view_add_head(&head, t->tree, event);
+	fputs(pmf_buf_str(&head), f);
 	if (ratio)
 		fprintf(f, "ratio: %s\n", ratio->name);
 	fprintf(f, "%8s %7s %8s %10s %9s%s%s  %s\n", "self", "±", "total", "count", "samples",
@@ -98,8 +103,7 @@ static void text_head(
 		: t->by == PMF_BY_THREAD                          ? "  process         "
 								  : "  module          ",
 		by_names[t->by]);
-	pmf_buf_release(&ledger);
-	pmf_buf_release(&line);
+	pmf_buf_release(&head);
 }
 
 /* Append @s, at most @columns wide (0: all of it), padded to that if @pad. */
@@ -163,7 +167,7 @@ static void text_row(FILE *f, const struct pmf_table *t, const struct pmf_table_
 		pmf_format_percent(b, pmf_table_total(t, event, row), all),
 		strstr(c, "µ") ? 11 : 10, c,
 		pmf_format_count(d, pmf_table_samples_self(t, event, row)));
-	if (ratio && row_ratio(t, v, ratio, row, &value, &few))
+	if (ratio && pmf_view_row_ratio(t, v, ratio, row, &value, &few))
 		pmf_buf_printf(&out, " %s%7.3g", few ? "~" : " ", value);
 	else if (ratio)
 		pmf_buf_printf(&out, " %8s", "-");
@@ -202,7 +206,7 @@ static void render_text(FILE *f, const struct pmf_table *t, const struct pmf_tab
 		if (!first)
 			fputc('\n', f);
 		first = false;
-		ratio = ratio_of(t, v, e, &room);
+		ratio = pmf_view_ratio(t, v, e, &room);
 		rows = pmf_table_order(t, e, v->by_total, &n);
 		shown = pmf_view_rows(v, n);
 		text_head(f, t, e, ratio);
@@ -260,7 +264,7 @@ static void add_row(struct pmf_buf *out, bool json, const struct pmf_table *t,
 	double effective = pmf_tree_effective_samples(t->tree, e);
 	double self = pmf_table_self(t, e, row), total = pmf_table_total(t, e, row);
 	double self_share = all > 0 ? self / all : 0, total_share = all > 0 ? total / all : 0;
-	bool few, known = ratio && row_ratio(t, v, ratio, row, &value, &few);
+	bool few, known = ratio && pmf_view_row_ratio(t, v, ratio, row, &value, &few);
 
 	add_string(out, json, "name", r->name);
 	add_string(out, json, "kind", pmf_frame_kind_name(r->kind));
@@ -288,7 +292,7 @@ static void render_csv(FILE *f, const struct pmf_table *t, const struct pmf_tabl
 	for (size_t e = 0; e < t->tree->profile->nr_events; e++) {
 		const struct pmf_profile_event *ev = &t->tree->profile->events[e];
 		struct pmf_ratio room;
-		const struct pmf_ratio *ratio = ratio_of(t, v, e, &room);
+		const struct pmf_ratio *ratio = pmf_view_ratio(t, v, e, &room);
 		size_t n = 0;
 		uint32_t *rows =
 			pmf_view_wants(v, e) ? pmf_table_order(t, e, v->by_total, &n) : NULL;
@@ -312,7 +316,7 @@ static void json_event(
 {
 	const struct pmf_profile_event *ev = &t->tree->profile->events[e];
 	struct pmf_ratio room;
-	const struct pmf_ratio *ratio = ratio_of(t, v, e, &room);
+	const struct pmf_ratio *ratio = pmf_view_ratio(t, v, e, &room);
 	uint32_t *rows;
 	size_t n;
 
@@ -357,11 +361,23 @@ static void render_json(FILE *f, const struct pmf_table *t, const struct pmf_tab
 	pmf_buf_release(&out);
 }
 
+static bool wants_several(const struct pmf_table *t, const struct pmf_table_view *v)
+{
+	size_t n = 0;
+
+	for (size_t e = 0; e < t->tree->profile->nr_events; e++)
+		n += pmf_view_wants(v, e);
+	return n > 1;
+}
+
 void pmf_render_table(FILE *f, const struct pmf_table *t, const struct pmf_table_view *v)
 {
 	switch (v->form) {
 	case PMF_TABLE_TEXT:
-		render_text(f, t, v);
+		if (t->by == PMF_BY_LINE && wants_several(t, v))
+			pmf_render_lines(f, t, v);
+		else
+			render_text(f, t, v);
 		break;
 	case PMF_TABLE_CSV:
 		render_csv(f, t, v);

@@ -72,7 +72,8 @@ static void build(const struct pmf_profile *p, enum pmf_table_by by, struct pmf_
 }
 
 /* "name self total samples" of event 0 in order. */
-static void assert_rows(enum pmf_table_by by, bool by_total, const char *expected)
+static void assert_rows_of(void (*fill_in)(struct pmf_profile *), enum pmf_table_by by,
+	bool by_total, const char *expected)
 {
 	struct pmf_buf text = PMF_BUF_INIT;
 	struct pmf_profile p;
@@ -82,7 +83,7 @@ static void assert_rows(enum pmf_table_by by, bool by_total, const char *expecte
 	uint32_t *rows;
 	size_t n;
 
-	fill(&p);
+	fill_in(&p);
 	build(&p, by, &tree, &t);
 	rows = pmf_table_order(&t, 0, by_total, &n);
 	for (size_t i = 0; i < n; i++) {
@@ -101,6 +102,11 @@ static void assert_rows(enum pmf_table_by by, bool by_total, const char *expecte
 	pmf_table_release(&t);
 	pmf_tree_release(&tree);
 	pmf_profile_release(&p);
+}
+
+static void assert_rows(enum pmf_table_by by, bool by_total, const char *expected)
+{
+	assert_rows_of(fill, by, by_total, expected);
 }
 
 static void functions_count_recursion_once_and_their_lines_together(void **state)
@@ -128,6 +134,90 @@ static void lines_are_told_apart(void **state)
 		"|[unsampled]:0 150 150 0 0\n"
 		"app|walk:10 100 400 10 40\n"
 		"loop.py|loop (loop.py:4):4 0 250 0 25\n");
+}
+
+/* sum, a template of two types, calls itself from line 7 and has get inlined at lines 7 and 8; get is
+ * also a function of its own in a library. */
+static void fill_source(struct pmf_profile *p)
+{
+	static const char *const names[] = {"sum<int>", "sum<char>"};
+	uint32_t line7[2], line8, node;
+
+	pmf_profile_init(p, 2);
+	for (size_t e = 0; e < 2; e++) {
+		p->events[e].label = pmf_strdup(e ? "cache-misses" : "cycles");
+		p->events[e].unit = pmf_strdup("events");
+	}
+	for (int i = 0; i < 2; i++) {
+		line7[i] = at(p, i ? line7[0] : 0, PMF_FRAME_NATIVE, "app", names[i], "sum.h", 7);
+		pmf_profile_add_inline(p, p->nodes[line7[i]].frame, "get", "get.h", 3);
+		pmf_profile_add(p, 0, line7[i], 10, 1);
+	}
+	line8 = at(p, line7[1], PMF_FRAME_NATIVE, "app", "sum<int>", "sum.h", 8);
+	pmf_profile_add_inline(p, p->nodes[line8].frame, "get", "get.h", 3);
+	pmf_profile_add(p, 0, line8, 20, 2);
+	pmf_profile_add(p, 1, line8, 500, 5);
+	node = at(p, line7[0], PMF_FRAME_NATIVE, "libget.so", "get", "get.h", 3);
+	pmf_profile_add(p, 0, node, 40, 4);
+	/* Code of sum that stands in another file. */
+	node = at(p, line7[0], PMF_FRAME_NATIVE, "app", "sum<int>", "sum.h", 0);
+	pmf_profile_add(p, 0, node, 1, 1);
+	node = at(p, line7[0], PMF_FRAME_NATIVE, "libc.so", "strlen", NULL, 0);
+	pmf_profile_add(p, 0, node, 5, 1);
+	p->events[0].samples = 10;
+	p->events[0].weight = p->events[0].counted = 86;
+	p->events[1].samples = 5;
+	p->events[1].weight = p->events[1].counted = 500;
+}
+
+static void lines_are_the_sources_whatever_function_has_them(void **state)
+{
+	(void)state;
+	assert_rows_of(fill_source, PMF_BY_LINE, false,
+		"[several]|get:3 80 86 8 10\n"
+		"libc.so|strlen:0 5 5 1 1\n"
+		"app|sum<int>:0 1 1 1 1\n"
+		/* Once each, however often they are on a stack. */
+		"app|sum<char> and others:7 0 86 0 10\n"
+		"app|sum<int>:8 0 20 0 2\n");
+}
+
+static void functions_of_the_source_have_their_lines(void **state)
+{
+	struct pmf_table funcs, lines;
+	struct pmf_profile p;
+	struct pmf_tree tree;
+	uint32_t *rows;
+	size_t n;
+
+	(void)state;
+	assert_rows_of(fill_source, PMF_BY_SOURCE, false,
+		"[several]|get:0 80 86 8 10\n"
+		"libc.so|strlen:0 5 5 1 1\n"
+		"app|sum<int>:0 1 86 1 10\n"
+		"app|sum<char>:0 0 30 0 3\n");
+	fill_source(&p);
+	build(&p, PMF_BY_SOURCE, &tree, &funcs);
+	pmf_table_build(&lines, &tree, PMF_BY_SOURCE_LINE);
+	for (size_t f = 0; f < funcs.n; f++) {
+		if (strcmp(funcs.rows[f].name, "sum<int>") != 0)
+			continue;
+		rows = pmf_table_lines(&lines, &funcs.rows[f], &n);
+		assert_int_equal(n, 3);
+		assert_int_equal(lines.rows[rows[0]].line, 0);
+		assert_int_equal(lines.rows[rows[1]].line, 7);
+		assert_int_equal(lines.rows[rows[2]].line, 8);
+		/* What is inlined into a line is its total, of every event. */
+		assert_true(pmf_table_total(&lines, 0, rows[1]) == 86);
+		assert_true(pmf_table_total(&lines, 0, rows[2]) == 20);
+		assert_true(pmf_table_total(&lines, 1, rows[1]) == 500);
+		assert_true(pmf_table_self(&lines, 1, rows[2]) == 0);
+		free(rows);
+	}
+	pmf_table_release(&lines);
+	pmf_table_release(&funcs);
+	pmf_tree_release(&tree);
+	pmf_profile_release(&p);
 }
 
 static void modules_threads_and_processes_add_up(void **state)
@@ -203,7 +293,8 @@ static void ratios_are_of_the_same_code(void **state)
 	pmf_profile_release(&p);
 }
 
-static char *render(const struct pmf_profile *p, const struct pmf_table_view *v)
+static char *render_by(
+	const struct pmf_profile *p, enum pmf_table_by by, const struct pmf_table_view *v)
 {
 	struct pmf_table t;
 	struct pmf_tree tree;
@@ -212,12 +303,41 @@ static char *render(const struct pmf_profile *p, const struct pmf_table_view *v)
 	FILE *f = open_memstream(&text, &len);
 
 	assert_non_null(f);
-	build(p, PMF_BY_FUNCTION, &tree, &t);
+	build(p, by, &tree, &t);
 	pmf_render_table(f, &t, v);
 	fclose(f);
 	pmf_table_release(&t);
 	pmf_tree_release(&tree);
 	return text;
+}
+
+static char *render(const struct pmf_profile *p, const struct pmf_table_view *v)
+{
+	return render_by(p, PMF_BY_FUNCTION, v);
+}
+
+static void lines_have_all_counters_beside_them(void **state)
+{
+	static const bool two[] = {true, true, false};
+	struct pmf_table_view v = {.max = 3, .events = two, .columns = 80};
+	struct pmf_profile p;
+	char *text;
+
+	(void)state;
+	fill(&p);
+	text = render_by(&p, PMF_BY_LINE, &v);
+	assert_string_equal(text,
+		"cycles: 1,000 events counted · samples 85 stand for 85.00% of the count · lost 0\n"
+		"instructions: 600 events counted · samples 60 stand for 100.00% of the count · lost 0\n"
+		"ratio 1: cycles per instruction\n"
+		"                     cycles               instructions\n"
+		"    self    total   samples    self    total   samples  ratio 1  module            line\n"
+		"  30.00%   30.00%        30 100.00%  100.00%        60      0.5  app               walk (walk.c:11)\n"
+		"  25.00%   25.00%        25                                   -  [kernel]          read\n"
+		"  20.00%   20.00%        20                                   -  loop.py           loop (loop.py:3)\n"
+		"  25.00%                      0.00%                     in 3 more\n");
+	free(text);
+	pmf_profile_release(&p);
 }
 
 static void text_says_what_it_left_out(void **state)
@@ -276,10 +396,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(functions_count_recursion_once_and_their_lines_together),
 		cmocka_unit_test(lines_are_told_apart),
+		cmocka_unit_test(lines_are_the_sources_whatever_function_has_them),
+		cmocka_unit_test(functions_of_the_source_have_their_lines),
 		cmocka_unit_test(modules_threads_and_processes_add_up),
 		cmocka_unit_test(threads_of_one_name_are_of_several_processes),
 		cmocka_unit_test(errors_are_those_of_shares),
 		cmocka_unit_test(ratios_are_of_the_same_code),
+		cmocka_unit_test(lines_have_all_counters_beside_them),
 		cmocka_unit_test(text_says_what_it_left_out),
 		cmocka_unit_test(hostile_names_stay_in_their_fields),
 	};
