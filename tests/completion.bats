@@ -119,6 +119,12 @@ ask()
 	[ "$output" = $'--lines\n--sort\n--no-svg\nmodule\ntotal\ntime\n--rules\ncache-misses' ]
 }
 
+@test "annotate: its options and files" {
+	touch run.pb.gz
+	ask 'pmuflame ann' 'pmuflame annotate --so' 'pmuflame annotate work ru'
+	[ "$(sort <<<"$output")" = $'--source\n--source-map\nannotate\nrun.pb.gz' ]
+}
+
 @test "check: its options, files, and then a command" {
 	touch base.json
 	ask 'pmuflame check --sa' 'pmuflame check --baseline ba' 'pmuflame check -b s<1 pmf-tar'

@@ -28,6 +28,9 @@ int pmf_file_read_s64(const char *path, long long *out, struct pmf_err *err);
  * opened at all, for opening alone can make one act. Needs /proc. */
 int pmf_file_open_regular(const char *path, struct stat *st);
 
+/* Who called this program by sudo(8), if it runs as root for somebody else. */
+bool pmf_file_sudo_user(unsigned *uid, unsigned *gid);
+
 /* A result file: written under a temporary name beside its place, then renamed over it, so that a
  * reader sees the old file or the whole new one, and a symlink planted in its place is replaced,
  * not followed (open(2) O_EXCL, rename(2)). A device, or a symlink to one, is refused. Under sudo

@@ -12,6 +12,21 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+/* A source file, as far as it could be read. */
+struct pmf_code_text {
+	const char *path;         /* where it was read; NULL: it was not */
+	const char *note;         /* a sentence on what is wrong with it; NULL: nothing */
+	const char *const *lines; /* line i is lines[i - 1], without its end; may hold anything */
+	size_t n;
+};
+
+/* Where renderers have the text of source files from: they read none. */
+struct pmf_code_reader {
+	/* The text of @file, a path as profiles have it; it lives as long as @ctx. Never NULL. */
+	const struct pmf_code_text *(*get)(void *ctx, const char *file);
+	void *ctx;
+};
+
 struct pmf_render_opts {
 	const char *title; /* NULL: made from the profile's title and the event's label */
 	double width_px;   /* 0: the format's default */
@@ -61,6 +76,32 @@ int pmf_render_diff_svg(FILE *f, const struct pmf_diff *d, size_t event, bool be
 	const struct pmf_render_opts *opts, struct pmf_err *err);
 /* "function" and so on; NULL behind the last. */
 const char *pmf_table_by_name(enum pmf_table_by by);
+
+/* ---- Annotated source ---- */
+
+/* Functions whose source is shown. */
+struct pmf_annotation {
+	const struct pmf_table *funcs; /* by PMF_BY_SOURCE */
+	const struct pmf_table *lines; /* by PMF_BY_SOURCE_LINE, of the same tree */
+	const uint32_t *wanted;        /* rows of @funcs, which have a file */
+	size_t nr_wanted;
+	struct pmf_code_reader code;
+};
+
+struct pmf_annotation_view {
+	enum pmf_table_form form; /* text or JSON */
+	const bool *events;       /* which are wanted; NULL: all */
+	bool self_only;           /* no totals */
+	/* Lines shown before and after those that cost something; SIZE_MAX: the whole function unless it
+	 * is a long one. */
+	size_t context;
+	size_t columns; /* of a line of text; 0: none is cut */
+	bool colours;   /* a terminal's */
+};
+
+/* Write the lines of each function with the costs of every event. Write errors are left in ferror(@f). */
+void pmf_render_annotation(
+	FILE *f, const struct pmf_annotation *a, const struct pmf_annotation_view *v);
 
 /* ---- Text from outside, made safe ---- */
 

@@ -43,7 +43,7 @@ _pmuflame_complete_value()
 	-e | --event) _pmuflame_complete_event "$1" ;;
 	-o | --output | --summary | --raw) _filedir ;;
 	--from | --baseline | --junit | --markdown) _filedir ;;
-	--symfs) _filedir -d ;;
+	--symfs | --source | --source-map) _filedir -d ;;
 	--call-graph) mapfile -t COMPREPLY < <(compgen -W 'auto dwarf fp none' -- "$cur") ;;
 	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;
 	--python) mapfile -t COMPREPLY < <(compgen -W 'auto yes no' -- "$cur") ;;
@@ -116,20 +116,23 @@ _pmuflame()
 			return
 		fi
 		;;
-	top | diff)
+	top | diff | annotate)
 		if [ "$cword" -gt 1 ]; then
 			local by='function line module thread process'
 			local options='--event --by --lines --sort --rows --ratio --focus --ignore --csv --json --help'
 			if [ "${words[1]}" = diff ]; then
 				by='run total time work='
 				options='--by --event --rows -o --no-svg --focus --ignore --json --help'
+			elif [ "${words[1]}" = annotate ]; then
+				options='--event --all --self --context --source --source-map --focus --ignore
+					--json --help'
 			fi
 			case $prev,$cur in
 			*,--*=*) ;;
 			*,-*) mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur") ;;
 			--by,*) mapfile -t COMPREPLY < <(compgen -W "$by" -- "$cur") ;;
 			--sort,*) mapfile -t COMPREPLY < <(compgen -W 'self total' -- "$cur") ;;
-			--rows,* | -n,* | --ratio,*) ;;
+			--rows,* | -n,* | --ratio,* | --context,*) ;;
 			*) _pmuflame_complete_value "${words[0]}" "$prev" || _filedir ;;
 			esac
 			return
@@ -197,7 +200,7 @@ _pmuflame()
 	else
 		_command_offset "${starts[i]}"
 		[ "$cword" -ne 1 ] || mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY \
-			< <(compgen -W 'record list doctor render top diff sweep check advise view init all' -- "$cur")
+			< <(compgen -W 'record list doctor render top annotate diff sweep check advise view init all' -- "$cur")
 	fi
 }
 

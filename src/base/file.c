@@ -130,13 +130,17 @@ static bool sudo_id(const char *name, unsigned *out)
 	return !*end && !errno && id < UINT_MAX; /* the last one means "leave it" to chown(2) */
 }
 
-/* Under sudo a result belongs to who called it (sudo(8): SUDO_UID, SUDO_GID). */
+bool pmf_file_sudo_user(unsigned *uid, unsigned *gid)
+{
+	return geteuid() == 0 && sudo_id("SUDO_UID", uid) && sudo_id("SUDO_GID", gid);
+}
+
+/* Under sudo a result belongs to who called it. */
 static void give_to_caller(int fd)
 {
 	unsigned uid, gid;
 
-	if (geteuid() == 0 && sudo_id("SUDO_UID", &uid) && sudo_id("SUDO_GID", &gid) &&
-		fchown(fd, uid, gid) < 0)
+	if (pmf_file_sudo_user(&uid, &gid) && fchown(fd, uid, gid) < 0)
 		return; /* the file is still right, only root's */
 }
 

@@ -33,6 +33,7 @@ extern const struct pmf_cmd pmf_cmd_doctor;
 extern const struct pmf_cmd pmf_cmd_init;
 extern const struct pmf_cmd pmf_cmd_view;
 extern const struct pmf_cmd pmf_cmd_top;
+extern const struct pmf_cmd pmf_cmd_annotate;
 extern const struct pmf_cmd pmf_cmd_diff;
 extern const struct pmf_cmd pmf_cmd_advise;
 extern const struct pmf_cmd pmf_cmd_sweep;

@@ -18,6 +18,7 @@ static const struct pmf_cmd *const commands[] = {
 	&pmf_cmd_doctor,
 	&pmf_cmd_view,
 	&pmf_cmd_top,
+	&pmf_cmd_annotate,
 	&pmf_cmd_diff,
 	&pmf_cmd_sweep,
 	&pmf_cmd_check,

@@ -32,6 +32,11 @@ size_t pmf_text_columns(const char *s);
  * nothing when not even three columns are there. svg.js has the same rules. */
 void pmf_text_shorten(struct pmf_buf *out, const char *name, size_t columns);
 
+/* Append @line, of a source file, made safe: tabs are spaces up to the next multiple of 8, and it takes at
+ * most @columns (SIZE_MAX: however many). */
+void pmf_text_add_code(
+	struct pmf_buf *out, const char *line, size_t columns, enum pmf_text_form form);
+
 /* The name to show for a function: its own, or "[unknown]". */
 const char *pmf_render_func_name(const struct pmf_tree *t, uint32_t func);
 

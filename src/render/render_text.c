@@ -243,3 +243,27 @@ void pmf_text_shorten(struct pmf_buf *out, const char *name, size_t columns)
 	}
 	pmf_buf_release(&text);
 }
+
+void pmf_text_add_code(
+	struct pmf_buf *out, const char *line, size_t columns, enum pmf_text_form form)
+{
+	enum { TAB = 8 };
+	size_t len = strlen(line), used = 0;
+
+	for (size_t i = 0, n; i < len; i += n) {
+		uint32_t cp;
+		size_t width;
+
+		n = pmf_text_decode(line + i, len - i, &cp);
+		width = cp == '\t' ? TAB - used % TAB : char_columns(cp);
+		if (width > columns - used || (width == columns - used && i + n < len)) {
+			pmf_buf_addstr(out, ELLIPSIS);
+			return;
+		}
+		used += width;
+		if (cp == '\t')
+			pmf_buf_printf(out, "%*s", (int)width, "");
+		else
+			pmf_text_add(out, line + i, n, form);
+	}
+}
