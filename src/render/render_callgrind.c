@@ -22,20 +22,23 @@ struct entry {
 	size_t first_call, nr_calls;
 };
 
+/* What a line of a function costs: by itself (callee NO_CALL), or by what it calls. */
 struct call {
 	uint32_t caller, callee; /* places in entries */
+	uint32_t line;           /* of the caller's file; 0: not known */
 	uint64_t samples;
 	size_t cost; /* place of the first of nr_events in costs */
 };
 
+#define NO_CALL UINT32_MAX
+
 struct graph {
-	const struct pmf_tree *t;
+	const struct pmf_tree *t; /* with lines */
 	size_t nr_events;
 	uint32_t *entry_of_func;
 	struct entry *entries;
 	size_t nr_entries, cap_entries;
 	struct pmf_index entry_index;
-	double *self; /* nr_events per entry */
 	struct call *calls;
 	size_t nr_calls, cap_calls;
 	struct pmf_index call_index;
@@ -66,20 +69,19 @@ static void make_entries(struct graph *g)
 		}
 		g->entry_of_func[i] = id;
 	}
-	g->self = pmf_calloc(g->nr_entries * g->nr_events, sizeof *g->self);
 }
 
 static bool call_eq(const void *ctx, uint32_t value, const void *key)
 {
 	const struct call *a = &((const struct graph *)ctx)->calls[value], *b = key;
 
-	return a->caller == b->caller && a->callee == b->callee;
+	return a->caller == b->caller && a->callee == b->callee && a->line == b->line;
 }
 
-static struct call *call_of(struct graph *g, uint32_t caller, uint32_t callee)
+static struct call *call_of(struct graph *g, uint32_t caller, uint32_t line, uint32_t callee)
 {
-	struct call key = {.caller = caller, .callee = callee, .cost = g->nr_costs};
-	uint64_t hash = pmf_hash_u64((uint64_t)caller << 32 | callee);
+	struct call key = {.caller = caller, .callee = callee, .line = line, .cost = g->nr_costs};
+	uint64_t hash = pmf_hash_u64(pmf_hash_u64((uint64_t)caller << 32 | callee) ^ line);
 	uint32_t id = pmf_index_find(&g->call_index, hash, call_eq, g, &key);
 
 	if (id == UINT32_MAX) {
@@ -92,7 +94,22 @@ static struct call *call_of(struct graph *g, uint32_t caller, uint32_t callee)
 	return &g->calls[id];
 }
 
-/* Preorder: @path holds the entries above a node, @open how often each is among them. */
+static void add_own(struct graph *g, uint32_t node, uint32_t id)
+{
+	const struct pmf_tree *t = g->t;
+	struct call *own;
+	bool any = false;
+
+	for (size_t e = 0; e < g->nr_events; e++)
+		any |= pmf_tree_self(t, e, node) > 0;
+	if (!any)
+		return;
+	own = call_of(g, id, t->funcs[t->nodes[node].func].line, NO_CALL);
+	for (size_t e = 0; e < g->nr_events; e++)
+		g->costs[own->cost + e] += pmf_tree_self(t, e, node);
+}
+
+/* Preorder: @path holds the functions above a node, @open how often each entry is among them. */
 static void add_up(struct graph *g)
 {
 	const struct pmf_tree *t = g->t;
@@ -104,18 +121,19 @@ static void add_up(struct graph *g)
 		uint32_t id = g->entry_of_func[t->nodes[i].func];
 
 		while (depth > t->nodes[i].depth)
-			open[path[--depth]]--;
+			open[g->entry_of_func[path[--depth]]]--;
 		if (depth > 0 && open[id] == 0) {
-			struct call *c = call_of(g, path[depth - 1], id);
+			uint32_t caller = path[depth - 1];
+			struct call *c =
+				call_of(g, g->entry_of_func[caller], t->funcs[caller].line, id);
 
 			for (size_t e = 0; e < g->nr_events; e++) {
 				g->costs[c->cost + e] += pmf_tree_total(t, e, i);
 				c->samples += pmf_tree_samples(t, e, i);
 			}
 		}
-		for (size_t e = 0; e < g->nr_events; e++)
-			g->self[id * g->nr_events + e] += pmf_tree_self(t, e, i);
-		path[depth++] = id;
+		add_own(g, i, id);
+		path[depth++] = t->nodes[i].func;
 		open[id]++;
 	}
 	free(path);
@@ -128,7 +146,11 @@ static int compare_calls(const void *va, const void *vb)
 
 	if (a->caller != b->caller)
 		return a->caller < b->caller ? -1 : 1;
-	return (a->callee > b->callee) - (a->callee < b->callee);
+	if ((a->callee == NO_CALL) != (b->callee == NO_CALL))
+		return a->callee == NO_CALL ? -1 : 1;
+	if (a->callee != b->callee)
+		return a->callee < b->callee ? -1 : 1;
+	return (a->line > b->line) - (a->line < b->line);
 }
 
 static void sort_calls(struct graph *g)
@@ -239,10 +261,9 @@ static void add_function(
 	add_name(out, callee ? "cfn" : "fn", &named->fns, id, pmf_render_func_name(g->t, en->func));
 }
 
-/* Lines are not known of functions: all their cost stands at line 0. */
-static void add_cost(struct pmf_buf *out, const double *costs, size_t n)
+static void add_cost(struct pmf_buf *out, uint32_t line, const double *costs, size_t n)
 {
-	pmf_buf_addch(out, '0');
+	pmf_buf_addu64(out, line);
 	for (size_t e = 0; e < n; e++) {
 		pmf_buf_addch(out, ' ');
 		pmf_buf_addu64(out, pmf_render_events(costs[e]));
@@ -262,14 +283,17 @@ static void add_functions(struct pmf_buf *out, const struct graph *g, FILE *f)
 
 		pmf_buf_addch(out, '\n');
 		add_function(out, g, id, false, &named);
-		add_cost(out, &g->self[id * g->nr_events], g->nr_events);
 		for (size_t i = 0; i < en->nr_calls; i++) {
 			const struct call *c = &g->calls[en->first_call + i];
 
-			add_function(out, g, c->callee, true, &named);
-			/* KCachegrind takes costs of no calls for no costs. */
-			pmf_buf_printf(out, "calls=%" PRIu64 " 0\n", PMF_MAX(c->samples, 1));
-			add_cost(out, &g->costs[c->cost], g->nr_events);
+			if (c->callee != NO_CALL) {
+				add_function(out, g, c->callee, true, &named);
+				/* KCachegrind takes costs of no calls for no costs. */
+				pmf_buf_printf(out, "calls=%" PRIu64 " %" PRIu32 "\n",
+					PMF_MAX(c->samples, 1),
+					g->t->funcs[g->entries[c->callee].func].start_line);
+			}
+			add_cost(out, c->line, &g->costs[c->cost], g->nr_events);
 		}
 		pmf_render_flush(out, f, PMF_RENDER_CHUNK);
 	}
@@ -281,14 +305,17 @@ static void add_functions(struct pmf_buf *out, const struct graph *g, FILE *f)
 static int render(FILE *f, const struct pmf_tree *t, size_t event,
 	const struct pmf_render_opts *opts, struct pmf_err *err)
 {
-	struct graph g = {.t = t,
-		.nr_events = t->profile->nr_events,
-		.entry_of_func = pmf_calloc(t->nr_funcs, sizeof *g.entry_of_func)};
+	struct pmf_tree_opts with_lines = t->opts;
+	struct pmf_tree lines;
+	struct graph g = {.t = &lines, .nr_events = t->profile->nr_events};
 	struct pmf_buf out = PMF_BUF_INIT;
 
 	(void)event;
 	(void)opts;
 	(void)err;
+	with_lines.lines = true;
+	pmf_tree_build(&lines, t->profile, &with_lines);
+	g.entry_of_func = pmf_calloc(lines.nr_funcs, sizeof *g.entry_of_func);
 	pmf_index_init(&g.entry_index);
 	pmf_index_init(&g.call_index);
 	make_entries(&g);
@@ -308,9 +335,9 @@ static int render(FILE *f, const struct pmf_tree *t, size_t event,
 	pmf_index_release(&g.call_index);
 	free(g.entry_of_func);
 	free(g.entries);
-	free(g.self);
 	free(g.calls);
 	free(g.costs);
+	pmf_tree_release(&lines);
 	return 0;
 }
 
