@@ -17,7 +17,7 @@
 
 enum {
 	DWARFS_OPEN = 16, /* more is memory; their files stay open */
-	FILES_HELD = 256, /* after that, those go that nothing is asked of */
+	FILES_HELD = 64,  /* after that, those go that nothing is asked of */
 	LEAVE_MS = 200,
 	MS_PER_S = 1000,
 	NS_PER_MS = 1000000,
