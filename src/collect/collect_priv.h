@@ -221,6 +221,8 @@ void pmf_py_record(struct pmf_py *py, const struct pmf_record *rec);
 bool pmf_py_drops(const struct pmf_py *py, const struct pmf_record *rec);
 /* Draw @smp with its Python frames, now or when they come; false if it has none to expect. */
 bool pmf_py_sample(struct pmf_py *py, const struct pmf_record *rec, struct pmf_py_sample *smp);
+/* Is @function one of the interpreter's that Python frames stand for? */
+bool pmf_py_hides(const struct pmf_py *py, const char *function);
 /* After the last record, before the totals: draw what waits, count, note. */
 void pmf_py_end(struct pmf_py *py);
 

@@ -145,6 +145,10 @@ static void apply(struct pmf_stacks *s, const struct pmf_named *f, const struct 
 	pmf_profile_name_frame(p, f->frame, name, file, n ? line_in(&lines[0], file) : 0);
 	if (function->decl_file)
 		pmf_profile_set_start_line(p, f->frame, function->decl_line);
+	/* Behind them stands the Python function that they run. */
+	while (n > 1 && s->python && lines[n - 1].function &&
+		pmf_py_hides(s->python, lines[n - 1].function))
+		n--;
 	for (size_t i = 1; i < n; i++)
 		add_inline(p, f->frame, &lines[i]);
 }

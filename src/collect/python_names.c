@@ -138,3 +138,8 @@ enum pmf_python_native pmf_py_native(struct pmf_py *py, uint32_t frame)
 	py->native[frame] = (uint8_t)(kind + 1);
 	return kind;
 }
+
+bool pmf_py_hides(const struct pmf_py *py, const char *function)
+{
+	return !py->interpreter && kind_by_name(function) != PMF_NATIVE_OTHER;
+}
