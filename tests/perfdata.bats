@@ -37,7 +37,7 @@ agree()
 {
 	local data=$1 event=$2 program=$3
 	shift 3
-	"${PMUFLAME:?}" render --format folded -o drawn "$data" >paths
+	"${PMUFLAME:?}" render --inline no --format folded -o drawn "$data" >paths
 	"$perf" script -i "$data" --no-inline --no-demangle --max-stack 1024 \
 		-F event,period,ip,sym,dso 2>/dev/null | c++filt >script.txt
 	/usr/bin/python3 "${srcdir:?}/tests/compare_recording.py" "$@" "$event" "$program" \

@@ -108,7 +108,7 @@ setup()
 }
 
 @test "the 3:1 program is 3:1 within 2 points, and its weights add up" {
-	profile -F 9973 -e cpu-clock -- ratio --seconds 2.1
+	profile --inline no -F 9973 -e cpu-clock -- ratio --seconds 2.1
 	within "$(number '.events[0].samples')" 15000 30000
 	three=$(share cpu-clock cost_three)
 	one=$(share cpu-clock cost_one)
@@ -117,7 +117,7 @@ setup()
 	[ "$(number '.events[0].scale')" = 1 ]
 	[ "$(number '.events[0].lost')" = 0 ]
 	# At the default rate what a busy machine's timers miss does not reach a percent.
-	profile -e cpu-clock -- ratio --seconds 2.1
+	profile --inline no -e cpu-clock -- ratio --seconds 2.1
 	within "$(number '.events[0] | .weight / .counted')" 0.99 1.0001
 }
 
@@ -362,12 +362,12 @@ patch_bytes()
 
 @test "call graphs: none has the leaf, fp and dwarf have stacks" {
 	# 300 samples: three quarters, give or take six standard errors.
-	profile --call-graph none -e cpu-clock -- ratio --seconds 0.3
+	profile --inline no --call-graph none -e cpu-clock -- ratio --seconds 0.3
 	awk '{ sub(/ [0-9]+$/, ""); if (split($0, f, ";") > 2) exit 1 }' out/ratio.cpu-clock.folded
 	within "$(share cpu-clock cost_three)" 60 90
-	profile --call-graph dwarf -e cpu-clock -- ratio --seconds 0.3
+	profile --inline no --call-graph dwarf -e cpu-clock -- ratio --seconds 0.3
 	within "$(folded_share out/ratio.cpu-clock.folded '^ratio;_start;.*;main;')" 95 100
-	profile --call-graph fp -e cpu-clock -- ratio --seconds 0.3
+	profile --inline no --call-graph fp -e cpu-clock -- ratio --seconds 0.3
 	within "$(share cpu-clock cost_three)" 60 90
 }
 
