@@ -73,6 +73,7 @@ npm             npm
 jq              jq
 git             git
 xz-utils        xz
+debuginfod      debuginfod
 python3-jsonschema /usr/lib/python3/dist-packages/jsonschema/__init__.py
 python3-venv    /usr/lib/python3*/ensurepip/__init__.py
 python3-pytest-xdist /usr/lib/python3/dist-packages/xdist/__init__.py

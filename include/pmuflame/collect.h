@@ -2,7 +2,7 @@
  * Layer: collect (wires source → process → unwind → profile → symbol). Threads: the calling one
  * only; signals are blocked and read from a descriptor while a run lasts, and after one that a
  * signal ended SIGINT, SIGTERM and SIGHUP stay blocked, so that the profile can be written. While source
- * lines are waited for those end the waiting, not the program. */
+ * lines are waited for, those end the waiting instead of the program, and stay blocked, too. */
 #ifndef PMUFLAME_COLLECT_H
 #define PMUFLAME_COLLECT_H
 

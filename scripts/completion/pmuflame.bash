@@ -48,7 +48,7 @@ _pmuflame_complete_value()
 	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;
 	--python) mapfile -t COMPREPLY < <(compgen -W 'auto yes no' -- "$cur") ;;
 	--jit) mapfile -t COMPREPLY < <(compgen -W 'auto off' -- "$cur") ;;
-	--inherit | --python-lines | --interpreter | --threads)
+	--inherit | --python-lines | --interpreter | --inline | --threads)
 		mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur")
 		;;
 	--format) _pmuflame_complete_formats ;;
@@ -81,12 +81,12 @@ _pmuflame()
 {
 	local cur prev words=() starts=() cword i=1
 	local record_options='--event -F -c -o --delay --duration --call-graph --unwinder --stack-bytes
-		--inherit --python --python-lines --interpreter --jit --readers --format --set
-		--strict
+		--inherit --python --python-lines --interpreter --inline --jit --readers --format
+		--set --strict
 		--focus --ignore --threads --min-width --reverse --title --summary --raw
 		--no-command -q -v --help --version'
 	local render_options='-o --format --title --focus --ignore --threads --min-width
-		--reverse --symfs --call-graph --help'
+		--reverse --symfs --call-graph --inline --help'
 	_pmuflame_join_words
 	COMPREPLY=()
 
@@ -175,7 +175,8 @@ _pmuflame()
 			break
 			;;
 		-e | -F | -c | -o | --event | --delay | --duration | --call-graph | --unwinder | --stack-bytes | \
-			--inherit | --python | --python-lines | --interpreter | --jit | --readers | --format | \
+			--inherit | --python | --python-lines | --interpreter | --inline | --jit | --readers | \
+			--format | \
 			--focus | --ignore | --threads | --min-width | --title | --summary | --raw | --set | \
 			-r | --vary | --repeat | -b | --budget | --from | --baseline | --max-repeat | \
 			--junit | --markdown) i=$((i + 2)) ;;

@@ -77,10 +77,12 @@ void pmf_naming_wait(struct pmf_stacks *s, pmf_naming_cb *on_progress, void *ctx
 				&(struct pmf_naming_progress){state.answered, state.asked,
 					pmf_clock_ns(CLOCK_MONOTONIC) - start_ns, state.fetching});
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pmf_lines_stop(s->lines);
+	/* As after a run that a signal ended: one more must not cost the profile. */
 	if (stopped)
 		note_stopped(s->profile, &state);
+	else
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
 	for (uint32_t i = 0; i < s->table.nr_images; i++) {
 		struct pmf_lines_file file = pmf_lines_file(s->lines, i);
 
