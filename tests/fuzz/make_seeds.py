@@ -290,12 +290,42 @@ def pprof_seeds(folder):
     (folder / "ours-gzip").write_bytes(gzip.compress(ours, mtime=0))
 
 
+def jitdump(order, version=1, flags=0):
+    """Lines, code, the same elsewhere, other code at its first place, unwinding, the end."""
+    def record(kind, time, body):
+        return struct.pack(order + "IIQ", kind, 16 + len(body), time) + body
+
+    def load(va, name):
+        return struct.pack(order + "IIQQQQ", 7, 7, va, va, 64, 1) + name + b"\0" + bytes(64)
+
+    lines = struct.pack(order + "QQ", 0x1000, 3)
+    lines += struct.pack(order + "QII", 0x1000, 10, 0) + b"/a.c\0"
+    lines += struct.pack(order + "QII", 0x1010, 11, 0) + b"\xff\0"
+    lines += struct.pack(order + "QII", 0x1020, 12, 0) + b"/b.c\0"
+    return (struct.pack(order + "6I2Q", 0x4A695444, version, 40, 62, 0, 7, 1, flags)
+            + record(2, 1, lines) + record(0, 2, load(0x1000, b"JS:*f /a.js:1:2"))
+            + record(1, 3, struct.pack(order + "QQQQQQ", 7 << 32 | 7, 0x8000, 0x1000, 0x8000, 64, 1))
+            + record(0, 4, load(0x1000, b"La/B;f(IJ)V")) + record(4, 5, bytes(40)) + record(3, 6, b""))
+
+
+def jit_seeds(folder):
+    (folder / "map").write_bytes(
+        b"\x0011000 10 a\n0x1008 0x20 JS:~ /a.js:1:2\n2000 400000 void a.B.f(int)\nnonsense\n"
+        b"1000 0 empty\nfffffffffffffff0 100 wraps\n1000 10 py::f:/a.py\n1004 8 \x1b[31m\nhalf")
+    (folder / "dump").write_bytes(b"\x01" + jitdump("<"))
+    (folder / "dump-big-endian").write_bytes(b"\x01" + jitdump(">"))
+    (folder / "dump-version").write_bytes(b"\x01" + jitdump("<", version=2))
+    (folder / "dump-arch-time").write_bytes(b"\x01" + jitdump("<", flags=1))
+    (folder / "dump-broken").write_bytes(b"\x01" + jitdump("<")[:-60] + b"\xff" * 60)
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
-    for target in ("fuzz_cfi", "fuzz_image", "fuzz_perf_data", "fuzz_pprof", "fuzz_rings"):
+    for target in ("fuzz_cfi", "fuzz_image", "fuzz_jit", "fuzz_perf_data", "fuzz_pprof", "fuzz_rings"):
         (folder / target).mkdir(parents=True, exist_ok=True)
     write_perf_data(folder / "fuzz_perf_data")
     pprof_seeds(folder / "fuzz_pprof")
+    jit_seeds(folder / "fuzz_jit")
     rings = folder / "fuzz_rings"
     one = ring_records(1000)
     (rings / "one").write_bytes(bytes([0, 0]) + one)
