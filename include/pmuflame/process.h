@@ -106,7 +106,9 @@ struct pmf_process {
 	uint64_t refs; /* of the table and of whoever keeps a pointer beyond the next record */
 	void *user;    /* the collector's own, with its release function */
 	void (*user_free)(void *user);
-	void *unwind_priv; /* the unwinder's caches for this address space */
+	struct pmf_hotspot *hotspot; /* its Java VM: pmf_hotspot_of */
+	uint64_t hotspot_generation; /* of the maps that it was looked for in */
+	void *unwind_priv;           /* the unwinder's caches for this address space */
 	void (*unwind_free)(void *priv);
 };
 

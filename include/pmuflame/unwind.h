@@ -37,6 +37,7 @@ struct pmf_unwind_in {
 struct pmf_unwind_frame {
 	uint64_t va;               /* process virtual address; return addresses are moved by -1 */
 	uint64_t sp;               /* the stack pointer there: all below is its callees' */
+	uint64_t fp;               /* the frame pointer, where code keeps one; 0 if it is lost */
 	const struct pmf_map *map; /* NULL if outside every mapping; valid until the next record */
 	uint64_t rva;              /* address in map->image (va - bias), or va without a map */
 	uint32_t user; /* what pmf_unwind_remember was told about va, 0 if nothing is known */

@@ -256,15 +256,27 @@ void pmf_generated_init(struct pmf_generated *g, const struct pmf_jit_opts *opts
 void pmf_generated_release(struct pmf_generated *g);
 /* What @opts say of a recording; before the first record. */
 void pmf_generated_use_recording(struct pmf_generated *g, const struct pmf_jit_opts *opts);
-/* The frame of @va, which lies in generated code of process @pid, mapped as @im. */
-uint32_t pmf_generated_frame(
-	struct pmf_stacks *s, pid_t pid, const struct pmf_image *im, uint64_t va);
+/* The frame of @va, which lies in generated code of @proc, mapped as @im. @interpreted: the method, where
+ * this is a Java VM's interpreter; it may be anything elsewhere. */
+uint32_t pmf_generated_frame(struct pmf_stacks *s, struct pmf_process *proc,
+	const struct pmf_image *im, uint64_t va, uint64_t interpreted);
 /* A file was mapped as code: a jitdump file, or Node.js, maybe. */
 void pmf_generated_mapped(struct pmf_stacks *s, const struct pmf_record *rec);
 /* Process @pid has ended, or executes another program: its frames get their names now. */
 void pmf_generated_end(struct pmf_stacks *s, pid_t pid);
 /* The run is over, for all of them. */
 void pmf_generated_end_all(struct pmf_stacks *s);
+
+/* ---- java.c: frames of a Java VM ---- */
+
+struct pmf_java {
+	struct pmf_java_method *methods; /* that were asked for lately */
+};
+
+void pmf_java_release(struct pmf_java *j);
+/* As pmf_generated_frame; UINT32_MAX if this is no Java VM, or none that can still be asked. */
+uint32_t pmf_java_frame(
+	struct pmf_stacks *s, struct pmf_process *proc, uint64_t va, uint64_t interpreted);
 
 /* ---- stacks.c: records into the profile ---- */
 
@@ -293,6 +305,7 @@ struct pmf_stacks {
 	} * named;
 	size_t nr_named, cap_named;
 	struct pmf_generated generated;
+	struct pmf_java java;
 	struct pmf_ksymbols ksymbols;
 	enum pmf_unwind_mode mode;
 	struct {

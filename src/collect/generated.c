@@ -180,13 +180,14 @@ static uint32_t waiting_frame(struct pmf_stacks *s, struct pmf_generated_process
 	return p->waits[p->n - 1].frame;
 }
 
-uint32_t pmf_generated_frame(
-	struct pmf_stacks *s, pid_t pid, const struct pmf_image *im, uint64_t va)
+uint32_t pmf_generated_frame(struct pmf_stacks *s, struct pmf_process *proc,
+	const struct pmf_image *im, uint64_t va, uint64_t interpreted)
 {
 	struct pmf_generated *g = &s->generated;
-	struct pmf_generated_process *p = get_process(s, pid);
+	struct pmf_generated_process *p = get_process(s, proc->pid);
 	struct pmf_generated_memo *memo;
 	struct pmf_jit_place place;
+	uint32_t java;
 
 	pmf_jit_look(g->jit, p->jit, s->now_ns);
 	if (!g->memos)
@@ -194,6 +195,9 @@ uint32_t pmf_generated_frame(
 	memo = &g->memos[pmf_hash_u64(va) % MEMOS];
 	if (memo->va == va && memo->stamp == pmf_jit_stamp(p->jit) && s->now_ns < memo->until_ns)
 		return memo->frame;
+	java = pmf_java_frame(s, proc, va, interpreted);
+	if (java != UINT32_MAX)
+		return java;
 	if (!pmf_jit_find(g->jit, p->jit, va, s->now_ns, &place))
 		return waiting_frame(s, p, im, va);
 	*memo = (struct pmf_generated_memo){.va = va,

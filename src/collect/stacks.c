@@ -1,6 +1,7 @@
 /* Records in, profile nodes out. */
 #include "collect_priv.h"
 
+#include "pmuflame/hotspot.h"
 #include "pmuflame/mem.h"
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	pmf_lines_free(s->lines);
 	free(s->named);
 	pmf_generated_release(&s->generated);
+	pmf_java_release(&s->java);
 	pmf_ksymbols_release(&s->ksymbols);
 	/* The address spaces' caches belong to the unwinder: they go first. */
 	pmf_process_table_release(&s->table);
@@ -81,15 +83,15 @@ static uint32_t kernel_frame(struct pmf_stacks *s, uint64_t va)
 		    : pmf_stacks_image_frame(s, PMF_FRAME_KERNEL, pmf_image_kernel(&s->table), va);
 }
 
-static uint32_t user_frame(struct pmf_stacks *s, const struct pmf_process *proc,
-	const struct pmf_map *map, uint64_t va)
+static uint32_t user_frame(
+	struct pmf_stacks *s, struct pmf_process *proc, const struct pmf_map *map, uint64_t va)
 {
 	/* One frame for all: garbage addresses have no end, and no name either. */
 	if (!map)
 		return pmf_profile_frame_at(s->profile, PMF_FRAME_NATIVE, UINT32_MAX,
 			pmf_strtab_addz(&s->profile->strings, "[unknown]"), 0, 0);
 	if (map->image->kind == PMF_IMAGE_ANON)
-		return pmf_generated_frame(s, proc->pid, map->image, va);
+		return pmf_generated_frame(s, proc, map->image, va, 0);
 	return pmf_stacks_image_frame(s, PMF_FRAME_NATIVE, map->image, va - map->bias);
 }
 
@@ -120,18 +122,32 @@ static size_t leaf_caller(struct pmf_stacks *s, struct pmf_process *proc,
 	return n + 1;
 }
 
+/* What a frame of Java's interpreter says of its method; anything in other frames. */
+static uint64_t interpreted_method(const struct pmf_unwind_in *in, const struct pmf_unwind_frame *f)
+{
+	uint64_t word = 0,
+		 off = f->fp + (uint64_t)PMF_HOTSPOT_FP_METHOD - in->regs[in->arch->reg_sp];
+
+	if (in->stack_bytes >= sizeof word && off <= in->stack_bytes - sizeof word)
+		memcpy(&word, in->stack + off, sizeof word);
+	return word;
+}
+
 /* The same for a frame of a dump: the unwinder keeps the answer for its address. */
 static uint32_t unwound_frame(
-	struct pmf_stacks *s, const struct pmf_process *proc, const struct pmf_unwind_frame *f)
+	struct pmf_stacks *s, const struct pmf_unwind_in *in, const struct pmf_unwind_frame *f)
 {
+	struct pmf_process *proc = in->process;
 	uint32_t id;
 
 	if (f->user)
 		return f->user - 1;
-	id = user_frame(s, proc, f->map, f->va);
 	/* Generated code may get a name later, or another one. */
-	if (!f->map || f->map->image->kind != PMF_IMAGE_ANON)
-		pmf_unwind_remember(proc, f, id + 1);
+	if (f->map && f->map->image->kind == PMF_IMAGE_ANON)
+		return pmf_generated_frame(
+			s, proc, f->map->image, f->va, interpreted_method(in, f));
+	id = user_frame(s, proc, f->map, f->va);
+	pmf_unwind_remember(proc, f, id + 1);
 	return id;
 }
 
@@ -329,7 +345,7 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		smp->ip != out.frames[0].va && !fix_precise_leaf(s, proc, smp, &out.frames[0]))
 		pe->skewed_stacks++;
 	for (size_t i = 0; i < out.n && n < PMF_ARRAY_SIZE(s->ids) - 1; i++)
-		s->ids[n++] = unwound_frame(s, proc, &out.frames[i]);
+		s->ids[n++] = unwound_frame(s, &in, &out.frames[i]);
 	if (out.end == PMF_END_TRUNCATED)
 		n = join(s, rec, &in, &out, n);
 	s->rooted |= s->nr_joined > 0;

@@ -1,6 +1,7 @@
 /* Processes as the records tell them: who exists, under which name, with which address space. */
 #include "pmuflame/process.h"
 
+#include "pmuflame/hotspot.h"
 #include "process_priv.h"
 #include <linux/perf_event.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ static void process_free(struct pmf_process *p)
 		p->user_free(p->user);
 	if (p->unwind_free)
 		p->unwind_free(p->unwind_priv);
+	pmf_hotspot_free(p->hotspot);
 	free(p->maps);
 	free(p);
 }

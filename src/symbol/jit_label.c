@@ -99,7 +99,8 @@ static bool take_type(struct pmf_buf *b, const char **at)
 		len = strcspn(++p, ";");
 		if (p[len] != ';')
 			return false;
-		for (size_t i = 0; i < len; i++)
+		/* A hidden class, as of a lambda, has its address in its name. */
+		for (size_t i = 0; i < len && strncmp(p + i, "+0x", 3) != 0; i++)
 			pmf_buf_addch(b, p[i] == '/' ? '.' : p[i]);
 		p += len + 1;
 	} else {

@@ -211,6 +211,7 @@ static bool push_frame(struct pmf_walk *w, const struct pmf_pc **pc)
 	}
 	w->out->frames[w->out->n++] = (struct pmf_unwind_frame){.va = va,
 		.sp = w->regs[w->dwarf_sp],
+		.fp = w->known >> w->dwarf_fp & 1 ? w->regs[w->dwarf_fp] : 0,
 		.map = w->map,
 		.rva = w->map ? va - w->map->bias : va,
 		.user = *pc ? (*pc)->user : 0};
@@ -238,7 +239,7 @@ static enum pmf_step step_without_rule(struct pmf_unwinder *u, struct pmf_walk *
 
 	if (is_entry_code(w))
 		return PMF_STEP_ROOT;
-	if (jit && pmf_step_trampoline(u, w))
+	if (jit && (pmf_step_hotspot(w) || pmf_step_trampoline(u, w)))
 		return PMF_STEP_OK;
 	if (w->exact && !jit)
 		ret = pmf_leaf_has_frame(w) ? pmf_step_fp(w) : pmf_step_leaf(w);

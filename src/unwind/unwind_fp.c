@@ -9,8 +9,7 @@ static uint64_t reg(const struct pmf_walk *w, uint8_t dwarf, uint64_t otherwise)
 	return w->known & (UINT64_C(1) << dwarf) ? w->regs[dwarf] : otherwise;
 }
 
-/* Code that a call could return to. */
-static bool is_code(const struct pmf_walk *w, uint64_t va)
+bool pmf_walk_is_code(const struct pmf_walk *w, uint64_t va)
 {
 	return va && pmf_process_map(w->in->process, va - 1);
 }
@@ -31,7 +30,7 @@ enum pmf_step pmf_step_fp(struct pmf_walk *w)
 	ra &= arch->ip_mask;
 	if (ra == 0)
 		return PMF_STEP_ROOT;
-	if (!is_code(w, ra))
+	if (!pmf_walk_is_code(w, ra))
 		return PMF_STEP_FAILED;
 	w->pc = ra;
 	w->regs[w->dwarf_fp] = saved_fp;
@@ -64,7 +63,7 @@ enum pmf_step pmf_step_leaf(struct pmf_walk *w)
 			return PMF_STEP_FAILED;
 		sp += arch->word_bytes;
 	}
-	if (!is_code(w, ra))
+	if (!pmf_walk_is_code(w, ra))
 		return PMF_STEP_FAILED;
 	w->pc = ra;
 	w->regs[w->dwarf_sp] = sp;

@@ -137,6 +137,10 @@ void pmf_unwind_libunwind_uncache(void *priv);
 enum pmf_step pmf_step_fp(struct pmf_walk *w);
 /* Make the caller's frame current if this is one of CPython's trampolines; false if it is not. */
 bool pmf_step_trampoline(struct pmf_unwinder *u, struct pmf_walk *w);
+/* Make the caller's frame current if this is code of a Java VM; false if it is not, or cannot be left so. */
+bool pmf_step_hotspot(struct pmf_walk *w);
+/* Could a call return to @va: does code lie there? */
+bool pmf_walk_is_code(const struct pmf_walk *w, uint64_t va);
 /* Make the caller's frame current as right after a call: the return address is in the link register
  * or on top of the stack. */
 enum pmf_step pmf_step_leaf(struct pmf_walk *w);
