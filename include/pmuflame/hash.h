@@ -45,6 +45,8 @@ struct pmf_strtab {
 void pmf_strtab_init(struct pmf_strtab *t);
 void pmf_strtab_release(struct pmf_strtab *t);
 uint32_t pmf_strtab_add(struct pmf_strtab *t, const char *s, size_t len);
+/* Its id, or UINT32_MAX if it is not there. */
+uint32_t pmf_strtab_find(const struct pmf_strtab *t, const char *s, size_t len);
 uint32_t pmf_strtab_addz(struct pmf_strtab *t, const char *s);
 const char *pmf_strtab_get(const struct pmf_strtab *t, uint32_t id);
 

@@ -236,12 +236,16 @@ void pmf_profile_join(struct pmf_profile *p, struct pmf_profile *from);
 /* ---- The call tree by name ---- */
 
 /* A function as drawn: frames with the same kind, module, name, source file and first line are one;
- * and the same line, if the tree has lines. */
+ * and the same line, if the tree has lines. Strings are ids of pmf_tree_string(). */
 struct pmf_func {
 	enum pmf_frame_kind kind;
-	uint32_t name, module, path, file; /* string ids of the profile */
-	uint32_t start_line;               /* where in file it begins, 0 if not known */
-	uint32_t line;                     /* 0 unless asked for */
+	uint32_t name, module, path, file;
+	/* What it is shown as: its name made short (pmuflame/names.h), as far as that tells it from the
+	 * others of its module; where its name alone does not, with its place behind it:
+	 * "std::vector<…>::push_back", "init (a.c)". And the same with all of its name. */
+	uint32_t label, full_label;
+	uint32_t start_line; /* where in file it begins, 0 if not known */
+	uint32_t line;       /* 0 unless asked for */
 	bool unresolved;
 };
 
@@ -252,12 +256,22 @@ struct pmf_tree_node {
 	uint32_t depth;                     /* root 0 */
 };
 
+/* How functions are called in what is drawn and written. */
+enum pmf_tree_names {
+	PMF_NAMES_AUTO, /* short for people, in full for programs */
+	PMF_NAMES_SHORT,
+	PMF_NAMES_FULL,
+};
+
 /* What a tree holds of its profile. */
 struct pmf_tree_opts {
-	bool threads; /* frames of threads are drawn, too, not left out */
-	bool lines;   /* a function's lines are told apart */
-	/* Only stacks with a frame whose name matches @focus, and with none that matches @ignore.
-	 * NULL: all. Borrowed, for as long as the tree lives. */
+	bool threads;        /* frames of threads are drawn, too, not left out */
+	bool lines;          /* a function's lines are told apart */
+	bool fold_recursion; /* a function that calls itself is one frame, however often it does */
+	bool keep_clones; /* parts and copies of functions that compilers made are not the function */
+	enum pmf_tree_names names;
+	/* Only stacks with a frame whose name, in full or short, matches @focus, and with none that
+	 * matches @ignore. NULL: all. Borrowed, for as long as the tree lives. */
 	struct pmf_regex *focus, *ignore;
 };
 
@@ -276,6 +290,7 @@ struct pmf_tree {
 	uint64_t *joined; /* samples that have the node from an earlier stack; NULL: none. In a
 			   * filtered tree at most so many. */
 	uint32_t max_depth;
+	struct pmf_strtab strings; /* those that the profile has not */
 	struct pmf_tree_opts opts;
 	/* Per event: all of the profile, scaled, of which a filter leaves the root's total. */
 	double *whole;
@@ -285,6 +300,10 @@ struct pmf_tree {
 void pmf_tree_build(
 	struct pmf_tree *t, const struct pmf_profile *p, const struct pmf_tree_opts *opts);
 void pmf_tree_release(struct pmf_tree *t);
+
+/* A string of a function, and how many ids there are. */
+const char *pmf_tree_string(const struct pmf_tree *t, uint32_t id);
+size_t pmf_tree_nr_strings(const struct pmf_tree *t);
 
 /* Make @out of @t from the other end: on the root stand the functions where samples were taken, on
  * those their callers. A node with less than @least of @event has no callers made, for there may be

@@ -22,6 +22,7 @@ enum pmf_table_by {
 struct pmf_table_row {
 	enum pmf_frame_kind kind;
 	const char *name;   /* never empty; may hold anything */
+	const char *label;  /* what it is shown as: short, and told from others of its name */
 	const char *module; /* of a thread, its process; "" where it says nothing; or "[several]" */
 	const char *file;   /* source; "" if not known */
 	uint32_t start_line; /* of the function in file; 0 if not known */

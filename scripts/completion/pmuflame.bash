@@ -48,6 +48,8 @@ _pmuflame_complete_value()
 	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;
 	--python) mapfile -t COMPREPLY < <(compgen -W 'auto yes no' -- "$cur") ;;
 	--jit) mapfile -t COMPREPLY < <(compgen -W 'auto off' -- "$cur") ;;
+	--names) mapfile -t COMPREPLY < <(compgen -W 'auto short full' -- "$cur") ;;
+	--recursion | --clones) mapfile -t COMPREPLY < <(compgen -W 'fold keep' -- "$cur") ;;
 	--inherit | --python-lines | --interpreter | --inline | --threads)
 		mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur")
 		;;
@@ -81,12 +83,11 @@ _pmuflame()
 {
 	local cur prev words=() starts=() cword i=1
 	local record_options='--event -F -c -o --delay --duration --call-graph --unwinder --stack-bytes
-		--inherit --python --python-lines --interpreter --inline --jit --readers --format
-		--set --strict
-		--focus --ignore --threads --min-width --reverse --title --summary --raw
-		--no-command -q -v --help --version'
-	local render_options='-o --format --title --focus --ignore --threads --min-width
-		--reverse --symfs --call-graph --inline --help'
+		--inherit --python --python-lines --interpreter --inline --jit --readers --format --set
+		--strict --focus --ignore --names --recursion --clones --threads --min-width --reverse
+		--title --summary --raw --no-command -q -v --help --version'
+	local render_options='-o --format --title --focus --ignore --names --recursion --clones
+		--threads --min-width --reverse --symfs --call-graph --inline --help'
 	_pmuflame_join_words
 	COMPREPLY=()
 
@@ -119,13 +120,15 @@ _pmuflame()
 	top | diff | annotate)
 		if [ "$cword" -gt 1 ]; then
 			local by='function line module thread process'
-			local options='--event --by --lines --sort --rows --ratio --focus --ignore --csv --json --help'
+			local options='--event --by --lines --sort --rows --ratio --focus --ignore
+				--names --recursion --clones --csv --json --help'
 			if [ "${words[1]}" = diff ]; then
 				by='run total time work='
-				options='--by --event --rows -o --no-svg --focus --ignore --json --help'
+				options='--by --event --rows -o --no-svg --focus --ignore --names --recursion
+					--clones --json --help'
 			elif [ "${words[1]}" = annotate ]; then
 				options='--event --all --self --context --source --source-map --focus --ignore
-					--json --help'
+					--names --recursion --clones --json --help'
 			fi
 			case $prev,$cur in
 			*,--*=*) ;;
@@ -175,9 +178,9 @@ _pmuflame()
 			break
 			;;
 		-e | -F | -c | -o | --event | --delay | --duration | --call-graph | --unwinder | --stack-bytes | \
-			--inherit | --python | --python-lines | --interpreter | --inline | --jit | --readers | \
-			--format | \
-			--focus | --ignore | --threads | --min-width | --title | --summary | --raw | --set | \
+			--inherit | --python | --python-lines | --interpreter | --inline | --jit | --readers | --format | \
+			--focus | --ignore | --names | --recursion | --clones | --threads | --min-width | \
+			--title | --summary | --raw | --set | \
 			-r | --vary | --repeat | -b | --budget | --from | --baseline | --max-repeat | \
 			--junit | --markdown) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;

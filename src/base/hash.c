@@ -168,6 +168,13 @@ uint32_t pmf_strtab_add(struct pmf_strtab *t, const char *s, size_t len)
 	return id;
 }
 
+uint32_t pmf_strtab_find(const struct pmf_strtab *t, const char *s, size_t len)
+{
+	struct strkey key = {s, strnlen(s, len)};
+
+	return pmf_index_find(&t->index, pmf_hash_bytes(s, key.len), str_eq, t, &key);
+}
+
 uint32_t pmf_strtab_addz(struct pmf_strtab *t, const char *s)
 {
 	return pmf_strtab_add(t, s, strlen(s));

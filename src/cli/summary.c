@@ -82,7 +82,7 @@ static void add_event(struct pmf_buf *out, const struct pmf_tree *t, size_t e)
 		const struct pmf_func *fn = &t->funcs[top[i].func];
 
 		pmf_buf_printf(out, "    %7s  ", pmf_format_percent(a, top[i].self, all));
-		add_name(out, pmf_strtab_get(&p->strings, fn->name));
+		add_name(out, pmf_tree_string(t, fn->label));
 		pmf_buf_addstr(out, "  ");
 		add_name(out, pmf_strtab_get(&p->strings, fn->module));
 		pmf_buf_addch(out, '\n');
@@ -127,8 +127,7 @@ static json_t *event_functions(const struct pmf_tree *t, size_t e)
 		const struct pmf_func *fn = &t->funcs[top[i].func];
 		json_t *o = json_object();
 
-		json_object_set_new(o, "name",
-			pmf_json_of_text(pmf_strtab_get(&t->profile->strings, fn->name)));
+		json_object_set_new(o, "name", pmf_json_of_text(pmf_tree_string(t, fn->name)));
 		json_object_set_new(o, "module",
 			pmf_json_of_text(pmf_strtab_get(&t->profile->strings, fn->module)));
 		json_object_set_new(o, "self", json_real(top[i].self));

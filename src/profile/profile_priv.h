@@ -18,6 +18,11 @@ void pmf_profile_take_event(struct pmf_profile_event *to, const struct pmf_profi
 /* Add to @to what @from's samples were counted as. */
 void pmf_profile_add_sampled(struct pmf_profile_event *to, const struct pmf_profile_event *from);
 
+/* profile_labels.c. The label and full_label of each function of @t, which are in order. */
+void pmf_tree_add_labels(struct pmf_tree *t);
+/* profile_tree.c. The id of @text for pmf_tree_string(). */
+uint32_t pmf_tree_add_string(struct pmf_tree *t, const char *text, size_t len);
+
 /* A factor that pmf_profile_unscaled() takes. */
 #define PMF_PROFILE_SCALE_OK(scale) ((scale) >= 0x1p-40 && (scale) <= 0x1p20)
 

@@ -179,6 +179,10 @@ void pmf_tree_reverse(struct pmf_tree *out, const struct pmf_tree *t, size_t eve
 	memset(out, 0, sizeof *out);
 	out->profile = t->profile;
 	out->opts = t->opts;
+	/* In their order, so that they have the same ids. */
+	pmf_strtab_init(&out->strings);
+	for (uint32_t i = 0; i < t->strings.n; i++)
+		pmf_strtab_addz(&out->strings, pmf_strtab_get(&t->strings, i));
 	out->funcs = pmf_calloc(t->nr_funcs, sizeof *out->funcs);
 	memcpy(out->funcs, t->funcs, t->nr_funcs * sizeof *out->funcs);
 	out->nr_funcs = out->cap_funcs = t->nr_funcs;

@@ -37,18 +37,22 @@ static struct pmf_table_row row_of(struct pmf_table *t, const struct pmf_func *f
 {
 	const struct pmf_strtab *strs = &t->tree->profile->strings;
 	struct pmf_table_row row = {.kind = fn->kind,
-		.name = pmf_strtab_get(strs, fn->name),
+		.name = pmf_tree_string(t->tree, fn->name),
+		.label = pmf_tree_string(t->tree, fn->label),
 		.module = pmf_strtab_get(strs, fn->module),
 		.file = pmf_strtab_get(strs, fn->file),
 		.start_line = fn->start_line,
 		.line = fn->line};
 
-	if (t->by != PMF_BY_LINE && fn->kind == PMF_FRAME_PYTHON)
+	if (t->by != PMF_BY_LINE && fn->kind == PMF_FRAME_PYTHON) {
 		row.name = without_line(t, row.name);
+		row.label = without_line(t, row.label);
+	}
 	if (t->by == PMF_BY_SOURCE)
 		row.line = 0;
 	if (t->by == PMF_BY_MODULE && pmf_frame_is_code(fn->kind)) {
 		row = (struct pmf_table_row){.kind = fn->kind, .name = row.module};
+		row.label = "";
 		row.module = row.file = "";
 		if (row.kind == PMF_FRAME_INLINED)
 			row.kind = PMF_FRAME_NATIVE;
@@ -57,6 +61,8 @@ static struct pmf_table_row row_of(struct pmf_table *t, const struct pmf_func *f
 	}
 	if (!*row.name)
 		row.name = "[unknown]";
+	if (!*row.label)
+		row.label = row.name;
 	return row;
 }
 

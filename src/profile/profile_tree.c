@@ -1,7 +1,8 @@
 /* The call tree by name. Every step is linear in the number of nodes but the sorting of the
  * functions, of which there are few: ordering nodes by their functions' places is a counting
  * sort. */
-#include "pmuflame/profile.h"
+#include "pmuflame/names.h"
+#include "profile_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@ struct builder {
 	struct pmf_tree *t;
 	struct pmf_index func_index, node_index;
 	uint32_t *func_of_frame;
+	uint32_t *
+		name_of; /* string → what it is without a clone's mark; UINT32_MAX: not yet known */
 	uint32_t *tree_of_node; /* profile node → tree node of its innermost frame */
 	uint8_t *hits; /* by profile node: what its stack matches, and whether it is needed */
 };
@@ -24,10 +27,61 @@ static bool func_eq(const void *ctx, uint32_t value, const void *key)
 	       a->file == b->file && a->start_line == b->start_line && a->line == b->line;
 }
 
+uint32_t pmf_tree_add_string(struct pmf_tree *t, const char *text, size_t len)
+{
+	uint32_t id = pmf_strtab_find(&t->profile->strings, text, len);
+
+	if (id == UINT32_MAX)
+		id = (uint32_t)t->profile->strings.n + pmf_strtab_add(&t->strings, text, len);
+	return id;
+}
+
+const char *pmf_tree_string(const struct pmf_tree *t, uint32_t id)
+{
+	size_t n = t->profile->strings.n;
+
+	return id < n ? pmf_strtab_get(&t->profile->strings, id)
+		      : pmf_strtab_get(&t->strings, (uint32_t)(id - n));
+}
+
+size_t pmf_tree_nr_strings(const struct pmf_tree *t)
+{
+	return t->profile->strings.n + t->strings.n;
+}
+
+/* Points and words are names like any others in languages that put points between theirs. */
+static bool has_clones(const struct pmf_tree *t, const struct pmf_frame *f)
+{
+	const char *file = pmf_strtab_get(&t->profile->strings, f->file);
+	const char *point = strrchr(file, '.');
+
+	return !t->opts.keep_clones &&
+	       (f->kind == PMF_FRAME_NATIVE || f->kind == PMF_FRAME_INLINED ||
+		       f->kind == PMF_FRAME_KERNEL) &&
+	       !(point && (strcmp(point, ".go") == 0 || strcmp(point, ".zig") == 0));
+}
+
+/* The name of @f as the tree has it; many frames have one name. */
+static uint32_t name_of(struct builder *b, const struct pmf_frame *f)
+{
+	const struct pmf_profile *p = b->t->profile;
+	uint32_t *known = &b->name_of[f->name];
+	const char *name = pmf_strtab_get(&p->strings, f->name);
+
+	if (!has_clones(b->t, f))
+		return f->name;
+	if (*known == UINT32_MAX) {
+		size_t len = pmf_name_without_clone(name);
+
+		*known = name[len] ? pmf_tree_add_string(b->t, name, len) : f->name;
+	}
+	return *known;
+}
+
 static uint32_t intern_func(struct builder *b, const struct pmf_frame *f)
 {
 	struct pmf_func fn = {.kind = f->kind,
-		.name = f->name,
+		.name = name_of(b, f),
 		.module = f->module,
 		.path = f->path,
 		.file = f->file,
@@ -71,18 +125,27 @@ static uint32_t child(struct builder *b, uint32_t parent, uint32_t func)
 	return id;
 }
 
+/* Does the name match, or what labels make of it? */
+static bool matches(struct pmf_regex *re, const char *name, const char *label)
+{
+	return re && (pmf_regex_match(re, name, strlen(name)) ||
+			     pmf_regex_match(re, label, strlen(label)));
+}
+
 static uint8_t hits_of_func(const struct pmf_tree *t, const struct pmf_func *fn)
 {
-	const char *name = pmf_strtab_get(&t->profile->strings, fn->name);
-	size_t len = strlen(name);
+	const char *name = pmf_tree_string(t, fn->name);
+	struct pmf_buf label = PMF_BUF_INIT;
 	uint8_t hits = 0;
 
 	if (fn->kind == PMF_FRAME_ROOT || (fn->kind == PMF_FRAME_THREAD && !t->opts.threads))
 		return 0; /* not a name that is drawn, or not a choice */
-	if (t->opts.focus && pmf_regex_match(t->opts.focus, name, len))
+	pmf_name_add_label(&label, name, 0);
+	if (matches(t->opts.focus, name, pmf_buf_str(&label)))
 		hits |= HIT_FOCUS;
-	if (t->opts.ignore && pmf_regex_match(t->opts.ignore, name, len))
+	if (matches(t->opts.ignore, name, pmf_buf_str(&label)))
 		hits |= HIT_IGNORE;
+	pmf_buf_release(&label);
 	return hits;
 }
 
@@ -143,6 +206,32 @@ static void intern_funcs(struct builder *b, const struct pmf_profile *p)
 	free(used);
 }
 
+static bool may_be_one(const struct pmf_func *a, const struct pmf_func *b)
+{
+	bool native_a = a->kind == PMF_FRAME_NATIVE || a->kind == PMF_FRAME_INLINED;
+	bool native_b = b->kind == PMF_FRAME_NATIVE || b->kind == PMF_FRAME_INLINED;
+
+	return (a->kind == b->kind ? pmf_frame_is_code(a->kind) : native_a && native_b) &&
+	       a->name == b->name && a->module == b->module && a->file == b->file &&
+	       a->start_line == b->start_line && a->line == b->line;
+}
+
+/* The node of frame @frame, which frame @caller called at node @at: that one, where a function goes on
+ * to a part of itself, or calls itself and one frame is to stand for all. */
+static uint32_t enter(struct builder *b, uint32_t at, uint32_t frame, uint32_t caller)
+{
+	const struct pmf_profile *p = b->t->profile;
+	uint32_t func = b->func_of_frame[frame], name = p->frames[frame].name;
+
+	if (!may_be_one(&b->t->funcs[b->t->nodes[at].func], &b->t->funcs[func]))
+		return child(b, at, func);
+	if (b->t->opts.fold_recursion ||
+		(b->t->funcs[func].name != name && name != p->frames[caller].name &&
+			pmf_name_is_part(pmf_strtab_get(&p->strings, name))))
+		return at;
+	return child(b, at, func);
+}
+
 /* Merge the profile's stacks by function. A profile node becomes the out-of-line function with its
  * inlined callees below it; the innermost of them is where its samples were taken. */
 static void merge_stacks(struct builder *b, const struct pmf_profile *p)
@@ -159,14 +248,20 @@ static void merge_stacks(struct builder *b, const struct pmf_profile *p)
 		b->func_of_frame[p->nodes[0].frame], UINT32_MAX, UINT32_MAX, UINT32_MAX, 0};
 	for (size_t i = 1; i < p->nr_nodes; i++) {
 		const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
-		uint32_t at = b->tree_of_node[p->nodes[i].parent];
+		const struct pmf_frame *up = &p->frames[p->nodes[p->nodes[i].parent].frame];
+		uint32_t at = b->tree_of_node[p->nodes[i].parent], frame = p->nodes[i].frame;
+		uint32_t caller = up->nr_inline ? up->first_inline + up->nr_inline - 1
+						: p->nodes[p->nodes[i].parent].frame;
 
 		b->tree_of_node[i] = at;
 		if ((f->kind == PMF_FRAME_THREAD && !t->opts.threads) || !(b->hits[i] & NEEDED))
 			continue;
-		at = child(b, at, b->func_of_frame[p->nodes[i].frame]);
-		for (uint32_t k = 0; k < f->nr_inline; k++)
-			at = child(b, at, b->func_of_frame[f->first_inline + k]);
+		at = enter(b, at, frame, caller);
+		for (uint32_t k = 0; k < f->nr_inline; k++) {
+			caller = frame;
+			frame = f->first_inline + k;
+			at = enter(b, at, frame, caller);
+		}
 		b->tree_of_node[i] = at;
 	}
 }
@@ -177,7 +272,9 @@ static int compare_funcs(const void *va, const void *vb, void *ctx)
 	const struct pmf_strtab *strs = &t->profile->strings;
 	const struct pmf_func *a = &t->funcs[*(const uint32_t *)va];
 	const struct pmf_func *b = &t->funcs[*(const uint32_t *)vb];
-	int c = strcmp(pmf_strtab_get(strs, a->name), pmf_strtab_get(strs, b->name));
+	int c = a->name == b->name
+			? 0
+			: strcmp(pmf_tree_string(t, a->name), pmf_tree_string(t, b->name));
 
 	if (c == 0)
 		c = strcmp(pmf_strtab_get(strs, a->module), pmf_strtab_get(strs, b->module));
@@ -338,6 +435,7 @@ void pmf_tree_build(
 {
 	struct builder b = {.t = t,
 		.func_of_frame = pmf_calloc(p->nr_frames, sizeof *b.func_of_frame),
+		.name_of = pmf_calloc(p->strings.n, sizeof *b.name_of),
 		.tree_of_node = pmf_calloc(p->nr_nodes, sizeof *b.tree_of_node),
 		.hits = pmf_calloc(p->nr_nodes, sizeof *b.hits)};
 	uint32_t *place;
@@ -346,10 +444,13 @@ void pmf_tree_build(
 	t->profile = p;
 	if (opts)
 		t->opts = *opts;
+	pmf_strtab_init(&t->strings);
+	memset(b.name_of, 0xff, p->strings.n * sizeof *b.name_of);
 	pmf_index_init(&b.func_index);
 	pmf_index_init(&b.node_index);
 	merge_stacks(&b, p);
 	sort_funcs(t);
+	pmf_tree_add_labels(t);
 	link_children(t);
 	place = pmf_calloc(t->nr_nodes, sizeof *place);
 	renumber(t, place);
@@ -357,6 +458,7 @@ void pmf_tree_build(
 	fill_joined(&b, p, place);
 	free(place);
 	free(b.func_of_frame);
+	free(b.name_of);
 	free(b.tree_of_node);
 	free(b.hits);
 	pmf_index_release(&b.func_index);
@@ -373,6 +475,7 @@ void pmf_tree_release(struct pmf_tree *t)
 	free(t->samples_self);
 	free(t->joined);
 	free(t->whole);
+	pmf_strtab_release(&t->strings);
 	memset(t, 0, sizeof *t);
 }
 

@@ -28,9 +28,25 @@ const struct pmf_renderer *pmf_renderer_by_name(const char *name, size_t len)
 
 const char *pmf_render_func_name(const struct pmf_tree *t, uint32_t func)
 {
-	const char *name = pmf_strtab_get(&t->profile->strings, t->funcs[func].name);
+	const char *name = pmf_tree_string(t, t->funcs[func].name);
 
 	return *name ? name : "[unknown]";
+}
+
+const char *pmf_render_func_label(const struct pmf_tree *t, uint32_t func)
+{
+	const char *label = pmf_tree_string(t, t->funcs[func].label);
+
+	return *label ? label : "[unknown]";
+}
+
+const char *pmf_render_func_id(const struct pmf_tree *t, uint32_t func)
+{
+	const char *label = pmf_tree_string(t, t->funcs[func].full_label);
+
+	if (t->opts.names == PMF_NAMES_SHORT || !*label)
+		return pmf_render_func_label(t, func);
+	return label;
 }
 
 uint64_t pmf_render_events(double weight)

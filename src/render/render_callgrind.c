@@ -57,8 +57,9 @@ static void make_entries(struct graph *g)
 {
 	for (uint32_t i = 0; i < g->t->nr_funcs; i++) {
 		const struct pmf_func *fn = &g->t->funcs[i];
-		struct entry key = {
-			.name = fn->name, .file = fn->file ? fn->file : fn->module, .func = i};
+		struct entry key = {.name = fn->full_label,
+			.file = fn->file ? fn->file : fn->module,
+			.func = i};
 		uint64_t hash = pmf_hash_u64((uint64_t)key.name << 32 | key.file);
 		uint32_t id = pmf_index_find(&g->entry_index, hash, entry_eq, g, &key);
 
@@ -258,7 +259,7 @@ static void add_function(
 	/* "???" is the readers' unknown file. */
 	add_name(out, callee ? "cob" : "ob", &named->objects, module, pmf_strtab_get(strs, module));
 	add_name(out, callee ? "cfi" : "fl", &named->files, en->file, *file ? file : "???");
-	add_name(out, callee ? "cfn" : "fn", &named->fns, id, pmf_render_func_name(g->t, en->func));
+	add_name(out, callee ? "cfn" : "fn", &named->fns, id, pmf_render_func_id(g->t, en->func));
 }
 
 static void add_cost(struct pmf_buf *out, uint32_t line, const double *costs, size_t n)

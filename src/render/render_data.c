@@ -1,6 +1,7 @@
 /* JSON for the scripts of a page: tables of what is in use, columns, text that is safe anywhere. */
 #include "render_priv.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,12 +54,29 @@ void pmf_json_weight(struct pmf_buf *out, double weight)
 }
 
 void pmf_json_strings(
-	struct pmf_buf *out, const struct pmf_profile *p, const struct pmf_id_table *strings)
+	struct pmf_buf *out, const struct pmf_tree *t, const struct pmf_id_table *strings)
 {
 	pmf_json_array(out, "strings");
 	for (size_t i = 0; i < strings->n; i++) {
 		pmf_json_comma(out, i);
-		pmf_json_string(out, pmf_strtab_get(&p->strings, strings->items[i]));
+		pmf_json_string(out, pmf_tree_string(t, strings->items[i]));
+	}
+	pmf_buf_addch(out, ']');
+}
+
+void pmf_json_labels(struct pmf_buf *out, const struct pmf_tree *t,
+	const struct pmf_id_table *funcs, struct pmf_id_table *strings)
+{
+	size_t nr_funcs = funcs ? funcs->n : t->nr_funcs, n = 0;
+
+	pmf_json_array(out, "labels");
+	for (size_t i = 0; i < nr_funcs; i++) {
+		const struct pmf_func *f = &t->funcs[funcs ? funcs->items[i] : i];
+
+		if (f->label == f->name)
+			continue;
+		pmf_json_comma(out, n++);
+		pmf_buf_printf(out, "%zu,%" PRIu32, i, pmf_id_table_add(strings, f->label));
 	}
 	pmf_buf_addch(out, ']');
 }

@@ -2,6 +2,8 @@
 #include "pmuflame/units.h"
 #include "render_diff_priv.h"
 
+#include <inttypes.h>
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,6 +232,7 @@ static void json_event(struct pmf_buf *out, const struct pmf_diff *d, const stru
 		pmf_json_string(out, row->module);
 		pmf_buf_addstr(out, ",\"file\":");
 		pmf_json_string(out, row->file);
+		pmf_buf_printf(out, ",\"start_line\":%" PRIu32, row->start_line);
 		json_change(out, "self", &r.self[r.order[i]]);
 		json_change(out, "total", &r.total[r.order[i]]);
 		pmf_buf_addch(out, '}');

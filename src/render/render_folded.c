@@ -24,7 +24,7 @@ static const char *suffix(enum pmf_frame_kind kind)
 
 static void add_frame(struct pmf_buf *line, const struct pmf_tree *t, uint32_t func)
 {
-	const char *name = pmf_render_func_name(t, func);
+	const char *name = pmf_render_func_id(t, func);
 	size_t start = line->len;
 
 	pmf_text_add(line, name, strlen(name), PMF_TEXT_PLAIN);

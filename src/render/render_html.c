@@ -106,7 +106,7 @@ static void add_plain_event(struct pmf_buf *out, const struct pmf_tree *t, size_
 	for (size_t i = 0; i < n; i++) {
 		pmf_buf_printf(out, "<tr><td>%s</td><td>",
 			pmf_format_percent(share, top[i].self, pmf_tree_total(t, event, 0)));
-		add_text(out, pmf_render_func_name(t, top[i].func));
+		add_text(out, pmf_render_func_label(t, top[i].func));
 		pmf_buf_addstr(out, "</td></tr>\n");
 	}
 	pmf_tree_ledger(t, event, &ledger);

@@ -101,7 +101,7 @@ static void add_event(struct pmf_buf *out, const struct data *d, size_t event)
 	pmf_buf_addch(out, '}');
 }
 
-/* Functions, flat: name, kind, module, path, file, colour; strings and colours by place. */
+/* Functions, flat: name, kind, module, path, file, colour, first line; strings and colours by place. */
 static void add_funcs(struct pmf_buf *out, struct data *d)
 {
 	const struct pmf_strtab *strs = &d->t->profile->strings;
@@ -114,13 +114,16 @@ static void add_funcs(struct pmf_buf *out, struct data *d)
 		for (size_t k = 0; k < PMF_ARRAY_SIZE(ids); k++)
 			places[k] = pmf_id_table_add(&d->strings, ids[k]);
 		pmf_json_comma(out, i);
-		pmf_buf_printf(out, "%" PRIu32 ",%d,%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%" PRIu32,
+		pmf_buf_printf(out,
+			"%" PRIu32 ",%d,%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%" PRIu32,
 			places[0], (int)f->kind, places[1], places[2], places[3],
 			pmf_id_table_add(
 				&d->colours, pmf_colour_of(f->kind, pmf_strtab_get(strs, f->module),
-						     pmf_strtab_get(strs, f->name))));
+						     pmf_tree_string(d->t, f->name))),
+			f->start_line);
 	}
 	pmf_buf_addch(out, ']');
+	pmf_json_labels(out, d->t, NULL, &d->strings);
 }
 
 static void add_nodes(struct pmf_buf *out, const struct pmf_tree *t)
@@ -217,7 +220,7 @@ void pmf_html_add_data(struct pmf_buf *out, const struct pmf_tree *t, const char
 	const struct pmf_profile *p = t->profile;
 	struct data d = {.t = t};
 
-	pmf_id_table_init(&d.strings, p->strings.n);
+	pmf_id_table_init(&d.strings, pmf_tree_nr_strings(t));
 	pmf_id_table_init(&d.colours, (size_t)PMF_FRAME_KINDS * PMF_COLOURS_PER_KIND);
 	pmf_buf_addch(out, '{');
 	pmf_json_field(out, "title");
@@ -233,7 +236,7 @@ void pmf_html_add_data(struct pmf_buf *out, const struct pmf_tree *t, const char
 	add_lines(out, t);
 	add_colours(out, "light", &d, false);
 	add_colours(out, "dark", &d, true);
-	pmf_json_strings(out, p, &d.strings);
+	pmf_json_strings(out, t, &d.strings);
 	pmf_json_array(out, "events");
 	for (size_t e = 0; e < p->nr_events; e++) {
 		pmf_json_comma(out, e);

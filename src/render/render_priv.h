@@ -37,8 +37,11 @@ void pmf_text_shorten(struct pmf_buf *out, const char *name, size_t columns);
 void pmf_text_add_code(
 	struct pmf_buf *out, const char *line, size_t columns, enum pmf_text_form form);
 
-/* The name to show for a function: its own, or "[unknown]". */
+/* A function's own name, or "[unknown]"; what people are shown; what programs are told that know a function
+ * by nothing else. */
 const char *pmf_render_func_name(const struct pmf_tree *t, uint32_t func);
+const char *pmf_render_func_label(const struct pmf_tree *t, uint32_t func);
+const char *pmf_render_func_id(const struct pmf_tree *t, uint32_t func);
 
 /* Scaled events as the whole number that formats without fractions show. */
 uint64_t pmf_render_events(double weight);
@@ -68,7 +71,11 @@ void pmf_json_array(struct pmf_buf *out, const char *key); /* a field, up to its
 void pmf_json_weight(struct pmf_buf *out, double weight);
 /* The field "strings": the table's strings. */
 void pmf_json_strings(
-	struct pmf_buf *out, const struct pmf_profile *p, const struct pmf_id_table *strings);
+	struct pmf_buf *out, const struct pmf_tree *t, const struct pmf_id_table *strings);
+/* The field "labels", by place in @funcs (NULL: by number) of each function that is not shown by its name
+ * alone: its place and its label's in @strings. */
+void pmf_json_labels(struct pmf_buf *out, const struct pmf_tree *t,
+	const struct pmf_id_table *funcs, struct pmf_id_table *strings);
 /* An array: the lines of @text; those of event @event's ledger. */
 void pmf_json_lines(struct pmf_buf *out, const char *text);
 void pmf_json_ledger(struct pmf_buf *out, const struct pmf_tree *t, size_t event);

@@ -16,7 +16,7 @@ static void add_frames(struct pmf_buf *out, const struct pmf_tree *t, FILE *f)
 		const char *file = pmf_strtab_get(strs, fn->file ? fn->file : fn->module);
 
 		pmf_buf_addstr(out, i ? ",\n{\"name\":" : "\n{\"name\":");
-		pmf_json_string(out, pmf_render_func_name(t, i));
+		pmf_json_string(out, pmf_render_func_id(t, i));
 		if (*file) {
 			pmf_buf_addstr(out, ",\"file\":");
 			pmf_json_string(out, file);

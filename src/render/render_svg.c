@@ -138,7 +138,7 @@ static void choose_colours(struct svg *s)
 	for (size_t i = 0; i < t->nr_funcs; i++)
 		s->colour_of_func[i] =
 			pmf_colour_of(t->funcs[i].kind, pmf_strtab_get(strs, t->funcs[i].module),
-				pmf_strtab_get(strs, t->funcs[i].name));
+				pmf_tree_string(t, t->funcs[i].name));
 	for (size_t i = 0; i < s->n; i++) {
 		unsigned colour = pmf_svg_colour(s, i);
 
@@ -258,7 +258,7 @@ static void add_labels(struct pmf_buf *out, const struct svg *s)
 		pmf_buf_clear(&label);
 		if (room > 0)
 			pmf_text_shorten(&label,
-				pmf_render_func_name(s->t, s->t->nodes[f->node].func),
+				pmf_render_func_label(s->t, s->t->nodes[f->node].func),
 				(size_t)room);
 		if (label.len == 0)
 			continue;

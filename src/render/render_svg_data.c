@@ -51,7 +51,7 @@ static void add_event(struct pmf_buf *out, const struct svg *s, size_t event)
 	pmf_buf_addstr(out, "]}");
 }
 
-/* Functions, flat: name, kind, module, path, file, colour class; strings by place. */
+/* Functions, flat: name, kind, module, path, file, colour class, first line; strings by place. */
 static void add_funcs(struct pmf_buf *out, const struct svg *s, const struct pmf_id_table *funcs,
 	struct pmf_id_table *strings)
 {
@@ -64,11 +64,14 @@ static void add_funcs(struct pmf_buf *out, const struct svg *s, const struct pmf
 			 file = pmf_id_table_add(strings, f->file);
 
 		pmf_json_comma(out, i);
-		pmf_buf_printf(out, "%" PRIu32 ",%d,%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%" PRIu32,
+		pmf_buf_printf(out,
+			"%" PRIu32 ",%d,%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%" PRIu32 ",%" PRIu32,
 			name, (int)f->kind, module, path, file,
-			s->diff ? 0 : s->class_of_colour[s->colour_of_func[funcs->items[i]]]);
+			s->diff ? 0 : s->class_of_colour[s->colour_of_func[funcs->items[i]]],
+			f->start_line);
 	}
 	pmf_buf_addch(out, ']');
+	pmf_json_labels(out, s->t, funcs, strings);
 }
 
 static void add_frames(struct pmf_buf *out, const struct svg *s, struct pmf_id_table *funcs)
@@ -124,13 +127,13 @@ void pmf_svg_add_data(struct pmf_buf *out, const struct svg *s)
 	struct pmf_id_table funcs, strings;
 
 	pmf_id_table_init(&funcs, s->t->nr_funcs);
-	pmf_id_table_init(&strings, s->t->profile->strings.n);
+	pmf_id_table_init(&strings, pmf_tree_nr_strings(s->t));
 	pmf_buf_addch(out, '{');
 	pmf_json_field(out, "title");
 	pmf_json_string(out, s->title);
 	add_frames(out, s, &funcs);
 	add_funcs(out, s, &funcs, &strings);
-	pmf_json_strings(out, s->t->profile, &strings);
+	pmf_json_strings(out, s->t, &strings);
 	/* The event that is drawn comes first; the others are for the tooltip. */
 	pmf_json_array(out, "events");
 	add_event(out, s, s->event);

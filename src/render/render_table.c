@@ -140,9 +140,9 @@ void pmf_table_add_name(struct pmf_buf *out, const struct pmf_table_row *row, en
 	}
 	/* Python's names have theirs. */
 	if (row->line && row->kind != PMF_FRAME_PYTHON)
-		where = pmf_asprintf(
-			"%s (%s:%" PRIu32 ")", row->name, slash ? slash + 1 : row->file, row->line);
-	add_text(out, where ? where : row->name, columns, false);
+		where = pmf_asprintf("%s (%s:%" PRIu32 ")", row->label,
+			slash ? slash + 1 : row->file, row->line);
+	add_text(out, where ? where : row->label, columns, false);
 	free(where);
 }
 
@@ -281,13 +281,14 @@ static void add_row(struct pmf_buf *out, bool json, const struct pmf_table *t,
 	add_number(out, json, "samples_self", (double)pmf_table_samples_self(t, e, row), true);
 	add_number(out, json, "samples_total", (double)pmf_table_samples_total(t, e, row), true);
 	add_number(out, json, "ratio", value, known);
+	add_number(out, json, "start_line", r->start_line, r->start_line > 0);
 	out->len--; /* the last comma */
 }
 
 static void render_csv(FILE *f, const struct pmf_table *t, const struct pmf_table_view *v)
 {
 	fputs("event,unit,name,kind,module,file,line,self,self_share,self_error,total,total_share,"
-	      "total_error,samples_self,samples_total,ratio\r\n",
+	      "total_error,samples_self,samples_total,ratio,start_line\r\n",
 		f);
 	for (size_t e = 0; e < t->tree->profile->nr_events; e++) {
 		const struct pmf_profile_event *ev = &t->tree->profile->events[e];

@@ -101,7 +101,7 @@ struct pmf_code *pmf_code_of(const struct pmf_tree *t, const struct pmf_rules *r
 		struct pmf_code *c = &code[f];
 
 		c->python = fn->kind == PMF_FRAME_PYTHON;
-		c->place = (struct pmf_place){.name = pmf_strtab_get(strs, fn->name),
+		c->place = (struct pmf_place){.name = pmf_tree_string(t, fn->name),
 			.module = pmf_strtab_get(strs, fn->module),
 			.file = pmf_strtab_get(strs, fn->file),
 			.line = fn->line};

@@ -29,13 +29,14 @@ static bool is_python_name(const char *shown, const char *name)
 static bool is_function(
 	const struct pmf_budget *b, const struct pmf_tree *t, const struct pmf_func *fn)
 {
-	const char *name = pmf_strtab_get(&t->profile->strings, fn->name);
+	const char *name = pmf_tree_string(t, fn->name);
 
 	if (!pmf_frame_is_code(fn->kind) && fn->kind != PMF_FRAME_SPECIAL)
 		return false;
 	if (b->pattern)
 		return pmf_regex_match(b->pattern, name, strlen(name));
 	return strcmp(name, b->function) == 0 ||
+	       strcmp(pmf_tree_string(t, fn->label), b->function) == 0 ||
 	       (fn->kind == PMF_FRAME_PYTHON && is_python_name(name, b->function));
 }
 

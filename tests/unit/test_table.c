@@ -377,12 +377,12 @@ static void hostile_names_stay_in_their_fields(void **state)
 	p.events[0].samples = p.events[0].weight = p.events[0].counted = 5;
 	out = render(&p, &csv);
 	assert_non_null(strstr(out, "\"a\"\"b\",\"events\",\"say \"\"hi\"\"\\␍␊␛[31m</script>\","
-				    "\"native\",\"m,␊\",\"\",,5,1,0,5,1,0,5,5,\r\n"));
+				    "\"native\",\"m,␊\",\"\",,5,1,0,5,1,0,5,5,,\r\n"));
 	free(out);
 	out = render(&p, &json);
 	assert_non_null(strstr(out, "\"name\":\"say \\\"hi\\\"\\\\␍␊␛[31m\\u003c/script\\u003e\""));
 	assert_non_null(strstr(out, "\"line\":null"));
-	assert_non_null(strstr(out, "\"ratio\":null}"));
+	assert_non_null(strstr(out, "\"ratio\":null,\"start_line\":null}"));
 	free(out);
 	out = render(&p, &text);
 	for (const char *c = out; *c; c++)

@@ -14,7 +14,8 @@ const matchesOf = (pattern) => {
 		return tested.get(id);
 	};
 	for (let f = 0; f < model.funcCount; f++)
-		out[f] = fields.some((k) => test(field(f, k))) ? 1 : 0;
+		out[f] = fields.some((k) => test(field(f, k))) ||
+			(fields[0] === 0 && model.labelIds.has(f) && test(model.labelIds.get(f))) ? 1 : 0;
 	return out;
 };
 
@@ -187,7 +188,7 @@ function makeViews() {
 	for (const [id, what] of [["callers", "Callers"], ["callees", "Callees"]]) {
 		make(part("view-sandwich"), "h2", "").id = id + "-title";
 		app.charts[id] = makeChart(part("view-sandwich"), id, {
-			label: () => what + " of " + nameOf(state.centre) + " by " + counter(),
+			label: () => what + " of " + labelOf(state.centre) + " by " + counter(),
 			zoom: (i) => {
 				const chart = app.charts[id];
 				part("tip").hidden = true;
@@ -243,7 +244,7 @@ function drawView(tree) {
 
 function drawSandwich(tree) {
 	const {event, selected, ratio, centre} = state, {matches} = app, {callers, callees} = app.charts;
-	const name = nameOf(centre);
+	const name = labelOf(centre);
 	part("callers-title").textContent = "Who calls " + name + ": each frame's width is what it spends there";
 	part("callees-title").textContent = "What " + name + " calls";
 	if (app.centred !== centre || app.centredTree !== tree) {

@@ -295,7 +295,7 @@ class Chart {
 		this.em = this.em || c.measureText("0".repeat(50)).width / 50;
 		for (const [i, left, right, y, isMatch] of labels) {
 			c.fillStyle = isMatch !== isDark() ? "#ffffff" : "#201c18";
-			c.fillText(shorten(nameOf(this.tree.func[i]), Math.floor(((right - left) / dpr - 6) / this.em)),
+			c.fillText(shorten(labelOf(this.tree.func[i]), Math.floor(((right - left) / dpr - 6) / this.em)),
 				left / dpr + 3, y / dpr + 12.5);
 		}
 		c.setTransform(1, 0, 0, 1, 0, 0);
@@ -314,7 +314,7 @@ class Chart {
 		this.note.hidden = !empty;
 		if (empty)
 			this.note.textContent = this.zoom ? "Nothing of " + model.events[this.event].label + " was sampled in " +
-				shorten(nameOf(this.tree.func[this.zoom]), 40) + ". Backspace zooms out." :
+				shorten(labelOf(this.tree.func[this.zoom]), 40) + ". Backspace zooms out." :
 				"Nothing to draw: " + model.events[this.event].label + " has no samples. The ledger says why.";
 	}
 
@@ -406,7 +406,7 @@ class Chart {
 		const up = tree.parent[i], brothers = up < 0 ? [i] : [...tree.children(up)];
 		const item = this.items[0];
 		this.items.reverse();
-		item.textContent = nameOf(func) + ", " + shareText(this.event, tree.total[this.event][i]) + " of " +
+		item.textContent = labelOf(func) + ", " + shareText(this.event, tree.total[this.event][i]) + " of " +
 			model.events[this.event].label + ", self " + shareText(this.event, tree.self[this.event][i]);
 		const attrs = {level: tree.depth[i] + 1, posinset: brothers.indexOf(i) + 1, setsize: brothers.length,
 			selected: func === this.selected};

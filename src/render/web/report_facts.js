@@ -38,7 +38,7 @@ function nameButton(parent, func, text, select) {
 function addNativeHeadline(glance, event, func, select) {
 	const cost = model.events[event].inKernel ? model.costs.user[event] : model.costs.self[event];
 	glance.append("The largest share of " + model.events[event].label + " in one function's own code is in ");
-	nameButton(glance, func, nameOf(func), select);
+	nameButton(glance, func, labelOf(func), select);
 	glance.append(": " + shareText(event, cost[func]) + shareError(event, cost[func]) + ", " +
 		shareText(event, model.costs.total[event][func]) + " with what it calls. ");
 	addVerdict(glance, func);
@@ -62,7 +62,7 @@ function addPythonHeadline(glance, event, {python, path}, select) {
 	path.slice(-PATH_SHOWN).forEach(({func, weight}, k) => {
 		if (k)
 			glance.append(" \u203a ");
-		nameButton(glance, func, nameOf(func), select);
+		nameButton(glance, func, labelOf(func), select);
 		glance.append(" " + shareText(event, weight));
 	});
 	glance.append(". ");
@@ -90,7 +90,9 @@ function fillGlance(glance, event, select) {
 function fillTip(tip, chart, i) {
 	const tree = chart.tree, func = tree.func[i], event = chart.event;
 	tip.textContent = "";
-	make(tip, "b", "", nameOf(func));
+	make(tip, "b", "", labelOf(func));
+	if (labelOf(func) !== nameOf(func))
+		make(tip, "i", "", nameOf(func));
 	make(tip, "i", "", placeOf(func));
 	const table = make(tip, "table");
 	tableRow(table, ["", "count", "share", "self", "samples"], "th");
@@ -120,7 +122,9 @@ function placeTip(tip, e) {
 // The panel: every counter's self and total of a function, its ratios beside the whole program's.
 function fillDetails(panel, func, on) {
 	panel.textContent = "";
-	make(panel, "h2", "", nameOf(func));
+	make(panel, "h2", "", labelOf(func));
+	if (labelOf(func) !== nameOf(func))
+		make(panel, "p", "place", nameOf(func));
 	make(panel, "p", "place", placeOf(func));
 	const actions = make(panel, "p", "actions");
 	button(actions, "Callers and callees", "Sandwich of this function (s)", on.sandwich);

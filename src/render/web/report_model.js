@@ -4,7 +4,7 @@
 
 const KIND = {ROOT: 0, PROCESS: 1, KERNEL: 2, NATIVE: 3, INLINED: 4, PYTHON: 5, JIT: 6, SPECIAL: 7, THREAD: 8};
 const KIND_NAMES = ["", "process", "kernel", "native", "inlined", "Python", "JIT", "not attributed", "thread"];
-const FUNC_FIELDS = 6;
+const FUNC_FIELDS = 7;
 
 async function unpack(base64) {
 	const text = atob(base64), packed = new Uint8Array(text.length);
@@ -191,6 +191,9 @@ function loadModel(data) {
 		column("self"), column("samples"));
 	model.base.joined = data.events.map((ev) => (ev.joined ? Float64Array.from(ev.joined) : null));
 	model.trees = new Map();
+	model.labelIds = new Map();
+	for (let k = 0; k < data.labels.length; k += 2)
+		model.labelIds.set(data.labels[k], data.labels[k + 1]);
 	for (const ev of model.events)
 		delete ev.self;
 	model.costs = functionCosts(model.base);
@@ -200,9 +203,12 @@ function loadModel(data) {
 const field = (func, k) => model.funcs[func * FUNC_FIELDS + k];
 const kindOf = (func) => field(func, 1);
 const nameOf = (func) => model.strings[field(func, 0)] || "[unknown]";
+// What is shown where that is not the name alone: it is short, or tells two of one name apart.
+const labelOf = (func) => (model.labelIds.has(func) ? model.strings[model.labelIds.get(func)] : nameOf(func));
 const moduleOf = (func) => model.strings[field(func, 2)];
+const fileOf = (func) => model.strings[field(func, 4)] + (field(func, 6) ? ":" + field(func, 6) : "");
 const placeOf = (func) => [KIND_NAMES[kindOf(func)], model.strings[field(func, 3)] || moduleOf(func),
-	model.strings[field(func, 4)]].filter((s, k, all) => s && all.indexOf(s) === k).join(" \u00b7 ");
+	fileOf(func)].filter((s, k, all) => s && all.indexOf(s) === k).join(" \u00b7 ");
 const isCode = (func) => kindOf(func) >= KIND.KERNEL && kindOf(func) <= KIND.JIT;
 
 // The base tree without the levels of some kinds; what stood on them stands on their callers.
@@ -327,7 +333,7 @@ function hottest(event) {
 
 // Python frames are one function a line: this is what they have in common.
 const withoutLine = (name) => name.replace(/:\d+\)$/, ")");
-const sourceOf = (func) => field(func, 4) + " " + kindOf(func) + " " + withoutLine(nameOf(func));
+const sourceOf = (func) => field(func, 4) + " " + field(func, 6) + " " + kindOf(func) + " " + withoutLine(nameOf(func));
 
 // The Python function with the most of an event, native code that it calls included: its name and weight, its
 // hottest line and what that has, and what all Python functions have; or null.

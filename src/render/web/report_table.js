@@ -31,7 +31,7 @@ class FunctionTable {
 	valueOf(column) {
 		switch (column.key) {
 		case "name":
-			return nameOf;
+			return labelOf;
 		case "module":
 			return moduleOf;
 		case "ratio":
@@ -118,7 +118,7 @@ class FunctionTable {
 			if (column.key === "name") {
 				const th = make(tr, "th", "name");
 				th.scope = "row";
-				button(th, nameOf(f), placeOf(f), () => this.on.select(f));
+				button(th, labelOf(f), nameOf(f) + " \u00b7 " + placeOf(f), () => this.on.select(f));
 			} else if (column.key === "module") {
 				make(tr, "td", "module", moduleOf(f));
 			} else if (column.key === "ratio") {

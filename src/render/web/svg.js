@@ -9,7 +9,7 @@ const PAD = 10, ROW = 18, STATUS = 30, FOOT_LINE = 16;
 const NARROW = 860, TOOLBAR = 34, TOOLBAR_WIDTH = 600, LEGEND_ROW = 18;
 // Narrower frames are not drawn again; so is what falls into a pixel that its row has filled already.
 const THINNEST = 0.15, FILLED = 0.3;
-const FUNC_FIELDS = 6;
+const FUNC_FIELDS = 7;
 const KINDS = ["", "process", "kernel", "native", "inlined", "Python", "JIT", "", "thread"];
 
 const svg = document.currentScript.closest("svg");
@@ -71,6 +71,12 @@ const isOfStack = (i) => !["", "process", "thread"].includes(KINDS[field(i, 1)])
 const joinedOf = (i) => event.joined && isOfStack(i) ? event.joined[i] : 0;
 const colourOf = (i) => data.diff ? data.diff.colour[i] : field(i, 5);
 const nameOf = (i) => string(i, 0) || "[unknown]";
+// By function: what is drawn where that is not the name alone. It is short, or tells two of one name apart.
+const labelIds = new Map();
+for (let k = 0; k < data.labels.length; k += 2)
+	labelIds.set(data.labels[k], data.labels[k + 1]);
+const labelOf = (i) => labelIds.has(data.func[i]) ? data.strings[labelIds.get(data.func[i])] : nameOf(i);
+const sourceOf = (i) => string(i, 4) + (field(i, 6) ? ":" + field(i, 6) : "");
 
 function widestChild(i) {
 	let best = -1;
@@ -149,7 +155,7 @@ function draw() {
 		const hit = view.matches !== null && view.matches[data.func[i]] === 1;
 		const list = hit ? matched : (isCaller ? callers : main)[colourOf(i)];
 		list.push(rectPath(x, y, width));
-		const label = shorten(nameOf(i), Math.floor((width - 6) / view.em));
+		const label = shorten(labelOf(i), Math.floor((width - 6) / view.em));
 		if (label)
 			texts.push([x + 3, y + 12.5, label, hit ? "hit" : ""]);
 	});
@@ -198,7 +204,7 @@ function drawMarks() {
 		percent(total[i], total[0]) + errorOf(total[i] / total[0], event.effective) +
 		" \u00b7 self " + percent(self[i], total[0]);
 	const room = Math.floor(chartWidth() / view.em);
-	const name = cut(nameOf(i), Math.max(room - facts.length, 12));
+	const name = cut(labelOf(i), Math.max(room - facts.length, 12));
 	const text = cut(name + facts, room);
 	if (status.textContent !== text)
 		status.textContent = text;
@@ -385,8 +391,10 @@ function addChange(table, i) {
 
 function fillTip(i) {
 	tip.textContent = "";
-	make(tip, "b", {}, nameOf(i));
-	const where = [KINDS[field(i, 1)], string(i, 3) || string(i, 2), string(i, 4)];
+	make(tip, "b", {}, labelOf(i));
+	if (labelOf(i) !== nameOf(i))
+		make(tip, "i", {}, nameOf(i));
+	const where = [KINDS[field(i, 1)], string(i, 3) || string(i, 2), sourceOf(i)];
 	make(tip, "i", {}, where.filter((s) => s).join(" \u00b7 "));
 	const table = make(tip, "table");
 	const samples = event.samples;

@@ -3,7 +3,7 @@
 
 // ---- Search ----
 
-// Frames whose name matches; "@" first looks at modules and files instead. Small letters match capital
+// Frames whose name or label matches; "@" first looks at modules and files instead. Small letters match capital
 // ones too.
 function search(pattern) {
 	let re = null;
@@ -25,7 +25,8 @@ function search(pattern) {
 		view.matches = new Uint8Array(data.funcs.length / FUNC_FIELDS);
 		for (let f = 0; f < view.matches.length; f++)
 			view.matches[f] = fields.some((k) =>
-				re.test(data.strings[data.funcs[f * FUNC_FIELDS + k]]));
+				re.test(data.strings[data.funcs[f * FUNC_FIELDS + k]])) ||
+				(fields[0] === 0 && labelIds.has(f) && re.test(data.strings[labelIds.get(f)]));
 	}
 	showMatched();
 	draw();
