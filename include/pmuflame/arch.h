@@ -36,6 +36,9 @@ struct pmf_arch {
 	uint16_t sigframe_regs;
 	uint64_t ip_mask; /* bits of a code address that count: all, but for pointer
 			   * authentication */
+	/* What 32-bit programs under the same kernel are, whose samples have this row's register
+	 * numbers; NULL if there is no row for it. */
+	const struct pmf_arch *narrow;
 };
 
 /* The row of the machine that this program was built for; never NULL. */

@@ -17,8 +17,8 @@
 #include <sys/types.h>
 
 enum pmf_image_kind {
-	PMF_IMAGE_FILE,   /* an ELF file (or something that is none: then elf stays NULL) */
-	PMF_IMAGE_VDSO,   /* "[vdso]": read from this process's own */
+	PMF_IMAGE_FILE, /* an ELF file (or something that is none: then elf stays NULL) */
+	PMF_IMAGE_VDSO, /* "[vdso]": read from this process's own; "[vdso32]": from one that has it */
 	PMF_IMAGE_ANON,   /* executable memory without a file: a JIT's code */
 	PMF_IMAGE_KERNEL, /* "[kernel]": rva is the address; modules included */
 };

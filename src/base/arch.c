@@ -6,6 +6,7 @@
 
 static const struct pmf_arch *const archs[] = {
 	&pmf_arch_arm64,
+	&pmf_arch_i386,
 	&pmf_arch_riscv64,
 	&pmf_arch_x86_64,
 };

@@ -5,6 +5,7 @@
 #include "pmuflame/arch.h"
 
 extern const struct pmf_arch pmf_arch_arm64;
+extern const struct pmf_arch pmf_arch_i386;
 extern const struct pmf_arch pmf_arch_riscv64;
 extern const struct pmf_arch pmf_arch_x86_64;
 

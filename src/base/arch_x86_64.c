@@ -44,4 +44,5 @@ const struct pmf_arch pmf_arch_x86_64 = {
 	.fp_saved_ra = 8,
 	.fp_cfa = 16,
 	.ip_mask = UINT64_MAX,
+	.narrow = &pmf_arch_i386,
 };

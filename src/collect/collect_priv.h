@@ -295,6 +295,7 @@ struct pmf_stacks {
 	const struct pmf_arch *arch;
 	struct pmf_process_table table;
 	struct pmf_unwinder *unwinder;
+	struct pmf_unwinder *narrow; /* of 32-bit programs; made for the first sample of one */
 	struct pmf_symbolizer *symbols;
 	struct pmf_lines *lines; /* of the main ones; NULL: none are wanted */
 	size_t nr_asked;         /* frames whose lines were asked for */
@@ -308,6 +309,8 @@ struct pmf_stacks {
 	struct pmf_java java;
 	struct pmf_ksymbols ksymbols;
 	enum pmf_unwind_mode mode;
+	enum pmf_unwind_by by;
+	bool narrow_unknown; /* there were samples of 32-bit programs that nothing here can unwind */
 	struct {
 		uint32_t module, path;
 	} * image_strings; /* per image id */

@@ -148,6 +148,11 @@ void pmf_naming_run(struct pmf_stacks *s, pmf_naming_cb *on_progress, void *ctx)
 		pmf_profile_note(
 			p, PMF_NOTE_WARN, -1, "kernel functions have no names: %s", why.text);
 	pmf_naming_lines(s);
+	if (s->narrow_unknown)
+		pmf_profile_note(p, PMF_NOTE_WARN, -1,
+			"32-bit programs on %s are not unwound: their samples show the function "
+			"that ran, without its callers",
+			s->arch->name);
 	count_unresolved(p);
 	for (size_t i = 0; i < s->table.nr_images; i++) {
 		const struct pmf_image *im = s->table.images[i];

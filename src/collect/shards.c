@@ -124,6 +124,7 @@ static void merge_one(struct pmf_stacks *main, struct pmf_stacks *from)
 	}
 	for (size_t e = 0; e < n; e++)
 		main->read_elsewhere[e] += from->read_elsewhere[e];
+	main->narrow_unknown |= from->narrow_unknown;
 	main->table.maps_reread += from->table.maps_reread;
 	free(nodes);
 	free(images);

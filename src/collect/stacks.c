@@ -14,6 +14,7 @@ void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct p
 	s->list = list;
 	s->arch = arch;
 	s->mode = mode;
+	s->by = by;
 	pmf_process_table_init(&s->table, live);
 	if (mode != PMF_UNWIND_NONE && arch)
 		s->unwinder = pmf_unwinder_new(mode, by, arch);
@@ -41,6 +42,7 @@ void pmf_stacks_release(struct pmf_stacks *s)
 	/* The address spaces' caches belong to the unwinder: they go first. */
 	pmf_process_table_release(&s->table);
 	pmf_unwinder_free(s->unwinder);
+	pmf_unwinder_free(s->narrow);
 	pmf_weights_release(&s->weights);
 	pmf_threads_release(&s->threads);
 	pmf_last_stacks_release(&s->last_stacks);
@@ -313,11 +315,31 @@ static size_t join(struct pmf_stacks *s, const struct pmf_record *rec,
 	return n;
 }
 
+/* Can the sample's dump be unwound? Then *arch is whose registers it has. */
+static struct pmf_unwinder *unwinder_of(
+	struct pmf_stacks *s, const struct pmf_sample *smp, const struct pmf_arch **arch)
+{
+	*arch = s->arch;
+	if (!s->unwinder || s->mode == PMF_UNWIND_FP || smp->stack_asked == 0 ||
+		smp->regs_abi == PERF_SAMPLE_REGS_ABI_NONE)
+		return NULL;
+	if (smp->regs_abi != PERF_SAMPLE_REGS_ABI_32 || s->arch->word_bytes == 4)
+		return s->unwinder;
+	*arch = s->arch->narrow;
+	if (*arch && !s->narrow)
+		s->narrow = pmf_unwinder_new(
+			s->mode, pmf_unwinder_can(s->by, *arch) ? s->by : PMF_UNWIND_BY_CFI, *arch);
+	s->narrow_unknown |= !*arch;
+	return s->narrow;
+}
+
 static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 	const struct pmf_record *rec, struct pmf_profile_event *pe, size_t n)
 {
 	const struct pmf_sample *smp = &rec->sample;
-	struct pmf_unwind_in in = {.arch = s->arch,
+	const struct pmf_arch *arch;
+	struct pmf_unwinder *unwinder = unwinder_of(s, smp, &arch);
+	struct pmf_unwind_in in = {.arch = arch,
 		.stack = smp->stack,
 		.stack_bytes = smp->stack_bytes,
 		.stack_asked = smp->stack_asked,
@@ -330,7 +352,7 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 	for (unsigned r = 0; r < PMF_ARCH_MAX_REGS; r++)
 		if (smp->regs_mask >> r & 1)
 			in.regs[r] = smp->regs[k++];
-	pmf_unwind(s->unwinder, &in, &out);
+	pmf_unwind(unwinder, &in, &out);
 	s->nr_frames = out.n;
 	s->rooted = out.end == PMF_END_ROOT;
 	if (proc->in_exec && !out.frames[0].map) {
@@ -339,7 +361,7 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 	}
 	proc->in_exec = false;
 	if (out.end != PMF_END_ROOT && s->table.live)
-		pmf_holes_fill(&s->holes, rec, in.regs[s->arch->reg_sp]);
+		pmf_holes_fill(&s->holes, rec, in.regs[arch->reg_sp]);
 	if (pe->precise_ip > 0 && out.n &&
 		(rec->misc & PERF_RECORD_MISC_CPUMODE_MASK) == PERF_RECORD_MISC_USER &&
 		smp->ip != out.frames[0].va && !fix_precise_leaf(s, proc, smp, &out.frames[0]))
@@ -405,8 +427,8 @@ static void on_sample(struct pmf_stacks *s, const struct pmf_record *rec)
 	struct pmf_proc_cost *cost = pmf_stacks_cost(s, proc);
 	struct pmf_profile_event *pe = &s->profile->events[rec->event];
 	const struct pmf_sample *smp = &rec->sample;
-	bool dumped = s->unwinder && s->mode != PMF_UNWIND_FP &&
-		      smp->regs_abi != PERF_SAMPLE_REGS_ABI_NONE && smp->stack_asked > 0;
+	const struct pmf_arch *arch;
+	bool dumped = unwinder_of(s, smp, &arch);
 	bool branches = !dumped && s->mode != PMF_UNWIND_NONE && has_branch_stack(s, rec);
 	size_t n, nr_user = 0;
 	uint64_t weight;

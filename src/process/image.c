@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
@@ -38,15 +39,14 @@ size_t pmf_image_path_len(const char *path)
 	return len > tail && strcmp(path + len - tail, deleted) == 0 ? len - tail : len;
 }
 
-static enum pmf_image_kind kind_of(const char *path, uint64_t end)
+static enum pmf_image_kind kind_of(const char *path)
 {
 	/* How the kernel names memory that no file of a file system backs, and device nodes, which
 	 * must not be opened. */
 	static const char *const anon[] = {
 		"//anon", "/memfd:", "/SYSV", "/anon_hugepage", "/[aio]", "/dev/"};
 
-	/* A 32-bit process has another vDSO than this one. */
-	if (strcmp(path, "[vdso]") == 0 && (end == 0 || end > UINT32_MAX))
+	if (starts(path, "[vdso"))
 		return PMF_IMAGE_VDSO;
 	if (starts(path, "[kernel") || starts(path, "[guest.kernel"))
 		return PMF_IMAGE_KERNEL;
@@ -314,27 +314,64 @@ static bool own_vdso(
 	return false;
 }
 
+static const char narrow_vdso[] = "[vdso32]";
+
+/* That of 32-bit programs is another, of which only they have a copy. */
+static bool their_vdso(
+	struct pmf_process_table *t, struct pmf_image *im, const struct pmf_image_want *w)
+{
+	size_t size = (size_t)(w->end - w->start);
+	struct iovec local = {NULL, size}, remote = {(void *)(uintptr_t)w->start, size};
+
+	if (!t->live || w->pid <= 0 || size == 0 || size > MAX_VDSO)
+		return false;
+	im->vdso = local.iov_base = pmf_malloc(size);
+	if (process_vm_readv(w->pid, &local, 1, &remote, 1, 0) == (ssize_t)size) {
+		im->elf = elf_memory((char *)im->vdso, size);
+		im->file_bytes = size;
+		if (read_headers(im)) {
+			im->build_id_len = (uint8_t)pmf_elf_build_id(im->elf, im->build_id);
+			return true;
+		}
+		forget_file(im);
+	}
+	free(im->vdso);
+	im->vdso = NULL;
+	return false;
+}
+
 static void open_vdso(
 	struct pmf_process_table *t, struct pmf_image *im, const struct pmf_image_want *w)
 {
-	if (own_vdso(t, im, w) ||
+	bool narrow = strcmp(w->path, narrow_vdso) == 0;
+
+	if ((narrow ? their_vdso(t, im, w) : own_vdso(t, im, w)) ||
 		(t->search && pmf_image_try_recorded(t, im, w) == PMF_IMAGE_OPENED))
 		return;
 	snprintf(im->why, sizeof im->why, "%s",
-		getauxval(AT_SYSINFO_EHDR) ? "the recording comes from another kernel"
-					   : "this process has no vDSO to read");
+		t->live && narrow ? "the process that had it was gone before it could be read"
+		: getauxval(AT_SYSINFO_EHDR) ? "the recording comes from another kernel"
+					     : "this process has no vDSO to read");
 }
 
-struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, uint64_t dev,
+/* The kernel calls both vDSOs the same. */
+static const char *path_of(const char *path, uint64_t end)
+{
+	bool narrow = strcmp(path, "[vdso]") == 0 && end && end <= (uint64_t)UINT32_MAX + 1;
+
+	return narrow ? narrow_vdso : path;
+}
+
+struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *mapped, uint64_t dev,
 	uint64_t ino, const uint8_t *build_id, size_t build_id_len, pid_t pid, uint64_t start,
 	uint64_t end)
 {
+	const char *path = path_of(mapped, end), *base;
 	struct pmf_image_want w = {
-		path, kind_of(path, end), dev, ino, build_id, build_id_len, pid, start, end};
+		path, kind_of(path), dev, ino, build_id, build_id_len, pid, start, end};
 	uint64_t hash = pmf_hash_bytes(path, strlen(path));
 	struct pmf_image *im;
 	uint8_t known_id[20];
-	const char *base;
 	uint32_t id;
 
 	if (!build_id || build_id_len > sizeof im->build_id)
@@ -347,6 +384,13 @@ struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *path, u
 	if (id != UINT32_MAX) {
 		im = t->images[id];
 		im->last_get = ++t->nr_gets;
+		/* Another process may still have it. */
+		if (im->kind == PMF_IMAGE_VDSO && !im->elf && t->live && pid > 0) {
+			pmf_image_close(im);
+			im->why[0] = '\0';
+			open_vdso(t, im, &w);
+			im->closed = false;
+		}
 		if (im->closed) {
 			w.ino = im->ino;
 			w.build_id = im->build_id;

@@ -55,7 +55,7 @@ struct entry {
 	bool end;         /* a zero terminator */
 };
 
-static size_t format_bytes(uint8_t encoding)
+static size_t format_bytes(const struct pmf_cfi_section *s, uint8_t encoding)
 {
 	switch (encoding & PE_FORMAT) {
 	case PE_UDATA2:
@@ -65,6 +65,7 @@ static size_t format_bytes(uint8_t encoding)
 	case PE_SDATA4:
 		return 4;
 	case PE_ABSPTR:
+		return s->word_bytes;
 	case PE_UDATA8:
 	case PE_SDATA8:
 		return 8;
@@ -116,7 +117,8 @@ static bool take_entry(const struct pmf_cfi_section *s, uint64_t off, struct ent
 }
 
 /* The augmentation's letters say what its data holds: LSB Core, "The Common Information Entry". */
-static bool take_augmentation(struct pmf_cfi_cursor *c, const char *letters, struct cie *out)
+static bool take_augmentation(const struct pmf_cfi_section *s, struct pmf_cfi_cursor *c,
+	const char *letters, struct cie *out)
 {
 	struct pmf_cfi_cursor data;
 	uint64_t len;
@@ -142,9 +144,9 @@ static bool take_augmentation(struct pmf_cfi_cursor *c, const char *letters, str
 			break;
 		case 'P':
 			encoding = (uint8_t)pmf_cfi_uint(&data, 1);
-			if (encoding != PE_OMIT && !format_bytes(encoding))
+			if (encoding != PE_OMIT && !format_bytes(s, encoding))
 				return false;
-			pmf_cfi_skip(&data, encoding == PE_OMIT ? 0 : format_bytes(encoding));
+			pmf_cfi_skip(&data, encoding == PE_OMIT ? 0 : format_bytes(s, encoding));
 			break;
 		case 'S':
 			out->signal_frame = true;
@@ -183,7 +185,7 @@ static bool take_cie(
 	out->data_align = pmf_cfi_sleb(c);
 	ra = version == 1 ? pmf_cfi_uint(c, 1) : pmf_cfi_uleb(c);
 	/* libunwind indexes an array by it. */
-	if (ra != dwarf_ra || !take_augmentation(c, letters, out) || c->bad)
+	if (ra != dwarf_ra || !take_augmentation(s, c, letters, out) || c->bad)
 		return false;
 	out->program = *c;
 	return true;
@@ -194,12 +196,14 @@ static bool take_range(const struct pmf_cfi_section *s, struct pmf_cfi_cursor *c
 	const struct cie *cie, uint64_t *start, uint64_t *end)
 {
 	uint8_t encoding = cie->fde_encoding, base = encoding & PE_BASE;
-	size_t bytes = format_bytes(encoding);
+	size_t bytes = format_bytes(s, encoding);
 	uint64_t at = s->rva + (uint64_t)(c->p - s->data), len;
 
 	if (!bytes || (encoding & PE_INDIRECT) || (base != PE_ABSPTR && base != PE_PCREL))
 		return false;
 	*start = extend(pmf_cfi_uint(c, bytes), encoding) + (base == PE_PCREL ? at : 0);
+	if (s->word_bytes == 4)
+		*start = (uint32_t)*start;
 	len = pmf_cfi_uint(c, bytes);
 	*end = *start + len;
 	return !c->bad && *end > *start;
@@ -227,7 +231,7 @@ static bool take_fde(
 	out->program = e.body;
 	out->code_align = cie.code_align;
 	out->data_align = cie.data_align;
-	out->pointer_bytes = (uint8_t)format_bytes(cie.fde_encoding);
+	out->pointer_bytes = (uint8_t)format_bytes(s, cie.fde_encoding);
 	return true;
 }
 
@@ -283,10 +287,11 @@ static bool use_hdr(struct pmf_cfi *cfi, const struct pmf_image *im)
 
 	data = pmf_image_section(im, ".eh_frame_hdr", &size, &rva);
 	if (!data || size < HDR_BYTES || data[0] != 1 || data[2] != PE_UDATA4 ||
-		data[3] != PE_DATAREL_SDATA4 || !format_bytes(data[1]) || data[1] == PE_OMIT)
+		data[3] != PE_DATAREL_SDATA4 || !format_bytes(&cfi->eh, data[1]) ||
+		data[1] == PE_OMIT)
 		return false;
 	c = (struct pmf_cfi_cursor){data + HDR_BYTES, data + size, false};
-	pmf_cfi_skip(&c, format_bytes(data[1]));
+	pmf_cfi_skip(&c, format_bytes(&cfi->eh, data[1]));
 	count = pmf_cfi_uint(&c, 4);
 	if (c.bad || count == 0 || count > (uint64_t)(c.end - c.p) / HDR_ENTRY_BYTES)
 		return false;
@@ -332,7 +337,8 @@ static struct pmf_cfi *cfi_new(const struct pmf_image *im, const struct pmf_arch
 	cfi->dwarf_ra = arch->dwarf_ra;
 	cfi->rules = pmf_zalloc(sizeof *cfi->rules);
 	cfi->parts = pmf_zalloc(sizeof *cfi->parts);
-	if (!im->elf || im->elf32 || im->elf_machine != arch->elf_machine)
+	cfi->eh.word_bytes = cfi->debug.word_bytes = arch->word_bytes;
+	if (!im->elf)
 		return cfi;
 	if (im->kind == PMF_IMAGE_FILE && gelf_getehdr(im->elf, &eh))
 		cfi->entry_rva = eh.e_entry;
@@ -356,6 +362,9 @@ const struct pmf_cfi *pmf_cfi_of(struct pmf_image *im, const struct pmf_arch *ar
 {
 	const struct pmf_cfi *cfi;
 
+	if (im->elf &&
+		(im->elf_machine != arch->elf_machine || im->elf32 != (arch->word_bytes == 4)))
+		return NULL;
 	if (!im->unwind_priv) {
 		im->unwind_priv = cfi_new(im, arch);
 		im->unwind_free = cfi_free;

@@ -26,6 +26,7 @@ struct pmf_cfi_section {
 	const uint8_t *data;
 	size_t size;
 	uint64_t rva;
+	uint8_t word_bytes;          /* of an address */
 	struct pmf_cfi_entry *table; /* sorted by address; NULL where .eh_frame_hdr does */
 	size_t nr_table;
 };

@@ -352,9 +352,12 @@ void pmf_unwind_remember(
 bool pmf_unwind_function_start(
 	struct pmf_image *im, const struct pmf_arch *arch, uint64_t rva, uint64_t *start)
 {
-	const struct pmf_cfi *cfi = arch ? pmf_cfi_of(im, arch) : NULL;
+	const struct pmf_cfi *cfi;
 	struct pmf_cfi_fde fde;
 
+	if (arch && im->elf32)
+		arch = arch->narrow;
+	cfi = arch ? pmf_cfi_of(im, arch) : NULL;
 	if (!cfi || !pmf_cfi_find(cfi, rva, &fde))
 		return false;
 	*start = pmf_cfi_function_start(cfi, &fde);

@@ -220,6 +220,12 @@ static enum pmf_step step(void *priv, struct pmf_walk *w)
 	if (ret != PMF_STEP_NO_RULE)
 		return ret;
 	found = cfi && pmf_cfi_find(cfi, rva, &fde);
+	/* In the system call that leaves a signal handler, which returns elsewhere: nothing stands
+	 * behind it. */
+	if (!found && cfi && w->exact && pmf_cfi_find(cfi, rva - 1, &fde) && fde.signal_frame) {
+		found = true;
+		rva--;
+	}
 	/* A trampoline's own address is not behind a call: its function starts there. */
 	if ((!found || fde.signal_frame || w->pc - w->map->bias >= fde.end) && is_sigreturn(w))
 		return step_sigreturn(w);

@@ -19,7 +19,7 @@ struct input {
 
 static bool take_input(const uint8_t *data, size_t size, struct input *in)
 {
-	static const char *const archs[] = {"x86_64", "aarch64", "riscv64"};
+	static const char *const archs[] = {"x86_64", "aarch64", "riscv64", "i686"};
 	size_t stack_bytes;
 
 	if (size < HEAD_BYTES)
@@ -44,6 +44,7 @@ static void read_cfi(struct pmf_cfi *cfi, const struct input *in)
 	cfi->dwarf_ra = in->arch->dwarf_ra;
 	cfi->rules = pmf_zalloc(sizeof *cfi->rules);
 	s->rva = SECTION_RVA;
+	s->word_bytes = in->arch->word_bytes;
 	s->data = in->section;
 	s->size = in->section_bytes;
 	if (in->debug_frame) {

@@ -443,7 +443,7 @@ static void check_arch(const struct pmf_arch *a)
 
 static void test_arch(void **state)
 {
-	static const char *const names[] = {"aarch64", "riscv64", "x86_64"};
+	static const char *const names[] = {"aarch64", "i686", "riscv64", "x86_64"};
 	struct utsname host;
 
 	(void)state;
@@ -454,6 +454,7 @@ static void test_arch(void **state)
 		assert_string_equal(a->name, names[i]);
 		check_arch(a);
 	}
+	assert_ptr_equal(pmf_arch_by_name("x86_64")->narrow, pmf_arch_by_name("i686"));
 	assert_null(pmf_arch_by_name("vax"));
 	assert_null(pmf_arch_by_elf(0));
 	assert_int_equal(uname(&host), 0);

@@ -128,7 +128,7 @@ static const uint8_t debug_frame_v1_64bit[] = {0xff, 0xff, 0xff, 0xff, 0x14, 0, 
 static bool find_in_debug_frame(
 	const uint8_t *bytes, size_t len, uint64_t rva, struct pmf_cfi_fde *out)
 {
-	struct pmf_cfi cfi = {.dwarf_ra = 16};
+	struct pmf_cfi cfi = {.dwarf_ra = 16, .eh.word_bytes = 8, .debug.word_bytes = 8};
 	uint8_t *in = malloc(len), *converted;
 	bool found = false;
 
@@ -178,12 +178,41 @@ static const uint8_t eh_frame_parts[] = {0x14, 0, 0, 0, 0, 0, 0, 0, 1, 'z', 'R',
 	0, 0, 0, 0, 0x0c, 6, 16, 0x86, 2, 0, 0, /* stubs */ 0x10, 0, 0, 0, 72, 0, 0, 0, 0, 4, 0, 0,
 	0x20, 0, 0, 0, 0, 0x0e, 16, 0x46};
 
+/* The same with plain addresses of 32 bits; the second function's end is beyond the last. */
+static void addresses_may_have_four_bytes(void **state)
+{
+	static const uint8_t bytes[] = {0x14, 0, 0, 0, 0, 0, 0, 0, 1, 'z', 'R', 0, 1, 0x7c, 8, 1, 0,
+		0x0c, 4, 4, 0x88, 1, 0, 0, 0x10, 0, 0, 0, 0x1c, 0, 0, 0, 0x00, 0x10, 0, 0, 0x40, 0,
+		0, 0, 0, 0x41, 0x0e, 8, 0x10, 0, 0, 0, 0x30, 0, 0, 0, 0xf0, 0xff, 0xff, 0xff, 0xf,
+		0, 0, 0, 0, 0, 0, 0};
+	struct pmf_cfi cfi = {
+		.dwarf_ra = 8, .eh = {.data = bytes, .size = sizeof bytes, .word_bytes = 4}};
+	struct pmf_cfi_fde fde;
+	struct pmf_cfi_row row;
+
+	(void)state;
+	pmf_cfi_build_table(&cfi.eh, cfi.dwarf_ra);
+	assert_int_equal(cfi.eh.nr_table, 2);
+	assert_true(pmf_cfi_find(&cfi, 0x103f, &fde));
+	assert_int_equal(fde.start, 0x1000);
+	assert_int_equal(fde.end, 0x1040);
+	assert_true(pmf_cfi_row_at(&fde, 0x1001, &row));
+	assert_int_equal(row.cfa_reg, 4);
+	assert_int_equal(row.cfa_off, 8);
+	assert_int_equal(row.regs[8].how, PMF_CFI_AT_CFA);
+	assert_int_equal(row.regs[8].n, -4);
+	assert_true(pmf_cfi_find(&cfi, 0xfffffffe, &fde));
+	assert_int_equal(fde.start, 0xfffffff0);
+	assert_false(pmf_cfi_find(&cfi, 0x1040, &fde));
+	free(cfi.eh.table);
+}
+
 static void a_part_is_its_functions(void **state)
 {
 	struct pmf_cfi_parts parts = {0};
 	struct pmf_cfi cfi = {.dwarf_ra = 16,
 		.parts = &parts,
-		.eh = {.data = eh_frame_parts, .size = sizeof eh_frame_parts}};
+		.eh = {.data = eh_frame_parts, .size = sizeof eh_frame_parts, .word_bytes = 8}};
 	static const struct {
 		uint64_t rva, function;
 	} cases[] = {{0x1000, 0x1000}, {0x103f, 0x1000}, {0x500, 0x1000}, {0x51f, 0x1000},
@@ -382,6 +411,7 @@ int main(void)
 		cmocka_unit_test(programs_that_must_not_run_are_refused),
 		cmocka_unit_test_setup_teardown(search_table_and_scan_agree, setup, teardown),
 		cmocka_unit_test(debug_frame_is_understood),
+		cmocka_unit_test(addresses_may_have_four_bytes),
 		cmocka_unit_test(a_part_is_its_functions),
 		cmocka_unit_test(rows_follow_the_instructions),
 		cmocka_unit_test(rows_that_make_no_sense_are_none),

@@ -242,10 +242,44 @@ static void test_kinds(void **state)
 	assert_int_equal(table.images_unreadable, 0);
 	assert_int_equal(pmf_image_kernel(&table)->kind, PMF_IMAGE_KERNEL);
 	assert_ptr_equal(pmf_image_kernel(&table), pmf_image_kernel(&table));
-	/* The 64-bit vDSO is nowhere below 4 GiB: that one belongs to a 32-bit process. */
-	assert_int_equal(
-		pmf_image_get(&table, "[vdso]", 0, 0, NULL, 0, 1, 0xf7fc0000, 0xf7fc2000)->kind,
-		PMF_IMAGE_ANON);
+}
+
+/* The 64-bit vDSO is nowhere below 4 GiB: one there belongs to a 32-bit process, and is read from it. */
+static void test_narrow_vdso(void **state)
+{
+	static char nothing[4096] __attribute__((aligned(4096)));
+	const uint8_t *own = (const uint8_t *)getauxval(AT_SYSINFO_EHDR);
+	uint64_t at = (uintptr_t)nothing;
+	struct pmf_image *im;
+	char *low;
+
+	(void)state;
+	im = pmf_image_get(&table, "[vdso]", 0, 0, NULL, 0, getpid(), 0x1000, 0x3000);
+	assert_string_equal(im->path, "[vdso32]");
+	assert_int_equal(im->kind, PMF_IMAGE_VDSO);
+	assert_null(im->elf);
+	assert_non_null(strstr(im->why, "gone before"));
+	/* What is no ELF file stays unread, and the next mapping is asked. */
+	im = pmf_image_get(&table, "[vdso32]", 0, 0, NULL, 0, getpid(), at, at + sizeof nothing);
+	assert_null(im->elf);
+#ifdef MAP_32BIT
+	low = own ? mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0)
+		  : MAP_FAILED;
+	if (low == MAP_FAILED)
+		skip_because("this process has no vDSO to copy");
+	memcpy(low, own, 4096);
+	at = (uintptr_t)low;
+	assert_ptr_equal(
+		pmf_image_get(&table, "[vdso]", 0, 0, NULL, 0, getpid(), at, at + 4096), im);
+	assert_non_null(im->elf);
+	assert_int_equal(im->file_bytes, 4096);
+	assert_string_equal(im->why, "");
+	munmap(low, 4096);
+#else
+	(void)own;
+	(void)low;
+#endif
 }
 
 static void test_vdso(void **state)
@@ -445,6 +479,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deleted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_elf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kinds, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_narrow_vdso, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vdso, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_truncated, setup, teardown),
