@@ -46,7 +46,8 @@ uint8_t pmf_sym_rank(const char *name, unsigned base, uint64_t size)
 {
 	size_t underscores = strspn(name, "_");
 
-	if (underscores > MAX_UNDERSCORES)
+	/* glibc's second names of its own functions, for calls within it. */
+	if (underscores > MAX_UNDERSCORES || strncmp(name, "__GI_", 5) == 0)
 		underscores = MAX_UNDERSCORES;
 	return (uint8_t)(base | underscores << 1 | (size == 0));
 }
