@@ -84,6 +84,27 @@ annotate() { "$PMUFLAME" annotate "$@"; }
 	grep -q "^warning: .*has 2 lines, and the profile line [67]: it is another version" short
 }
 
+# What the page FILE has of source files.
+report_code()
+{
+	"$PYTHON" - "$1" <<-'END'
+		import base64, json, re, sys, zlib
+		page = open(sys.argv[1]).read()
+		packed = re.search(r'id="data">([^<]*)<', page).group(1)
+		print(json.dumps(json.loads(zlib.decompress(base64.b64decode(packed))).get("code")))
+	END
+}
+
+@test "the report has the text of lines that cost something, unless it is not to" {
+	report_code hot.html >code.json
+	jq -e --arg f "$PWD/hot.py" '.[] | select(.file == $f) | .note == "" and
+		(.lines as $l | $l[($l | index(6)) + 1] == "        total += i * i")' code.json
+	"$PMUFLAME" render --source no --format html -o none hot.pb.gz
+	[ "$(report_code none.html)" = null ]
+	"$PMUFLAME" -q --source no -e cpu-clock --format html -o live -- "$PYTHON" -c 'sum(range(3000000))'
+	[ "$(report_code live.html)" = null ]
+}
+
 @test "annotate: nothing secret is shown, whatever a program calls its source" {
 	cat >evil.py <<-'END'
 		import sys, time
@@ -98,6 +119,8 @@ annotate() { "$PMUFLAME" annotate "$@"; }
 	annotate evil evil.pb.gz >text
 	grep -q "^warning: '/etc/passwd' is not shown: it does not look like source code$" text
 	grep -q '%  *3$' text
+	report_code evil.html >code.json
+	jq -e 'any(.[]; .file == "/etc/passwd" and .lines == [] and (.note | test("is not shown")))' code.json
 }
 
 @test "annotate: mistakes are sentences" {

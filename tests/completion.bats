@@ -41,10 +41,10 @@ ask()
 
 @test "options" {
 	ask 'pmuflame --s'
-	[ "$(sort <<<"$output")" = $'--set\n--stack-bytes\n--strict\n--summary' ]
+	[ "$(sort <<<"$output")" = $'--set\n--source\n--source-map\n--stack-bytes\n--strict\n--summary' ]
 	ask 'pmuflame list --j'
 	[ "$output" = --json ]
-	ask 'pmuflame render --s' 'pmuflame render --call-graph d'
+	ask 'pmuflame render --sy' 'pmuflame render --call-graph d'
 	[ "$output" = $'--symfs\ndwarf' ]
 	ask 'pmuflame render --t'
 	[ "$(sort <<<"$output")" = $'--threads\n--title' ]

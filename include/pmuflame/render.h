@@ -33,6 +33,7 @@ struct pmf_render_opts {
 	/* Frames of a picture that are narrower are left out. 0: as many are drawn as make a file that
 	 * opens at once. */
 	double min_width_px;
+	const struct pmf_code_reader *code; /* for the report's source lines; NULL: without text */
 	bool reverse; /* the functions where samples were taken stand below, their callers on them */
 };
 

@@ -85,9 +85,10 @@ _pmuflame()
 	local record_options='--event -F -c -o --delay --duration --call-graph --unwinder --stack-bytes
 		--inherit --python --python-lines --interpreter --inline --jit --readers --format --set
 		--strict --focus --ignore --names --recursion --clones --threads --min-width --reverse
-		--title --summary --raw --no-command -q -v --help --version'
+		--source --source-map --title --summary --raw --no-command -q -v --help --version'
 	local render_options='-o --format --title --focus --ignore --names --recursion --clones
-		--threads --min-width --reverse --symfs --call-graph --inline --help'
+		--threads --min-width --reverse --symfs --call-graph --inline
+		--source --source-map --help'
 	_pmuflame_join_words
 	COMPREPLY=()
 
@@ -180,7 +181,7 @@ _pmuflame()
 		-e | -F | -c | -o | --event | --delay | --duration | --call-graph | --unwinder | --stack-bytes | \
 			--inherit | --python | --python-lines | --interpreter | --inline | --jit | --readers | --format | \
 			--focus | --ignore | --names | --recursion | --clones | --threads | --min-width | \
-			--title | --summary | --raw | --set | \
+			--title | --summary | --raw | --set | --source | --source-map | \
 			-r | --vary | --repeat | -b | --budget | --from | --baseline | --max-repeat | \
 			--junit | --markdown) i=$((i + 2)) ;;
 		-*) i=$((i + 1)) ;;

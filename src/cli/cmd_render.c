@@ -21,7 +21,7 @@ static const char help[] =
 	"  -o, --output PATH           DIR/ or PREFIX of the files\n"
 	"      --format LIST           svg, html, folded, speedscope, callgrind, json, pprof\n"
 	"                              (default: svg, and html for two or more events)\n" PMF_TREE_ARGS_HELP
-		PMF_TREE_ARGS_THREADS_HELP PMF_PICTURE_ARGS_HELP
+		PMF_TREE_ARGS_THREADS_HELP PMF_PICTURE_ARGS_HELP PMF_CODE_ARGS_HELP
 	"      --title TEXT            instead of the profile's own name\n"
 	"      --symfs DIR             the recorded machine's files are below DIR\n"
 	"      --call-graph MODE       callers: auto, dwarf, fp (what the kernel walked) or none\n"
@@ -40,6 +40,7 @@ static const struct option long_options[] = {
 	{"call-graph", required_argument, NULL, OPT_CALL_GRAPH},
 	{"inline", required_argument, NULL, OPT_INLINE},
 	PMF_PICTURE_ARGS,
+	PMF_CODE_ARGS,
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -80,6 +81,9 @@ static int take_option(void *ctx, int opt, struct pmf_err *err)
 	case PMF_OPT_MIN_WIDTH:
 	case PMF_OPT_REVERSE:
 		return pmf_picture_arg(&a->output.picture, opt, optarg, err);
+	case PMF_OPT_SOURCE:
+	case PMF_OPT_SOURCE_MAP:
+		return pmf_code_arg(&a->output.code, opt, optarg, err);
 	default:
 		return pmf_tree_arg(&a->tree, opt, optarg, err);
 	}

@@ -15,6 +15,7 @@ void pmf_output_opts_release(struct pmf_output_opts *o)
 	free(o->name);
 	free(o->prefix);
 	free(o->prev_prefix);
+	pmf_code_args_release(&o->code);
 	memset(o, 0, sizeof *o);
 }
 
@@ -151,8 +152,8 @@ void pmf_output_undo(const struct pmf_output_opts *o)
 }
 
 static int write_one(const struct pmf_tree *t, const struct pmf_output_opts *o,
-	const struct pmf_renderer *r, size_t e, struct pmf_output_list *written,
-	struct pmf_err *err)
+	const struct pmf_renderer *r, size_t e, const struct pmf_render_opts *picture,
+	struct pmf_output_list *written, struct pmf_err *err)
 {
 	const char *event = t->profile->events[e].file_name;
 	char *path = file_path(o->prefix, event, r);
@@ -160,7 +161,7 @@ static int write_one(const struct pmf_tree *t, const struct pmf_output_opts *o,
 	int ret = pmf_outfile_open(&of, path, err);
 
 	if (ret == 0) {
-		ret = r->render(of.f, t, e, &o->picture, err);
+		ret = r->render(of.f, t, e, picture, err);
 		if (ret) {
 			pmf_outfile_abort(&of);
 		} else {
@@ -187,17 +188,23 @@ static int write_one(const struct pmf_tree *t, const struct pmf_output_opts *o,
 int pmf_output_write(const struct pmf_tree *t, const struct pmf_output_opts *o,
 	struct pmf_output_list *written, struct pmf_err *err)
 {
+	struct pmf_code_files *files = pmf_code_files_new(&o->code, t->profile);
+	struct pmf_code_reader code = {pmf_code_files_get, files};
+	struct pmf_render_opts picture = o->picture;
 	int first = 0;
 
+	picture.code = o->code.none ? NULL : &code;
 	for (size_t i = 0; i < o->nr_formats; i++) {
 		size_t n = o->formats[i]->per_event ? t->profile->nr_events : 1;
 
 		for (size_t e = 0; e < n; e++) {
-			int ret = write_one(t, o, o->formats[i], e, written, first ? NULL : err);
+			int ret = write_one(
+				t, o, o->formats[i], e, &picture, written, first ? NULL : err);
 
 			first = first ? first : ret;
 		}
 	}
+	pmf_code_files_free(files);
 	return first;
 }
 

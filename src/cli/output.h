@@ -2,6 +2,8 @@
 #ifndef PMF_OUTPUT_H
 #define PMF_OUTPUT_H
 
+#include "code_files.h"
+
 #include "pmuflame/collect.h"
 #include "pmuflame/err.h"
 #include "pmuflame/profile.h"
@@ -22,6 +24,7 @@ struct pmf_output_opts {
 	char *const *inputs; /* files that must not be overwritten; borrowed */
 	size_t nr_inputs;
 	struct pmf_render_opts picture;
+	struct pmf_code_args code; /* of the report's source lines */
 	/* Set by pmf_output_prepare. */
 	bool made_folder;
 	char *prefix;      /* "DIR/NAME" or PREFIX */

@@ -58,7 +58,7 @@ static const char help[] =
 	"      --format LIST           svg, html, folded, speedscope, callgrind, json (default:\n"
 	"                              svg, and html for two or more events); the profile,\n"
 	"                              NAME.pb.gz, is always written\n" PMF_TREE_ARGS_HELP
-		PMF_TREE_ARGS_THREADS_HELP PMF_PICTURE_ARGS_HELP
+		PMF_TREE_ARGS_THREADS_HELP PMF_PICTURE_ARGS_HELP PMF_CODE_ARGS_HELP
 	"      --title TEXT            instead of the command's name\n"
 	"      --summary FILE          the numbers of the run as JSON\n"
 	"      --raw FILE              the recording too, for perf report and perf script\n"
@@ -118,6 +118,7 @@ static const struct option long_options[] = {
 	PMF_TREE_ARGS_FILTER,
 	PMF_TREE_ARGS_THREADS,
 	PMF_PICTURE_ARGS,
+	PMF_CODE_ARGS,
 	{"summary", required_argument, NULL, OPT_SUMMARY},
 	{"raw", required_argument, NULL, OPT_RAW},
 	{"title", required_argument, NULL, OPT_TITLE},
@@ -301,6 +302,9 @@ static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
 	case PMF_OPT_MIN_WIDTH:
 	case PMF_OPT_REVERSE:
 		return pmf_picture_arg(&a->output.picture, opt, optarg, err);
+	case PMF_OPT_SOURCE:
+	case PMF_OPT_SOURCE_MAP:
+		return pmf_code_arg(&a->output.code, opt, optarg, err);
 	default:
 		return pmf_tree_arg(&a->tree, opt, optarg, err);
 	}

@@ -91,17 +91,20 @@ static const char *code_of(const struct listing *l, uint32_t line)
 	return line <= l->text->n ? l->text->lines[line - 1] : NULL;
 }
 
-/* What is wrong with the file, if anything. */
-static void add_notes(struct pmf_buf *out, const struct listing *l)
+void pmf_code_note(struct pmf_buf *out, const struct pmf_code_text *text, uint32_t last)
 {
-	if (l->text->note)
-		pmf_buf_addstr(out, l->text->note);
-	if (l->text->path && l->nr_costs && line_of(l, l->nr_costs - 1) > l->text->n)
+	if (text->note)
+		pmf_buf_addstr(out, text->note);
+	if (text->path && last > text->n)
 		pmf_buf_printf(out,
 			"%s'%s' has %zu lines, and the profile line %" PRIu32
 			": it is another version",
-			out->len ? "; " : "", l->text->path, l->text->n,
-			line_of(l, l->nr_costs - 1));
+			out->len ? "; " : "", text->path, text->n, last);
+}
+
+static uint32_t last_line(const struct listing *l)
+{
+	return l->nr_costs ? line_of(l, l->nr_costs - 1) : 0;
 }
 
 /* ---- Text ---- */
@@ -152,7 +155,7 @@ static void add_title(struct pmf_buf *out, const struct listing *l)
 	if (l->func->start_line)
 		pmf_buf_printf(out, ":%" PRIu32, l->func->start_line);
 	pmf_buf_addch(out, '\n');
-	add_notes(&notes, l);
+	pmf_code_note(&notes, l->text, last_line(l));
 	if (notes.len) {
 		pmf_buf_addstr(out, "warning: ");
 		pmf_buf_addclean(out, pmf_buf_str(&notes), '?');
@@ -318,7 +321,7 @@ static void json_function(struct pmf_buf *out, const struct listing *l)
 		pmf_json_string(out, l->text->path);
 	else
 		pmf_buf_addstr(out, "null");
-	add_notes(&notes, l);
+	pmf_code_note(&notes, l->text, last_line(l));
 	pmf_json_field(out, "note");
 	if (notes.len)
 		pmf_json_string(out, pmf_buf_str(&notes));

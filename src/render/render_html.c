@@ -50,15 +50,15 @@ static void add_base64(struct pmf_buf *out, const unsigned char *data, size_t le
 	}
 }
 
-static int add_data(
-	struct pmf_buf *out, const struct pmf_tree *t, const char *title, struct pmf_err *err)
+static int add_data(struct pmf_buf *out, const struct pmf_tree *t, const char *title,
+	const struct pmf_code_reader *code, struct pmf_err *err)
 {
 	struct pmf_buf json = PMF_BUF_INIT;
 	unsigned char *packed;
 	uLongf len;
 	int ret;
 
-	pmf_html_add_data(&json, t, title);
+	pmf_html_add_data(&json, t, title, code);
 	len = compressBound((uLong)json.len);
 	packed = pmf_malloc(len);
 	ret = compress2(
@@ -143,18 +143,18 @@ static bool has_threads(const struct pmf_profile *p)
 }
 
 /* The page shows threads apart or together, as its reader likes: its data has them apart. */
-static int add_threads_data(
-	struct pmf_buf *out, const struct pmf_tree *t, const char *title, struct pmf_err *err)
+static int add_threads_data(struct pmf_buf *out, const struct pmf_tree *t, const char *title,
+	const struct pmf_code_reader *code, struct pmf_err *err)
 {
 	struct pmf_tree_opts opts = t->opts;
 	struct pmf_tree apart;
 	int ret;
 
 	if (t->opts.threads || !has_threads(t->profile))
-		return add_data(out, t, title, err);
+		return add_data(out, t, title, code, err);
 	opts.threads = true;
 	pmf_tree_build(&apart, t->profile, &opts);
-	ret = add_data(out, &apart, title, err);
+	ret = add_data(out, &apart, title, code, err);
 	pmf_tree_release(&apart);
 	return ret;
 }
@@ -172,7 +172,7 @@ static int render(FILE *f, const struct pmf_tree *t, size_t event,
 	add_head(&out, title);
 	add_plain(&out, t, title);
 	pmf_buf_addstr(&out, "<script type=\"application/octet-stream\" id=\"data\">");
-	ret = add_threads_data(&out, t, title, err);
+	ret = add_threads_data(&out, t, title, opts->code, err);
 	pmf_buf_addstr(&out, "</script>\n<script>");
 	add_source(&out, pmf_web_report_js);
 	pmf_buf_addstr(&out, "</script>\n</body>\n</html>\n");

@@ -174,15 +174,18 @@ static void add_line_costs(struct pmf_buf *out, const struct pmf_tree *lines, si
 		pmf_json_weight(out, nearbyint(costs[i].self / scale));
 		pmf_buf_addch(out, ',');
 		pmf_json_weight(out, nearbyint(costs[i].total / scale));
+		pmf_buf_addch(out, ',');
+		pmf_buf_addu64(out, costs[i].samples_self);
 	}
 	pmf_buf_addch(out, ']');
 	free(costs);
 }
 
-/* What is known by line: "lines" has the function and the line of each, "lineCosts" by event the self
- * and total of each. A tree by line has its functions in the order of @t's, whose number goes up where
+/* What is known by line: "lines" has the function and the line of each, "lineCosts" by event the self,
+ * total and own samples of each, "code" the text of some. A tree by line has its functions in the order of @t's, whose number goes up where
  * more than the line differs. */
-static void add_lines(struct pmf_buf *out, const struct pmf_tree *t)
+static void add_lines(
+	struct pmf_buf *out, const struct pmf_tree *t, const struct pmf_code_reader *code)
 {
 	struct pmf_tree_opts opts = t->opts;
 	struct pmf_tree lines;
@@ -212,10 +215,13 @@ static void add_lines(struct pmf_buf *out, const struct pmf_tree *t)
 		add_line_costs(out, &lines, e);
 	}
 	pmf_buf_addch(out, ']');
+	if (code)
+		pmf_html_add_code(out, &lines, code);
 	pmf_tree_release(&lines);
 }
 
-void pmf_html_add_data(struct pmf_buf *out, const struct pmf_tree *t, const char *title)
+void pmf_html_add_data(struct pmf_buf *out, const struct pmf_tree *t, const char *title,
+	const struct pmf_code_reader *code)
 {
 	const struct pmf_profile *p = t->profile;
 	struct data d = {.t = t};
@@ -233,7 +239,7 @@ void pmf_html_add_data(struct pmf_buf *out, const struct pmf_tree *t, const char
 		p->start_unix_ns / 1000000, p->duration_ns);
 	add_nodes(out, t);
 	add_funcs(out, &d);
-	add_lines(out, t);
+	add_lines(out, t, code);
 	add_colours(out, "light", &d, false);
 	add_colours(out, "dark", &d, true);
 	pmf_json_strings(out, t, &d.strings);

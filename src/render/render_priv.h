@@ -93,6 +93,8 @@ const struct pmf_ratio *pmf_view_ratio(const struct pmf_table *t, const struct p
 /* The ratio of what the table is sorted by, in @row. False where one of the two was not seen there. */
 bool pmf_view_row_ratio(const struct pmf_table *t, const struct pmf_table_view *v,
 	const struct pmf_ratio *r, size_t row, double *out, bool *few);
+/* render_annotate.c: append what is wrong with a file of which line @last is to be shown, if anything. */
+void pmf_code_note(struct pmf_buf *out, const struct pmf_code_text *text, uint32_t last);
 /* render_lines.c: the text of a table by PMF_BY_LINE. */
 void pmf_render_lines(FILE *f, const struct pmf_table *t, const struct pmf_table_view *v);
 /* Write @cost of event @ev into @out (PMF_UNITS_MAX bytes), in at most three digits where it counts

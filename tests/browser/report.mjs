@@ -320,28 +320,62 @@ test("the sandwich has the direct callers in sight", "normal", async (page) => {
 	assert.ok(all > shown && Math.abs(top + shown - all) <= 1, [top, shown, all].join(" "));
 });
 
+// The rows of the lines: [line, the counter's self and total, text, other counters and ratios].
+const lineRows = (page) => page.locator("#view-lines tbody tr").evaluateAll((trs) =>
+	trs.map((tr) => [...tr.children].map((td) => td.textContent)));
+
 test("lines of a function, where they are known", "counters", async (page) => {
 	await key(page, "t");
 	await page.locator(".functions button", { hasText: "rows (load.py:7)" }).click();
 	await key(page, "l");
-	const rows = await page.locator("#view-lines tbody tr").evaluateAll((trs) =>
-		trs.map((tr) => [...tr.children].slice(0, 3).map((td) => td.textContent)));
 	const total = trees[0].value;
-	assert.deepEqual(rows, [["7", percent(400 * 1000003, total), percent(400 * 1000003, total)],
-		["8", percent(350 * 1000003, total), percent(350 * 1000003, total)]]);
+	assert.deepEqual((await lineRows(page)).map((cells) => cells.slice(0, 3)),
+		[["7", percent(400 * 1000003, total), percent(400 * 1000003, total)],
+			["8", percent(350 * 1000003, total), percent(350 * 1000003, total)]]);
 	assert.equal(await text(page, "#view-lines .place"), "/srv/strategy/load.py");
+	assert.equal(await text(page, "#view-lines .warning"), "cannot open it: not here");
+	await page.locator("#glance button").first().click();
+	assert.match(await text(page, "#view-lines"), /No source lines are known/);
+});
+
+test("lines stand beside their text, with every counter and ratio", "counters", async (page) => {
 	// Lines of one function: calls in one, its own work in another as well.
 	await key(page, "t");
 	await page.locator(".functions button", { hasText: "parse_csv" }).click();
 	await key(page, "l");
-	const costs31 = [600, 600 + 1900 + 240], costs40 = [200, 200];
-	assert.deepEqual(await page.locator("#view-lines tbody tr").evaluateAll((trs) =>
-		trs.map((tr) => [...tr.children].slice(0, 3).map((td) => td.textContent))),
-	[["31", costs31], ["40", costs40]].map(([line, values]) => [line, ...values.map((n) => percent(n * 1000003, total))]));
 	assert.equal(await text(page, "#view-lines .place"), "/src/parse.c");
-	await page.locator("#glance button").first().click();
-	assert.match(await text(page, "#view-lines"), /No source lines are known/);
+	assert.equal(await page.locator("#view-lines .warning").count(), 0);
+	const rows = await lineRows(page), total = trees[0].value, costs = { 31: [600, 600 + 1900 + 240], 40: [200, 200] };
+	// Five lines around each; the file ends with line 42.
+	assert.deepEqual(rows.map((cells) => cells[0]), Array.from({ length: 17 }, (_, k) => String(26 + k)));
+	for (const [line, values] of Object.entries(costs))
+		assert.deepEqual(rows[line - 26].slice(0, 3), [line, ...values.map((n) => percent(n * 1000003, total))]);
+	assert.equal(rows[31 - 26][3], "        if (*at == ',') /* \u241b[1m</script> */");
+	assert.deepEqual(rows[32 - 26], ["32", "", "                field(at);"]);
+	// The other counters and the ratios stand behind the text; of 40, two counters have no samples.
+	const [top, below] = await page.locator("#view-lines thead tr").evaluateAll((trs) =>
+		trs.map((tr) => [...tr.children].map((th) => th.textContent)));
+	assert.deepEqual(top, ["line", "cycles", "source", ...COUNTERS.slice(1), "cache-misses per 1000 instructions",
+		"cycles per instruction", "cache-misses per 100 cache-references"]);
+	assert.deepEqual(below, COUNTERS.flatMap(() => ["self", "total"]));
+	assert.deepEqual(rows[40 - 26].slice(3), ["        return fields;",
+		...["1.82%", "1.82%", "", "", "", ""], "0", "0.8", "few samples"]);
+	await key(page, "2");
+	assert.deepEqual((await lineRows(page))[40 - 26].slice(0, 4), ["40", "1.82%", "1.82%", "        return fields;"]);
+	assert.equal(await page.locator("#view-lines .scroll").getAttribute("aria-label"), "Source lines of parse_csv");
 });
+
+test("source lines fit a small page, whose body does not scroll sideways", "counters", async (page) => {
+	await key(page, "t");
+	await page.locator(".functions button", { hasText: "parse_csv" }).click();
+	await key(page, "l");
+	const box = page.locator("#view-lines .scroll");
+	assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= window.innerWidth));
+	assert.ok(await box.evaluate((el) => el.scrollWidth > el.clientWidth));
+	await box.focus();
+	await key(page, "ArrowRight", "ArrowRight");
+	await page.waitForFunction(() => document.querySelector("#view-lines .scroll").scrollLeft > 0);
+}, { viewport: { width: 400, height: 800 } });
 
 test("processes and threads come apart and together", "counters", async (page) => {
 	await clickOn(page, "backtest", "main", "run");

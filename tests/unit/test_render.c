@@ -3,6 +3,7 @@
  * page's own style and script are not part of them. */
 #include "pmuflame/file.h"
 #include "pmuflame/render.h"
+#include "render_html_priv.h"
 #include "render_priv.h"
 #include "sample_profile.h"
 
@@ -330,6 +331,53 @@ static void the_report_holds_no_name_outside_its_data(void **state)
 	free(text);
 }
 
+static const struct pmf_code_text *give_code(void *ctx, const char *file)
+{
+	static const struct pmf_code_text nothing = {.note = "not \"here\""};
+
+	return strcmp(file, "big.c") == 0 ? ctx : &nothing;
+}
+
+/* Ten lines apart in one file, the last costs the most; and a line of another one, the last there can be. */
+static void the_report_holds_the_text_of_what_costs_most(void **state)
+{
+	enum { LINES = 20000 };
+	const char **lines = pmf_calloc(LINES, sizeof *lines);
+	struct pmf_code_text text = {"big.c", NULL, lines, LINES};
+	struct pmf_code_reader code = {give_code, &text};
+	struct pmf_buf out = PMF_BUF_INIT;
+	struct pmf_profile p;
+	struct pmf_tree t;
+
+	(void)state;
+	pmf_profile_init(&p, 1);
+	for (uint32_t i = 0; i < LINES; i++) {
+		lines[i] = "</script>";
+		if (i % 10)
+			continue;
+		uint32_t frame = pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 0, 0, 0, i);
+
+		pmf_profile_name_frame(&p, frame, "f", "big.c", i + 1);
+		pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, frame), i + 1, 1);
+	}
+	uint32_t frame = pmf_profile_frame_at(&p, PMF_FRAME_NATIVE, 0, 0, 0, LINES);
+
+	pmf_profile_name_frame(&p, frame, "g", "other.c", UINT32_MAX);
+	pmf_profile_add(&p, 0, pmf_profile_node(&p, 0, frame), LINES, 1);
+	pmf_tree_build(&t, &p, &(struct pmf_tree_opts){.lines = true});
+	pmf_buf_addch(&out, '{');
+	pmf_html_add_code(&out, &t, &code);
+	assert_int_equal(occurrences(out.data, ",\"\\u003c/script\\u003e\""), 2000 - 6);
+	assert_non_null(strstr(out.data, "19991,\"\\u003c/script"));
+	assert_null(strstr(out.data, "[1,\""));
+	assert_non_null(strstr(
+		out.data, "\"file\":\"other.c\",\n\"note\":\"not \\\"here\\\"\",\n\"lines\":[]}"));
+	pmf_buf_release(&out);
+	pmf_tree_release(&t);
+	pmf_profile_release(&p);
+	free(lines);
+}
+
 static void a_width_that_cannot_be_is_refused(void **state)
 {
 	struct pmf_err err = PMF_ERR_INIT;
@@ -456,6 +504,7 @@ int main(void)
 		cmocka_unit_test(pruned_frames_are_stated),
 		cmocka_unit_test(a_picture_opens_at_once_unless_more_is_asked_for),
 		cmocka_unit_test(the_report_holds_no_name_outside_its_data),
+		cmocka_unit_test(the_report_holds_the_text_of_what_costs_most),
 		cmocka_unit_test(a_width_that_cannot_be_is_refused),
 		cmocka_unit_test(text_is_escaped),
 		cmocka_unit_test(names_are_shortened_by_what_says_least),

@@ -336,13 +336,7 @@ function onKey(e) {
 
 function start(data) {
 	loadModel(data);
-	model.lines = (data.lines || []).reduce((out, value, k) => {
-		if (k % 2 === 0)
-			out.push({func: value, self: data.lineCosts.map((c) => c[k]), total: data.lineCosts.map((c) => c[k + 1])});
-		else
-			out[out.length - 1].line = value;
-		return out;
-	}, []);
+	loadLines(data);
 	model.countOfKind = KIND_NAMES.map(() => 0);
 	for (let f = 0; f < model.funcCount; f++)
 		if (model.costs.total.some((column) => column[f] > 0))

@@ -200,6 +200,21 @@ function loadModel(data) {
 	model.highlights = [];
 }
 
+// What is known by line, and the text of source files by file and line.
+function loadLines(data) {
+	const column = (at) => data.lineCosts.map((costs) => costs[at]);
+	model.lines = [];
+	for (let k = 0; k < (data.lines || []).length / 2; k++)
+		model.lines.push({func: data.lines[2 * k], line: data.lines[2 * k + 1],
+			self: column(3 * k), total: column(3 * k + 1), samples: column(3 * k + 2)});
+	model.code = new Map((data.code || []).map(({file, note, lines}) => {
+		const text = new Map();
+		for (let k = 0; k < lines.length; k += 2)
+			text.set(lines[k], lines[k + 1]);
+		return [file, {note, text}];
+	}));
+}
+
 const field = (func, k) => model.funcs[func * FUNC_FIELDS + k];
 const kindOf = (func) => field(func, 1);
 const nameOf = (func) => model.strings[field(func, 0)] || "[unknown]";

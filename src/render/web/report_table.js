@@ -138,40 +138,102 @@ class FunctionTable {
 	}
 }
 
-// The lines of a function: [{line, self, total}] with a value by event.
+// The lines of a function that cost something: [{line, self, total, samples}] with a value by event.
 function linesOf(func) {
-	const wanted = sourceOf(func), out = [];
-	for (const row of model.lines)
-		if (sourceOf(row.func) === wanted)
-			out.push(row);
-	return out.sort((a, b) => a.line - b.line);
+	const python = kindOf(func) === KIND.PYTHON, wanted = sourceOf(func);
+	return model.lines.filter((row) => (python ? sourceOf(row.func) === wanted : row.func === func))
+		.sort((a, b) => a.line - b.line);
+}
+
+const AROUND = 5; // lines
+
+// Those and the lines around them whose text is here: [{line, text, costs}].
+function listingOf(costs, text) {
+	const all = new Map();
+	for (const row of costs) {
+		for (let line = row.line - AROUND; line <= row.line + AROUND; line++)
+			if (text.has(line) && !all.has(line))
+				all.set(line, {line, text: text.get(line)});
+		all.set(row.line, {line: row.line, text: text.get(row.line) || "", costs: row});
+	}
+	return [...all.values()].sort((a, b) => a.line - b.line);
+}
+
+// The columns: the counter in view, next to the source, and behind that all others.
+class LineColumns {
+	constructor(event) {
+		this.event = event;
+		this.others = model.events.map((_, e) => e).filter((e) => e !== event);
+		this.ratios = allRatios().named;
+	}
+
+	drawHead(head) {
+		const top = make(head, "tr"), below = make(head, "tr");
+		const tall = (text, name) => Object.assign(make(top, "th", name, text), {scope: "col", rowSpan: 2});
+		const counter = (e, name) => {
+			Object.assign(make(top, "th", name, model.events[e].label), {scope: "colgroup", colSpan: 2});
+			for (const text of ["self", "total"])
+				make(below, "th", name, text).scope = "col";
+		};
+		tall("line", "");
+		counter(this.event, "current");
+		tall("source", "source");
+		this.others.forEach((e) => counter(e, ""));
+		this.ratios.forEach((r) => tall(r.name, "ratio"));
+	}
+
+	drawCosts(tr, e, costs) {
+		for (const raw of [costs.self[e], costs.total[e]]) {
+			const td = make(tr, "td", e === this.event ? "current" : "", raw > 0 ? shareText(e, raw) : "");
+			td.title = weightText(e, raw) + unitText(e);
+			td.style.backgroundSize = 100 * Math.min(raw / model.base.total[e][0], 1) + "% 100%";
+		}
+	}
+
+	drawRow(body, {line, text, costs}) {
+		const tr = make(body, "tr");
+		make(tr, "th", "", String(line)).scope = "row";
+		if (costs)
+			this.drawCosts(tr, this.event, costs);
+		else
+			make(tr, "td").colSpan = 2;
+		make(tr, "td", "source", text);
+		if (!costs)
+			return;
+		this.others.forEach((e) => this.drawCosts(tr, e, costs));
+		for (const r of this.ratios) {
+			const found = ratioOf(r, (e) => costs.self[e], (e) => costs.samples[e]);
+			make(tr, "td", found.few ? "few" : "", found.few ? "few samples" : shortNumber(found.value));
+		}
+	}
 }
 
 function fillLines(section, func, event) {
 	section.textContent = "";
-	const lines = linesOf(func), file = model.strings[field(func, 4)];
-	make(section, "h2", "", withoutLine(nameOf(func)));
-	if (lines.length === 0) {
+	const costs = linesOf(func), file = model.strings[field(func, 4)];
+	const name = withoutLine(nameOf(func)), code = model.code.get(file);
+	make(section, "h2", "", name);
+	if (costs.length === 0) {
 		make(section, "p", "", "No source lines are known for this function.");
 		return;
 	}
 	make(section, "p", "place", file);
-	const table = make(make(section, "div", "scroll"), "table", "functions"), head = make(make(table, "thead"), "tr");
-	make(head, "th", "", "line").scope = "col";
-	model.events.forEach((ev, e) => {
-		for (const text of [ev.label + " self", "total"])
-			make(head, "th", e === event ? "current" : "", text).scope = "col";
-	});
+	if (!code)
+		make(section, "p", "more", "The text of its lines is not in this report.");
+	else if (code.note)
+		make(section, "p", "warning", code.note);
+	const box = make(section, "div", "scroll");
+	box.tabIndex = 0;
+	box.setAttribute("role", "region");
+	box.setAttribute("aria-label", "Source lines of " + name);
+	const table = make(box, "table", "functions code"), columns = new LineColumns(event);
+	columns.drawHead(make(table, "thead"));
 	const body = make(table, "tbody");
-	for (const row of lines) {
-		const tr = make(body, "tr");
-		make(tr, "th", "name", String(row.line)).scope = "row";
-		model.events.forEach((ev, e) => {
-			for (const raw of [row.self[e], row.total[e]]) {
-				const td = make(tr, "td", e === event ? "current" : "", raw > 0 ? shareText(e, raw) : "");
-				td.title = weightText(e, raw) + unitText(e);
-				td.style.backgroundSize = 100 * Math.min(raw / model.base.total[e][0], 1) + "% 100%";
-			}
-		});
+	let before = 0;
+	for (const row of listingOf(costs, code ? code.text : new Map())) {
+		if (before && row.line > before + 1)
+			make(make(body, "tr", "gap"), "td", "", "\u22ee");
+		before = row.line;
+		columns.drawRow(body, row);
 	}
 }
