@@ -293,14 +293,19 @@ uint32_t pmf_profile_node(struct pmf_profile *p, uint32_t parent, uint32_t frame
 void pmf_profile_nodes(
 	struct pmf_profile *p, uint32_t parent, const uint32_t *frames, size_t n, uint32_t *nodes)
 {
-	uint64_t hash = p->nodes[parent].hash;
+	enum { AT_ONCE = 128 };
+	uint64_t hash = p->nodes[parent].hash, hashes[AT_ONCE];
 
-	for (size_t i = 0; i < n; i++) {
-		hash = node_hash(hash, frames[i]);
-		pmf_index_prefetch(&p->node_index, hash);
+	for (size_t part; n > 0; n -= part, frames += part, nodes += part) {
+		part = PMF_MIN(n, (size_t)AT_ONCE);
+		for (size_t i = 0; i < part; i++) {
+			hashes[i] = hash = node_hash(hash, frames[i]);
+			pmf_index_prefetch(&p->node_index, hash);
+		}
+		/* No look-up waits for the node that the one before found. */
+		for (size_t i = 0; i < part; i++)
+			parent = nodes[i] = find_node(p, parent, frames[i], hashes[i]);
 	}
-	for (size_t i = 0; i < n; i++)
-		parent = nodes[i] = pmf_profile_node(p, parent, frames[i]);
 }
 
 void pmf_profile_add(
