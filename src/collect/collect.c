@@ -226,7 +226,7 @@ static int record_loop(struct run *r, struct pmf_collect_result *res, struct pmf
 		if (ret > 0)
 			pmf_launch_signals(&r->launch);
 		if (r->stacks.python) {
-			pmf_py_greetings(r->stacks.python, r->src);
+			pmf_py_greetings(r->stacks.python, r->src, ret > 0);
 			pmf_py_read(r->stacks.python);
 		}
 		ret = r->src->ops->drain(r->src, false, pmf_shards_record, &r->shards);

@@ -211,8 +211,9 @@ char *const *pmf_py_env(const struct pmf_py *py);
 /* Readable when a process wants to connect. */
 int pmf_py_fd(const struct pmf_py *py);
 void pmf_py_start(struct pmf_py *py, struct pmf_perf_session *session, pid_t main_pid);
-/* Let in who waits. May read records from @src. */
-void pmf_py_greetings(struct pmf_py *py, struct pmf_source *src);
+/* Let in who waits, if there are @some, and see to the forks that did not come. May read records from
+ * @src. */
+void pmf_py_greetings(struct pmf_py *py, struct pmf_source *src, bool some);
 /* Take what the agents wrote: before the kernel's rings are read. */
 void pmf_py_read(struct pmf_py *py);
 /* A record that is no sample, before the process table gets it. */

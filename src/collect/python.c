@@ -250,11 +250,11 @@ static void connect_process(
 		note_left_out(py, proc);
 }
 
-void pmf_py_greetings(struct pmf_py *py, struct pmf_source *src)
+void pmf_py_greetings(struct pmf_py *py, struct pmf_source *src, bool some)
 {
 	struct pmf_python_greeting g;
 
-	while (pmf_python_accept(py->server, &g)) {
+	while (some && pmf_python_accept(py->server, &g)) {
 		if (g.origin == PMF_PYTHON_REFUSED) {
 			struct pmf_buf why = PMF_BUF_INIT;
 
