@@ -32,7 +32,6 @@ pkg-config      pkg-config
 libpfm4-dev     /usr/include/perfmon/pfmlib_perf_event.h
 libunwind-dev   /usr/include/*/libunwind.h
 libelf-dev      /usr/include/libelf.h
-libdw-dev       /usr/include/elfutils/libdw.h
 liblzma-dev     /usr/include/lzma.h
 zlib1g-dev      /usr/include/zlib.h
 libinih-dev     /usr/include/ini.h

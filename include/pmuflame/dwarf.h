@@ -31,8 +31,8 @@ struct pmf_dwarf_opts {
 	const char *debug_root; /* "/usr/lib/debug": dwz's file by build id; NULL: nowhere */
 };
 
-/* NULL with @err: there is no DWARF (PMF_ENOTFOUND), it is damaged (PMF_EFORMAT), or this build was
- * configured --without-libdw (PMF_EUNSUP). Strings of @opts are copied; its fd stays in use. */
+/* NULL with @err: there is no DWARF (PMF_ENOTFOUND), or the file is none to be read (PMF_EFORMAT,
+ * PMF_EUNSUP). All that is needed is read now: nothing of @opts is used afterwards. */
 struct pmf_dwarf *pmf_dwarf_open(const struct pmf_dwarf_opts *opts, struct pmf_err *err);
 void pmf_dwarf_close(struct pmf_dwarf *d);
 

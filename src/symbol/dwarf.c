@@ -1,253 +1,250 @@
-/* Source lines and inlined calls by elfutils' libdw. */
-#include "config.h"
+/* Source lines and inlined calls at an address: the unit whose code it is, the innermost of its scopes
+ * there, and what each scope around that says of itself. */
+#include "dwarf_priv.h"
 
-#include "pmuflame/dwarf.h"
-
-#include "pmuflame/hash.h"
-#include "pmuflame/symbol.h"
 #include <stdlib.h>
 
-#ifdef HAVE_LIBDW
-#include <dwarf.h>
-#include <elfutils/libdw.h>
-
-struct range {
-	uint64_t start, end;
-	uint32_t unit;
+enum {
+	MAX_HOPS = 16, /* from an inlined call to its function, to the declaration of that */
 };
 
-struct unit {
-	Dwarf_Die skeleton, die; /* the same but in split DWARF */
+/* What a function is called and where it is declared, found once for each DIE that says. */
+struct pmf_dw_function {
+	uint32_t file, die;
+	const char *name, *decl_file;
+	uint32_t decl_line;
 };
 
-struct pmf_dwarf {
-	Elf *elf;
-	Dwarf *dw;
-	struct unit *units;
-	size_t nr_units, cap_units;
-	struct range *ranges; /* of units, sorted */
-	size_t nr_ranges, cap_ranges;
-	struct pmf_strtab names;
-};
-
-static int by_start(const void *a, const void *b)
+bool pmf_dw_is_code(const struct pmf_dwarf *d, uint64_t rva)
 {
-	const struct range *x = a, *y = b;
+	size_t i;
 
-	return (x->start > y->start) - (x->start < y->start);
+	for (i = 0; i < d->nr_code; i++)
+		if (rva >= d->code[i].start && rva < d->code[i].end)
+			return true;
+	return false;
 }
 
-static void add_ranges(struct pmf_dwarf *d, Dwarf_Die *die, uint32_t unit)
+/* ---- Opening ---- */
+
+static void index_units(struct pmf_dwarf *d)
 {
-	Dwarf_Addr base, start, end;
-	ptrdiff_t at = 0;
+	struct pmf_dw_file *f = d->files[0];
+	struct pmf_dw_ranges ranges = {0};
+	struct pmf_dw_die die;
+	size_t i;
 
-	/* Code that a linker dropped stands at 0, or where lld put it, at the last addresses. */
-	while ((at = dwarf_ranges(die, at, &base, &start, &end)) > 0)
-		if (start && start < end && start < UINT64_MAX - 1)
-			PMF_PUSH(d->ranges, d->nr_ranges, d->cap_ranges) =
-				(struct range){start, end, unit};
-}
+	for (i = 0; i < f->nr_units; i++) {
+		struct pmf_dw_unit *u = &f->units[i];
 
-static void add_units(struct pmf_dwarf *d)
-{
-	Dwarf_CU *cu = NULL;
-	Dwarf_Die die, sub;
-
-	while (dwarf_get_units(d->dw, cu, &cu, NULL, NULL, &die, &sub) == 0) {
-		int tag = dwarf_tag(&die);
-
-		if (tag != DW_TAG_compile_unit && tag != DW_TAG_skeleton_unit)
-			continue;
-		add_ranges(d, &die, (uint32_t)d->nr_units);
-		PMF_PUSH(d->units, d->nr_units, d->cap_units) =
-			(struct unit){die, dwarf_tag(&sub) > 0 ? sub : die};
+		if (pmf_dw_unit_root(u, &die) &&
+			(die.tag == PMF_DW_TAG_COMPILE_UNIT || die.tag == PMF_DW_TAG_SKELETON_UNIT))
+			pmf_dw_ranges_of(u, &die, (uint32_t)i, &ranges);
 	}
-	if (d->nr_ranges)
-		qsort(d->ranges, d->nr_ranges, sizeof *d->ranges, by_start);
+	pmf_dw_ranges_flatten(&ranges, &d->segments);
 }
 
 struct pmf_dwarf *pmf_dwarf_open(const struct pmf_dwarf_opts *opts, struct pmf_err *err)
 {
 	struct pmf_dwarf *d = pmf_zalloc(sizeof *d);
-	int code;
+	struct pmf_dw_file *f = pmf_dw_file_new(d);
 
-	pmf_strtab_init(&d->names);
-	elf_version(EV_CURRENT);
-	d->elf = elf_begin(opts->fd, ELF_C_READ, NULL);
-	d->dw = d->elf ? dwarf_begin_elf(d->elf, DWARF_C_READ, NULL) : NULL;
-	if (d->dw) {
-		add_units(d);
-		if (d->nr_units)
-			return d;
-		pmf_err_set(err, PMF_ENOTFOUND, "%s has no debug information", opts->path);
-	} else {
-		code = dwarf_errno();
-		pmf_err_set(err, PMF_EFORMAT, "cannot read the debug information of %s: %s",
-			opts->path, dwarf_errmsg(code ? code : -1));
+	d->path = pmf_strdup(opts->path);
+	d->debug_root = pmf_strdup_or_null(opts->debug_root);
+	pmf_strtab_init(&d->strings);
+	pmf_index_init(&d->abbrev_index);
+	pmf_index_init(&d->function_index);
+	if (pmf_dw_file_load(f, opts->fd, opts->path, false, err) != 0) {
+		pmf_dwarf_close(d);
+		return NULL;
 	}
+	pmf_dw_alt_open(f);
+	pmf_dw_units_read(f);
+	index_units(d);
+	if (d->segments.n)
+		return d;
+	pmf_err_set(err, PMF_ENOTFOUND, "the debug information of %s covers no code", opts->path);
 	pmf_dwarf_close(d);
 	return NULL;
 }
 
+static void free_file(struct pmf_dw_file *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->nr_units; i++) {
+		pmf_dw_scopes_free(f->units[i].scopes);
+		pmf_dw_lines_free(f->units[i].lines);
+	}
+	for (i = 0; i < PMF_DW_NR_SECTIONS; i++)
+		free(f->own[i]);
+	free(f->units);
+	free(f->alt_name);
+	free(f);
+}
+
 void pmf_dwarf_close(struct pmf_dwarf *d)
 {
+	size_t i;
+
 	if (!d)
 		return;
-	dwarf_end(d->dw);
-	elf_end(d->elf);
-	free(d->units);
-	free(d->ranges);
-	pmf_strtab_release(&d->names);
+	for (i = 0; i < d->nr_files; i++)
+		free_file(d->files[i]);
+	pmf_dw_abbrevs_release(d);
+	pmf_index_release(&d->function_index);
+	pmf_strtab_release(&d->strings);
+	free(d->segments.items);
+	free(d->functions);
+	free(d->code);
+	free(d->files);
+	free(d->path);
+	free(d->debug_root);
 	free(d);
 }
 
-static const char *function_name(struct pmf_dwarf *d, Dwarf_Die *die)
-{
-	Dwarf_Attribute attr;
-	const char *name = NULL;
-	char *text;
-	uint32_t id;
+/* ---- Functions ---- */
 
-	if (dwarf_attr_integrate(die, DW_AT_linkage_name, &attr) ||
-		dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attr) ||
-		dwarf_attr_integrate(die, DW_AT_name, &attr))
-		name = dwarf_formstring(&attr);
-	if (!name)
-		return NULL;
-	text = pmf_symbol_demangle(name);
-	id = pmf_strtab_addz(&d->names, text);
+static const char *demangled(struct pmf_dwarf *d, const char *name)
+{
+	char *text = pmf_symbol_demangle(name);
+	uint32_t id = pmf_strtab_addz(&d->strings, text);
+
 	free(text);
-	return pmf_strtab_get(&d->names, id);
+	return pmf_strtab_get(&d->strings, id);
 }
 
-static void describe(struct pmf_dwarf *d, Dwarf_Die *die, struct pmf_line *out)
+/* What @die adds to @fn. A DIE says only what differs from the one it refers to. */
+static void take_attributes(struct pmf_dw_function *fn, const char **plain_name,
+	struct pmf_dw_unit *u, const struct pmf_dw_die *die)
 {
-	int line;
+	const struct pmf_dw_value *v;
 
-	out->function = function_name(d, die);
-	out->decl_file = dwarf_decl_file(die);
-	if (dwarf_decl_line(die, &line) == 0 && line > 0)
-		out->decl_line = (uint32_t)line;
+	if (!fn->name)
+		fn->name = pmf_dw_string(u, pmf_dw_get(die, PMF_DW_LINKAGE_NAME));
+	if (!*plain_name)
+		*plain_name = pmf_dw_string(u, pmf_dw_get(die, PMF_DW_NAME));
+	if (!fn->decl_file && (v = pmf_dw_get(die, PMF_DW_DECL_FILE)))
+		fn->decl_file = pmf_dw_lines_file(u, v->n);
+	if (!fn->decl_line && (v = pmf_dw_get(die, PMF_DW_DECL_LINE)))
+		fn->decl_line = v->n <= INT32_MAX ? (uint32_t)v->n : 0;
 }
 
-/* Where the inlined function @die was called from. */
-static void call_place(Dwarf_Die *cu, Dwarf_Die *die, struct pmf_line *out)
+static struct pmf_dw_function describe(struct pmf_dwarf *d, struct pmf_dw_unit *u, uint64_t off)
 {
-	Dwarf_Attribute attr;
-	Dwarf_Word n;
-	Dwarf_Files *files;
-	size_t nr;
+	struct pmf_dw_function fn = {.file = u->file->number, .die = (uint32_t)off};
+	const char *plain_name = NULL;
+	const struct pmf_dw_value *next;
+	struct pmf_dw_die die;
+	unsigned hop;
 
-	if (dwarf_formudata(dwarf_attr(die, DW_AT_call_line, &attr), &n) == 0)
-		out->line = (uint32_t)n;
-	if (dwarf_getsrcfiles(cu, &files, &nr) == 0 &&
-		dwarf_formudata(dwarf_attr(die, DW_AT_call_file, &attr), &n) == 0 && n < nr)
-		out->file = dwarf_filesrc(files, n, NULL, NULL);
-}
-
-static void line_place(Dwarf_Die *cu, uint64_t rva, struct pmf_line *out)
-{
-	Dwarf_Line *line = dwarf_getsrc_die(cu, rva);
-	int n;
-
-	if (!line)
-		return;
-	out->file = dwarf_linesrc(line, NULL, NULL);
-	if (dwarf_lineno(line, &n) == 0 && n > 0)
-		out->line = (uint32_t)n;
-}
-
-static struct unit *find_unit(struct pmf_dwarf *d, uint64_t rva)
-{
-	size_t lo = 0, hi = d->nr_ranges;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (d->ranges[mid].start <= rva)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo && rva < d->ranges[lo - 1].end ? &d->units[d->ranges[lo - 1].unit] : NULL;
-}
-
-/* The function that @rva is in and the calls inlined there, outermost first, from the scopes around. */
-static size_t find_functions(struct unit *u, uint64_t rva, Dwarf_Die **out)
-{
-	Dwarf_Die *at, *all;
-	int nr_at = dwarf_getscopes(&u->die, rva, &at), nr_all, i, n = 0;
-
-	*out = NULL;
-	if (nr_at <= 0)
-		return 0;
-	nr_all = dwarf_getscopes_die(&at[0], &all);
-	free(at);
-	if (nr_all <= 0)
-		return 0;
-	*out = pmf_calloc((size_t)nr_all, sizeof **out);
-	for (i = 0; i < nr_all; i++) {
-		int tag = dwarf_tag(&all[i]);
-
-		if (tag == DW_TAG_inlined_subroutine || tag == DW_TAG_subprogram)
-			(*out)[n++] = all[i];
-		if (tag == DW_TAG_subprogram)
+	for (hop = 0; hop < MAX_HOPS && pmf_dw_die_at(u, off, &die); hop++) {
+		take_attributes(&fn, &plain_name, u, &die);
+		next = pmf_dw_get(&die, PMF_DW_ABSTRACT_ORIGIN);
+		if (!next)
+			next = pmf_dw_get(&die, PMF_DW_SPECIFICATION);
+		if (!next || !pmf_dw_ref(u, next, &u, &off))
 			break;
 	}
-	free(all);
-	for (i = 0; i < n / 2; i++) {
-		Dwarf_Die die = (*out)[i];
+	if (fn.name)
+		fn.name = demangled(d, fn.name);
+	else
+		fn.name = plain_name;
+	return fn;
+}
 
-		(*out)[i] = (*out)[n - 1 - i];
-		(*out)[n - 1 - i] = die;
+static bool same_function(const void *ctx, uint32_t value, const void *key)
+{
+	const struct pmf_dw_function *a = &((const struct pmf_dwarf *)ctx)->functions[value],
+				     *b = key;
+
+	return a->file == b->file && a->die == b->die;
+}
+
+/* The function of @die, or of the one that it is an instance of: all calls of that share the answer. */
+static const struct pmf_dw_function *function_of(
+	struct pmf_dwarf *d, struct pmf_dw_unit *u, const struct pmf_dw_die *die)
+{
+	const struct pmf_dw_value *origin = pmf_dw_get(die, PMF_DW_ABSTRACT_ORIGIN);
+	struct pmf_dw_unit *at = u;
+	uint64_t off = die->off, hash;
+	struct pmf_dw_function key;
+	uint32_t i;
+
+	if (origin && !pmf_dw_ref(u, origin, &at, &off)) {
+		at = u;
+		off = die->off;
 	}
-	return (size_t)n;
+	key = (struct pmf_dw_function){.file = at->file->number, .die = (uint32_t)off};
+	hash = pmf_hash_u64((uint64_t)key.file << 32 | key.die);
+	i = pmf_index_find(&d->function_index, hash, same_function, d, &key);
+	if (i == UINT32_MAX) {
+		key = describe(d, at, off);
+		i = (uint32_t)d->nr_functions;
+		pmf_index_add(&d->function_index, hash, i);
+		PMF_PUSH(d->functions, d->nr_functions, d->cap_functions) = key;
+	}
+	return &d->functions[i];
+}
+
+/* ---- Questions ---- */
+
+/* The scopes around @innermost, how many there are. */
+static size_t depth_of(const struct pmf_dw_scopes *s, uint32_t innermost)
+{
+	size_t n = 0;
+
+	for (; innermost != PMF_DW_NONE; innermost = s->items[innermost].outer)
+		n++;
+	return n;
+}
+
+/* The place of scope @die itself into @out; where it was called from, into @caller if that is not NULL. */
+static void describe_scope(
+	struct pmf_dw_unit *u, uint32_t off, struct pmf_line *out, struct pmf_line *caller)
+{
+	const struct pmf_dw_function *fn;
+	const struct pmf_dw_value *v;
+	struct pmf_dw_die die;
+
+	if (!pmf_dw_die_at(u, off, &die))
+		return;
+	if (out) {
+		fn = function_of(u->file->d, u, &die);
+		out->function = fn->name;
+		out->decl_file = fn->decl_file;
+		out->decl_line = fn->decl_line;
+	}
+	if (!caller)
+		return;
+	if ((v = pmf_dw_get(&die, PMF_DW_CALL_FILE)))
+		caller->file = pmf_dw_lines_file(u, v->n);
+	if ((v = pmf_dw_get(&die, PMF_DW_CALL_LINE)) && v->n <= INT32_MAX)
+		caller->line = (uint32_t)v->n;
 }
 
 size_t pmf_dwarf_find(struct pmf_dwarf *d, uint64_t rva, struct pmf_line *out, size_t max)
 {
-	struct unit *u = find_unit(d, rva);
-	Dwarf_Die *functions;
-	size_t n, i;
+	uint32_t i = pmf_dw_segments_find(&d->segments, rva), scope;
+	struct pmf_dw_unit *u, *dies;
+	size_t depth, at;
 
-	if (!u || !max)
+	if (i == PMF_DW_NONE || !max)
 		return 0;
-	n = find_functions(u, rva, &functions);
-	for (i = 0; i < PMF_MIN(n, max); i++) {
-		out[i] = (struct pmf_line){0};
-		describe(d, &functions[i], &out[i]);
-		if (i + 1 < n)
-			call_place(&u->die, &functions[i + 1], &out[i]);
-		else
-			line_place(&u->skeleton, rva, &out[i]);
-	}
-	free(functions);
-	if (n)
-		return PMF_MIN(n, max);
-	out[0] = (struct pmf_line){0};
-	line_place(&u->skeleton, rva, &out[0]);
-	return out[0].file ? 1 : 0;
+	u = &d->files[0]->units[i];
+	dies = pmf_dw_split_of(u);
+	if (!dies->scopes)
+		dies->scopes = pmf_dw_scopes_new(dies);
+	scope = pmf_dw_segments_find(&dies->scopes->segments, rva);
+	depth = depth_of(dies->scopes, scope);
+	memset(out, 0, PMF_MIN(PMF_MAX(depth, 1U), max) * sizeof *out);
+	/* From the innermost outwards, each says its caller's place. */
+	for (at = depth; at-- > 0; scope = dies->scopes->items[scope].outer)
+		if (at <= max)
+			describe_scope(dies, dies->scopes->items[scope].die,
+				at < max ? &out[at] : NULL, at ? &out[at - 1] : NULL);
+	if (depth <= max)
+		pmf_dw_lines_find(
+			u, rva, &out[depth ? depth - 1 : 0].file, &out[depth ? depth - 1 : 0].line);
+	return depth ? PMF_MIN(depth, max) : out[0].file != NULL;
 }
-
-#else
-
-struct pmf_dwarf *pmf_dwarf_open(const struct pmf_dwarf_opts *opts, struct pmf_err *err)
-{
-	pmf_err_set(err, PMF_EUNSUP,
-		"cannot read the debug information of %s: this pmuflame was configured --without-libdw",
-		opts->path);
-	return NULL;
-}
-
-void pmf_dwarf_close(struct pmf_dwarf *d)
-{
-	(void)d;
-}
-
-size_t pmf_dwarf_find(struct pmf_dwarf *d, uint64_t rva, struct pmf_line *out, size_t max)
-{
-	(void)d, (void)rva, (void)out, (void)max;
-	return 0;
-}
-#endif

@@ -1,6 +1,4 @@
 /* Places of this program's own code, by its own debug information. */
-#include "config.h"
-
 #include "pmuflame/dwarf.h"
 #include <fcntl.h>
 #include <link.h>
@@ -23,7 +21,6 @@ static struct pmf_dwarf *open_file(const char *path, struct pmf_err *err)
 	return pmf_dwarf_open(&opts, err);
 }
 
-#ifdef HAVE_LIBDW
 static int own_base(struct dl_phdr_info *info, size_t size, void *base)
 {
 	(void)size;
@@ -104,26 +101,12 @@ static void test_no_dwarf(void **state)
 	(void)state;
 	assert_refused("/proc/self/maps", PMF_EFORMAT);
 }
-#else
-static void test_unsupported(void **state)
-{
-	struct pmf_err err = PMF_ERR_INIT;
-
-	(void)state;
-	assert_null(open_file("/proc/self/exe", &err));
-	assert_int_equal(err.status, PMF_EUNSUP);
-}
-#endif
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#ifdef HAVE_LIBDW
 		cmocka_unit_test(test_inlined),
 		cmocka_unit_test(test_no_dwarf),
-#else
-		cmocka_unit_test(test_unsupported),
-#endif
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
