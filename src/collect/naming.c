@@ -51,7 +51,9 @@ static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image 
 	pmf_profile_name_frame(p, id, name, NULL, 0);
 	p->frames[id].unresolved = true;
 	free(name);
-	note_named(s, id, start);
+	/* What was looked up of a file that turned out to be another is void. */
+	if (im && im->elf)
+		note_named(s, id, start);
 }
 
 /* The kernel's own table says so of what it has made itself: BPF programs and their trampolines. */

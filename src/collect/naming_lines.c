@@ -170,34 +170,36 @@ static struct pmf_line function_of(const struct pmf_lines *l, const struct pmf_n
 
 /* ---- What the ledger says ---- */
 
-/* The image in which most samples were taken, and its share of those of all images. */
-static const struct pmf_image *hottest(const struct pmf_stacks *s, double *share)
+/* The image in which at least half of all samples were taken, or NULL; and where there are Python frames,
+ * for whose code it is that they say. */
+static const struct pmf_image *main_image(const struct pmf_stacks *s)
 {
 	const struct pmf_profile *p = s->profile;
 	uint64_t *samples = pmf_calloc(s->table.nr_images, sizeof *samples), all = 0;
-	uint32_t most = 0;
+	const struct pmf_image *found = NULL;
+	bool python = false;
 
 	for (size_t i = 0; i < p->nr_nodes && i < p->cap_columns; i++) {
 		const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
 
-		for (size_t e = 0; e < p->nr_events && f->image != UINT32_MAX; e++) {
-			samples[f->image] += p->samples[e][i];
+		python |= f->kind == PMF_FRAME_PYTHON;
+		for (size_t e = 0; e < p->nr_events; e++) {
 			all += p->samples[e][i];
+			if (f->image != UINT32_MAX)
+				samples[f->image] += p->samples[e][i];
 		}
 	}
-	for (uint32_t i = 1; i < s->table.nr_images; i++)
-		if (samples[i] > samples[most])
-			most = i;
-	*share = all ? (double)samples[most] / (double)all : 0;
+	for (uint32_t i = 0; i < s->table.nr_images && !python; i++)
+		if (samples[i] && samples[i] >= all / 2)
+			found = s->table.images[i];
 	free(samples);
-	return pmf_image_by_id(&s->table, most);
+	return found;
 }
 
 /* One sentence, where that is what the reader would ask about; --verbose has all files. */
 static void note_missing(struct pmf_stacks *s)
 {
-	double share;
-	const struct pmf_image *im = hottest(s, &share);
+	const struct pmf_image *im = main_image(s);
 	struct pmf_lines_file file;
 
 	for (uint32_t i = 0; i < s->table.nr_images; i++) {
@@ -212,7 +214,7 @@ static void note_missing(struct pmf_stacks *s)
 			"no debug info from the servers that DEBUGINFOD_URLS names: %s",
 			pmf_lines_server_why(s->lines));
 	file = pmf_lines_file(s->lines, im ? im->id : UINT32_MAX);
-	if (!file.looked || share < 0.5)
+	if (!file.looked)
 		return;
 	if (file.why[0])
 		pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,
