@@ -19,7 +19,7 @@ struct pmf_lines;
 /* Begin. @search: only its folders count; copied. Without @inlines no lines are looked for, only the files
  * that servers have of what has no symbols (pmf_lines_file). NULL where there is nothing to do: without
  * @inlines and without servers. Until pmf_lines_hurry the thread runs only when nobody else wants its CPU
- * (sched(7), SCHED_IDLE). */
+ * (sched(7), SCHED_IDLE), if this user may end that again. */
 struct pmf_lines *pmf_lines_new(const struct pmf_image_search *search, bool inlines);
 /* Does not wait for a thread that is at work on a large file: it ends as soon as it can. */
 void pmf_lines_free(struct pmf_lines *l);

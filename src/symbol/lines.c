@@ -344,19 +344,31 @@ static void answer_one(struct pmf_lines *l, struct file *f)
 	pthread_cond_broadcast(&l->done);
 }
 
-static void *run(void *arg)
+static void take_over(struct pmf_lines *l);
+
+/* From here on run only where nobody else wants to. False if that cannot be undone, which is not permitted
+ * to everybody (sched(7)): such a thread may wait for a CPU for as long as the machine is busy. */
+static bool stand_back(void)
 {
 	const struct sched_param none = {.sched_priority = 0};
+
+	return sched_setscheduler(0, SCHED_IDLE, &none) ||
+	       (sched_setscheduler(0, SCHED_OTHER, &none) == 0 &&
+		       sched_setscheduler(0, SCHED_IDLE, &none) == 0);
+}
+
+static void *run(void *arg)
+{
 	struct thread t = *(struct thread *)arg;
 	struct pmf_lines *l = t.l;
 	struct file *f;
-	bool last;
+	bool last, stuck = t.idle && !stand_back();
 
 	free(arg);
-	if (t.idle)
-		sched_setscheduler(0, SCHED_IDLE, &none);
 	pthread_mutex_lock(&l->lock);
-	if (l->turn == t.turn)
+	if (l->turn == t.turn && stuck)
+		take_over(l);
+	else if (l->turn == t.turn)
 		l->tid = gettid();
 	while (!l->stop && l->turn == t.turn) {
 		f = l->busy ? NULL : next_file(l);
@@ -398,6 +410,14 @@ static void start(struct pmf_lines *l, bool idle)
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
+}
+
+/* Under the lock: another thread goes on, at the usual priority. */
+static void take_over(struct pmf_lines *l)
+{
+	l->turn++;
+	start(l, false);
+	pthread_cond_broadcast(&l->work);
 }
 
 /* ---- Who asks ---- */
@@ -539,12 +559,9 @@ void pmf_lines_hurry(struct pmf_lines *l)
 	const struct sched_param none = {.sched_priority = 0};
 
 	pthread_mutex_lock(&l->lock);
-	/* Not everybody may take a thread back from SCHED_IDLE (sched(7)): then another one takes over. */
-	if (!l->stop && (!l->tid || sched_setscheduler(l->tid, SCHED_OTHER, &none))) {
-		l->turn++;
-		start(l, false);
-		pthread_cond_broadcast(&l->work);
-	}
+	/* It may not have begun, where the machine is busy. */
+	if (!l->stop && (!l->tid || sched_setscheduler(l->tid, SCHED_OTHER, &none)))
+		take_over(l);
 	pthread_mutex_unlock(&l->lock);
 }
 
