@@ -119,3 +119,32 @@ refused()
 	run ! grep -q 'NODE_OPTIONS' s.json
 	run -125 "$PMUFLAME" --jit maybe -- true
 }
+
+# java_work: compile a Java program.
+java_work()
+{
+	if ! command -v javac >/dev/null || ! java -version 2>&1 | grep -q 'version "\(1[7-9]\|2\)'; then
+		skip "no JDK from version 17 on is installed"
+	fi
+	[ "$(uname -m)" = x86_64 ] || skip "Java's frames are known on x86-64 only"
+	javac -d . "$WORKLOADS/JitWork.java"
+}
+
+@test "Java as it is: compiled and interpreted methods by name, to the root, and nothing printed" {
+	java_work
+	profile -q -F 1999 -e cpu-clock -- java -cp . JitWork 2 >told 2>&1
+	[ "$(<told)" = true ]
+	within "$(rooted)" 97 100
+	within "$(number '.events[0] | 100 * .unresolved_frames / .frames')" 0 2
+	within "$(folded_share out/*.folded ';Interpreter_')" 0 5
+	# What is compiled may have its callees, or itself, in its caller.
+	grep -q ';JitWork.main(java.lang.String\[\])_\[j\].*;java.util.HashMap.merge(java.lang.Object, ' out/*.folded
+	grep -q ';java.lang.Thread.run()_\[j\];.*;JitWork.fib(int)_\[j\];JitWork.fib(int)_\[j\]' out/*.folded
+	rm -r out
+	profile -q -F 1999 -e cpu-clock -- java -Xint -cp . JitWork 1 >told 2>&1
+	within "$(rooted)" 97 100
+	within "$(folded_share out/*.folded ';Interpreter_')" 0 5
+	grep -q ';JitWork.main(java.lang.String\[\])_\[j\];JitWork.maps(int)_\[j\];java.util.HashMap.merge(' out/*.folded
+	grep -q ';JitWork.regexps(int)_\[j\];java.util.regex.Matcher.replaceAll(java.lang.String)_\[j\];' out/*.folded
+	grep -q ';java.lang.Thread.run()_\[j\];.*;JitWork.shapes(int)_\[j\];JitWork$Square.area()_\[j\]' out/*.folded
+}

@@ -6,7 +6,6 @@
 #include "pmuflame/hash.h"
 #include "pmuflame/mem.h"
 #include <elf.h>
-#include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -148,23 +147,19 @@ static bool get_text(const struct pmf_hotspot *h, uint64_t va, char out[TEXT_BYT
 /* The value of a variable of libjvm.so's that holds a number or an address. */
 static bool get_variable(const struct pmf_hotspot *h, const char *name, uint64_t *out)
 {
-	Elf_Scn *scn = NULL;
-	GElf_Shdr sh;
+	size_t bytes, text_bytes;
+	const uint8_t *syms = pmf_image_section(h->libjvm, ".dynsym", &bytes, NULL);
+	const char *text = (const char *)pmf_image_section(h->libjvm, ".dynstr", &text_bytes, NULL);
+	Elf64_Sym sym;
 
-	while ((scn = elf_nextscn(h->libjvm->elf, scn))) {
-		Elf_Data *data;
-		GElf_Sym sym;
-
-		if (!gelf_getshdr(scn, &sh) || sh.sh_type != SHT_DYNSYM || !sh.sh_entsize ||
-			!(data = elf_getdata(scn, NULL)))
-			continue;
-		for (size_t i = 0;
-			i < data->d_size / sh.sh_entsize && gelf_getsym(data, (int)i, &sym); i++) {
-			const char *s = elf_strptr(h->libjvm->elf, sh.sh_link, sym.st_name);
-
-			if (s && strcmp(s, name) == 0)
-				return get_u64(h, sym.st_value + h->bias, out);
-		}
+	if (!syms || !text)
+		return false;
+	for (size_t i = 0; i < bytes / sizeof sym; i++) {
+		memcpy(&sym, syms + i * sizeof sym, sizeof sym);
+		if (sym.st_name < text_bytes &&
+			strnlen(text + sym.st_name, text_bytes - sym.st_name) == strlen(name) &&
+			memcmp(text + sym.st_name, name, strlen(name)) == 0)
+			return get_u64(h, sym.st_value + h->bias, out);
 	}
 	return false;
 }

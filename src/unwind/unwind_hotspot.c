@@ -5,7 +5,7 @@
 #include "pmuflame/hotspot.h"
 #include <elf.h>
 
-enum { WORD = 8, SENDER_MAX = 1 << 20 };
+enum { WORD = 8, SENDER_MAX = 1 << 20, PUSHED_MAX = 4 };
 
 /* Go on at the return address that stands at @ra_va, if it is one. @fp_va: where the caller's rbp is; 0: it is
  * what it was. */
@@ -46,13 +46,23 @@ static bool leave_edge(struct pmf_walk *w)
 	return leave(w, sp, 0) || leave(w, sp + WORD, sp);
 }
 
+/* Compiled code pushes a few registers within its frame where it looks for a supertype. */
+static bool leave_pushed(struct pmf_walk *w, uint64_t end)
+{
+	for (uint64_t n = 1; n <= PUSHED_MAX; n++)
+		if (leave(w, end + (n - 1) * WORD, end + n * WORD - 2 * WORD))
+			return true;
+	return false;
+}
+
 static bool leave_sized(struct pmf_walk *w, const struct pmf_hotspot_code *code)
 {
-	uint64_t sp = w->regs[w->dwarf_sp], end = sp + code->frame_bytes;
+	uint64_t end = w->regs[w->dwarf_sp] + code->frame_bytes;
 
 	if (w->exact && w->pc - code->start < code->frame_offset)
 		return leave_edge(w);
-	return leave(w, end - WORD, end - 2 * WORD) || (w->exact && leave_edge(w));
+	return leave(w, end - WORD, end - 2 * WORD) ||
+	       (w->exact && (leave_edge(w) || leave_pushed(w, end)));
 }
 
 bool pmf_step_hotspot(struct pmf_walk *w)
