@@ -120,7 +120,7 @@ static void remove_process(struct pmf_generated *g, uint32_t i)
 
 /* ---- Frames ---- */
 
-/* A function that its runtime says the source file of: one frame per file, name and line. */
+/* A function that its runtime says the source file of: one frame per file, line and name. */
 static uint32_t sourced_frame(
 	struct pmf_profile *p, const struct pmf_jit_label *l, const char *file, uint32_t line)
 {
@@ -131,6 +131,7 @@ static uint32_t sourced_frame(
 		(uint64_t)line << 32 | pmf_strtab_addz(&p->strings, l->name));
 
 	pmf_profile_name_frame(p, id, l->name, file, line);
+	pmf_profile_set_start_line(p, id, l->line);
 	return id;
 }
 
