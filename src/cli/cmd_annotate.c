@@ -105,12 +105,13 @@ static char *label_of(const struct pmf_table_row *r, bool whole_path, bool line)
 	return label;
 }
 
-/* Is it called @name, with or without parameters, or its file and line? */
+/* Is it called @name, in full, short or without parameters, or its file and line? */
 static bool is_called(const struct pmf_table_row *r, const char *name)
 {
 	size_t len = strlen(name);
-	bool found =
-		strncmp(r->name, name, len) == 0 && (len == name_length(r) || r->name[len] == '(');
+	bool found = strcmp(r->label, name) == 0 ||
+		     (strncmp(r->name, name, len) == 0 &&
+			     (len == name_length(r) || r->name[len] == '('));
 
 	for (int form = 0; form < 4 && !found; form++) {
 		char *label = label_of(r, form & 1, form & 2);

@@ -103,22 +103,31 @@ static uint64_t row_hash(const struct pmf_table_row *r)
 	return pmf_hash_u64(h ^ ((uint64_t)r->line << 8 | r->kind));
 }
 
+static const char others[] = " and others";
+
+static const char *with_others(struct pmf_table *t, const char *name)
+{
+	size_t len = strlen(name), n = strlen(others);
+	char *longer = pmf_asprintf("%s%s", name, others);
+
+	name = pmf_arena_strndup(&t->names, longer, len + n);
+	free(longer);
+	return name;
+}
+
 /* @more has the key of @row, too: a line of several functions, or a function of several modules. */
 static void join_row(
 	struct pmf_table *t, struct pmf_table_row *row, const struct pmf_table_row *more)
 {
-	static const char others[] = " and others";
 	size_t len = strlen(row->name), cut = strlen(others);
-	char *name;
 
 	if (strcmp(row->module, more->module) != 0)
 		row->module = "[several]";
 	if (strcmp(row->name, more->name) == 0 ||
 		(len > cut && strcmp(row->name + len - cut, others) == 0))
 		return;
-	name = pmf_asprintf("%s%s", row->name, others);
-	row->name = pmf_arena_strndup(&t->names, name, len + cut);
-	free(name);
+	row->name = with_others(t, row->name);
+	row->label = with_others(t, row->label);
 }
 
 /* May functions of this kind have a row? */
