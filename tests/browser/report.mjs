@@ -475,6 +475,25 @@ test("names and stacks are copied", "counters", async (page) => {
 	assert.equal(await copied("stack"), "backtest;main;parse_csv;strtod");
 }, { permissions: ["clipboard-read", "clipboard-write"] });
 
+test("labels are short, names are found by both, shown and copied whole", "normal", async (page) => {
+	const name = "market::Strategy::on_bar(market::Bar const&)";
+	for (const pattern of ["^market::Strategy::on_bar$", "on_bar\\(market::Bar const&\\)$"]) {
+		await page.locator("#search").fill(pattern);
+		assert.match(await text(page, "#found"), /^1 of \d+ frames/);
+	}
+	await key(page, "Enter");
+	assert.equal(await selected(page), "market::Strategy::on_bar");
+	assert.equal(await page.locator("#details .place").first().textContent(), name);
+	await page.locator("#search").blur();
+	await key(page, "c");
+	await page.waitForFunction(() => document.getElementById("status").textContent === "copied the name");
+	assert.equal(await page.evaluate(() => navigator.clipboard.readText()), name);
+	await key(page, "t");
+	const row = page.locator(".functions .name button");
+	assert.equal(await row.first().textContent(), "market::Strategy::on_bar");
+	assert.ok((await row.first().getAttribute("title")).startsWith(name));
+}, { permissions: ["clipboard-read", "clipboard-write"] });
+
 test("dark mode has a dark page, light text and readable labels", "counters", async (page) => {
 	const look = async () => [await colourAt(page, await pointAt(page, 6, 0.02)),
 		await page.evaluate(() => getComputedStyle(document.body).color.match(/\d+/g).map(Number))];

@@ -173,7 +173,8 @@ test("the tooltip tells every counter of the frame", "normal", async (page) => {
 	await page.mouse.move(...await pointAt(page, "on_bar"));
 	const tip = page.locator(".tip");
 	assert.ok(await tip.isVisible());
-	assert.equal(await tip.locator("b").textContent(),
+	assert.equal(await tip.locator("b").textContent(), "market::Strategy::on_bar");
+	assert.equal(await tip.locator("i").first().textContent(),
 		"market::Strategy::on_bar(market::Bar const&)");
 	const cells = await tip.locator("tr").allTextContents();
 	assert.equal(cells[0], "cpu-clock4.61 s40.45% ± 0.91");
@@ -186,6 +187,21 @@ test("the tooltip tells every counter of the frame", "normal", async (page) => {
 	await page.mouse.move(600, 780);
 	assert.ok(!await tip.isVisible());
 });
+
+test("labels are short, names are found by both and copied whole", "normal", async (page) => {
+	await click(page, /^market::Engine::run$/);
+	assert.ok((await labels(page)).includes("market::Strategy::on_bar"));
+	for (const pattern of ["^market::Strategy::on_bar$", "on_bar\\(market::Bar const&\\)$"]) {
+		await input(page).fill(pattern);
+		assert.match(await output(page), / 1 of 50 frames/);
+	}
+	await page.mouse.move(...await pointAt(page, /^market::Strategy::on_bar$/));
+	await input(page).blur();
+	await page.keyboard.press("c");
+	await page.waitForFunction(() => document.querySelector("[role=status]").textContent === "copied");
+	assert.equal(await page.evaluate(() => navigator.clipboard.readText()),
+		"market::Strategy::on_bar(market::Bar const&)");
+}, { permissions: ["clipboard-read", "clipboard-write"] });
 
 test("the tooltip marks frames that were joined", "normal", async (page) => {
 	const tip = page.locator(".tip");
