@@ -32,6 +32,10 @@ go_build()
 		'^goroutines;runtime.goexit.abi0;main.main.[^;]*;main.work;.*main.insert')" 5 100
 	within "$(folded_share out/goroutines.cpu-clock.folded \
 		'main.work;main.insert;main.insert;main.insert')" 5 100
+	# What the runtime does for it on another stack is its callees' work.
+	within "$(folded_share out/goroutines.cpu-clock.folded \
+		'main.work;.*;runtime.systemstack[^;]*;')" 0.5 100
+	within "$(folded_share out/goroutines.cpu-clock.folded '^goroutines;runtime.systemstack')" 0 3
 }
 
 @test "Go, stripped: names and stacks from its own table" {

@@ -31,6 +31,8 @@ struct pmf_go_func {
 	bool switches;  /* goes on to another stack */
 };
 
+/* Is the file at @path a program with such a table? */
+bool pmf_go_is_program(const char *path);
 /* The table of @im; false if it has none that makes sense. What it points to lives as long as @im. */
 bool pmf_go_table_read(const struct pmf_image *im, struct pmf_go_table *out);
 /* Function number @i of t->nr_funcs, in the order of their addresses; false if its record is damaged. */

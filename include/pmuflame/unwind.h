@@ -47,6 +47,9 @@ struct pmf_unwind_out {
 	struct pmf_unwind_frame *frames; /* the caller's, of cap places; innermost first */
 	size_t n, cap;
 	enum pmf_unwind_end end;
+	/* Where the outermost frame's code has come from another stack, which no dump of this one
+	 * holds: the frame pointer that leads there; else 0. */
+	uint64_t switched_fp;
 };
 
 struct pmf_unwinder;

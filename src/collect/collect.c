@@ -2,6 +2,7 @@
 #include "collect_priv.h"
 
 #include "pmuflame/clock.h"
+#include "pmuflame/go_table.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/python.h"
 #include "pmuflame/units.h"
@@ -336,6 +337,21 @@ static size_t choose_readers(struct run *r)
 	return 1;
 }
 
+/* Go's runtime goes from stack to stack, and a dump holds one. Its frame pointers lead on through all,
+ * while the kernel is there to follow them. */
+static bool follow_frame_pointers(const struct run *r)
+{
+	char *path;
+	bool go;
+
+	if (r->opts->call_graph != PMF_UNWIND_AUTO)
+		return r->opts->call_graph == PMF_UNWIND_FP;
+	path = pmf_find_on_path(r->opts->argv[0]);
+	go = path && pmf_go_is_program(path);
+	free(path);
+	return go;
+}
+
 static int open_source(struct run *r, const struct pmf_event_list *list, struct pmf_err *err)
 {
 	struct pmf_perf_opts po = {.pid = r->launch.pid,
@@ -344,7 +360,7 @@ static int open_source(struct run *r, const struct pmf_event_list *list, struct 
 			       r->opts->call_graph == PMF_UNWIND_DWARF,
 		.stack_bytes = r->opts->stack_bytes,
 		.callchain_kernel = r->opts->call_graph != PMF_UNWIND_NONE,
-		.callchain_user = r->opts->call_graph == PMF_UNWIND_FP,
+		.callchain_user = follow_frame_pointers(r),
 		.readers = choose_readers(r),
 		.attachable = r->stacks.python != NULL,
 		.data_maps = r->opts->raw_path != NULL,

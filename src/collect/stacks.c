@@ -333,6 +333,34 @@ static struct pmf_unwinder *unwinder_of(
 	return s->narrow;
 }
 
+/* A stack that was left for this one, as far as the kernel has followed the frame pointers: they are
+ * those of the dump up to where it was left. Nothing of one that is deeper than the kernel goes. */
+static size_t left_frames(struct pmf_stacks *s, const struct pmf_record *rec,
+	const struct pmf_unwind_in *in, const struct pmf_unwind_out *out, size_t n)
+{
+	const struct pmf_sample *smp = &rec->sample;
+	uint64_t last = out->frames[out->n - 1].va;
+	size_t i = 0, after;
+
+	while (i < smp->nr_callchain && smp->callchain[i] != (uint64_t)PERF_CONTEXT_USER)
+		i++;
+	/* First the pc, then return addresses. */
+	after = ++i;
+	while (i < smp->nr_callchain && smp->callchain[i] != last + 1)
+		i++;
+	if (i >= smp->nr_callchain && out->switched_fp == in->regs[in->arch->reg_fp])
+		i = after;
+	while (++i < smp->nr_callchain && n < PMF_ARRAY_SIZE(s->ids) - 1) {
+		uint64_t va = smp->callchain[i] - 1;
+		const struct pmf_map *map = pmf_process_map(in->process, va);
+
+		if (!map)
+			break;
+		s->ids[n++] = user_frame(s, in->process, map, va);
+	}
+	return n;
+}
+
 static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 	const struct pmf_record *rec, struct pmf_profile_event *pe, size_t n)
 {
@@ -370,6 +398,8 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		s->ids[n++] = unwound_frame(s, &in, &out.frames[i]);
 	if (out.end == PMF_END_TRUNCATED)
 		n = join(s, rec, &in, &out, n);
+	else if (out.switched_fp && smp->nr_callchain < PERF_MAX_STACK_DEPTH)
+		n = left_frames(s, rec, &in, &out, n);
 	s->rooted |= s->nr_joined > 0;
 	if (out.end == PMF_END_ROOT || s->nr_joined)
 		pmf_joins_keep(&s->joins, rec->tid, &in, &out, s->ids + first, s->nr_joined);

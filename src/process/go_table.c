@@ -2,6 +2,7 @@
 
 #include "pmuflame/mem.h"
 #include <gelf.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -149,6 +150,21 @@ bool pmf_go_table_read(const struct pmf_image *im, struct pmf_go_table *out)
 		return false;
 	out->text = out->version >= 18 ? text_start(im, &table, rva, out) : 0;
 	return true;
+}
+
+bool pmf_go_is_program(const char *path)
+{
+	char *full = realpath(path, NULL);
+	struct pmf_process_table t;
+	struct pmf_go_table go;
+	bool is = false;
+
+	pmf_process_table_init(&t, false);
+	if (full)
+		is = pmf_go_table_read(pmf_image_get(&t, full, 0, 0, NULL, 0, -1, 0, 0), &go);
+	pmf_process_table_release(&t);
+	free(full);
+	return is;
 }
 
 static bool take_start(const struct pmf_go_table *t, size_t i, uint64_t *start)

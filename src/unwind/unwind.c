@@ -179,6 +179,7 @@ static void walk_init(struct pmf_unwinder *u, const struct pmf_unwind_in *in,
 	}
 	out->n = 0;
 	out->end = PMF_END_BROKEN;
+	out->switched_fp = 0;
 }
 
 static const struct pmf_map *find_map(const struct pmf_walk *w, uint64_t va)

@@ -159,11 +159,13 @@ static enum pmf_step step_switch(struct pmf_walk *w)
 	const struct pmf_arch *arch = w->in->arch;
 	uint64_t fp, word;
 
-	if (get_reg(w, w->dwarf_fp, &fp) &&
-		pmf_walk_try_read(w, fp + (uint64_t)arch->fp_saved_fp, &word) &&
+	if (!get_reg(w, w->dwarf_fp, &fp))
+		return PMF_STEP_ROOT;
+	if (pmf_walk_try_read(w, fp + (uint64_t)arch->fp_saved_fp, &word) &&
 		pmf_walk_try_read(w, fp + (uint64_t)arch->fp_saved_ra, &word) &&
 		pmf_step_fp(w) == PMF_STEP_OK)
 		return PMF_STEP_OK;
+	w->out->switched_fp = fp;
 	return PMF_STEP_ROOT;
 }
 
