@@ -84,6 +84,45 @@ annotate() { "$PMUFLAME" annotate "$@"; }
 	grep -q "^warning: .*has 2 lines, and the profile line [67]: it is another version" short
 }
 
+@test "annotate: inlined code is the total of the line that calls it" {
+	cat >calls.c <<-'END'
+		#include <time.h>
+
+		static inline unsigned mix(unsigned x)
+		{
+			for (int i = 0; i < 16; i++)
+				x = (x ^ x << 13) * 5u + 1;
+			return x;
+		}
+
+		__attribute__((noinline)) unsigned work(unsigned n, unsigned x)
+		{
+			while (n--)
+				x = mix(x) ^ mix(x + 1);
+			return x;
+		}
+
+		int main(void)
+		{
+			unsigned x = 1;
+			while (clock() < CLOCKS_PER_SEC / 2)
+				x = work(1000, x);
+			return x == 7;
+		}
+	END
+	"${CC:-cc}" -O2 -g -o calls calls.c
+	"$PMUFLAME" -q -F 2000 -e cpu-clock -o ./ -- ./calls
+	annotate --json '^(mix|work)$' calls.pb.gz >calls.json
+	# Nearly all is mix's, which has lines of its own; work's has it as the total of line 13, once.
+	jq -e '([.functions[] | {(.name): .}] | add) as $f |
+		def line($name; $n): $f[$name].lines[] | select(.line == $n) | .costs[0];
+		$f.work.start_line == 10 and line("work"; 13).total_share > 0.8 and
+		line("work"; 13).total <= $f.work.costs[0].total and line("work"; 13).self_share < 0.2 and
+		$f.mix.costs[0].self_share > 0.7 and
+		([line("mix"; (5, 6)).self] | add) / $f.mix.costs[0].self > 0.9' calls.json
+	annotate work calls.pb.gz | grep -q '%      13  x = mix(x) ^ mix(x + 1);$'
+}
+
 # What the page FILE has of source files.
 report_code()
 {

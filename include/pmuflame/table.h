@@ -56,6 +56,10 @@ uint64_t pmf_table_samples_total(const struct pmf_table *t, size_t event, size_t
  * the list. */
 uint32_t *pmf_table_order(const struct pmf_table *t, size_t event, bool by_total, size_t *n);
 
+/* The rows that cost something of any of the events @events (NULL: all): those of the first in its order,
+ * then what the second has beside them, and so on. */
+uint32_t *pmf_table_order_all(
+	const struct pmf_table *t, const bool *events, bool by_total, size_t *n);
 /* The rows of @t, a table by PMF_BY_SOURCE_LINE, that are lines of @func, a row of one by PMF_BY_SOURCE,
  * by line: 0, for code of another file, is the first. *@n of them; free(3) the list. */
 uint32_t *pmf_table_lines(const struct pmf_table *t, const struct pmf_table_row *func, size_t *n);

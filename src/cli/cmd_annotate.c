@@ -165,12 +165,17 @@ static bool has_file(const struct pmf_table *t)
 	return false;
 }
 
-static void print_choices(const struct pmf_table *t, size_t event, const uint32_t *rows, size_t n)
+static void print_choices(
+	const struct pmf_table *t, const bool *events, const uint32_t *rows, size_t n)
 {
-	double all = pmf_tree_total(t->tree, event, 0);
 	struct pmf_buf out = PMF_BUF_INIT;
+	size_t event = 0;
 	char a[PMF_UNITS_MAX], b[PMF_UNITS_MAX];
+	double all;
 
+	while (events && !events[event])
+		event++;
+	all = pmf_tree_total(t->tree, event, 0);
 	pmf_buf_addstr(&out, "    self    total  function\n");
 	for (size_t i = 0; i < n; i++) {
 		char *label = label_of(&t->rows[rows[i]], true, true);
@@ -187,39 +192,44 @@ static void print_choices(const struct pmf_table *t, size_t event, const uint32_
 	pmf_buf_release(&out);
 }
 
+static int no_match(const char *name, bool has_files, bool is_known, struct pmf_err *err)
+{
+	if (!has_files)
+		return pmf_err_set(err, PMF_ENOTFOUND,
+			"no function of this profile has source lines: folded stacks never have, native "
+			"code needs debug information (-g)");
+	if (is_known)
+		return pmf_err_set(err, PMF_ENOTFOUND,
+			"no source lines are known of '%s': is there debug information (-g) of it?",
+			name);
+	return pmf_err_set(err, PMF_ENOTFOUND,
+		"no function with samples matches '%s': 'pmuflame top --lines' shows those there are",
+		name);
+}
+
 /* Fill @rows with what is to be shown, *@n of them. */
-static int choose(const struct annotate_args *a, const struct pmf_table *t, size_t event,
-	const char *name, uint32_t *rows, size_t *n, struct pmf_err *err)
+static int choose(const struct annotate_args *a, const struct pmf_table *t, const char *name,
+	uint32_t *rows, size_t *n, struct pmf_err *err)
 {
 	struct pmf_regex *re = NULL;
-	struct pmf_err why = PMF_ERR_INIT;
 	size_t nr_rows;
-	uint32_t *order = pmf_table_order(t, event, true, &nr_rows);
+	uint32_t *order = pmf_table_order_all(t, a->view.events, true, &nr_rows);
 	/* What is no regular expression may be a name: "operator()". */
-	int ret = pmf_regex_add(&re, name, "FUNCTION", &why);
+	int ret = pmf_regex_add(&re, name, "FUNCTION", err);
 
 	*n = select_rows(t, order, nr_rows, name, ret ? NULL : re, true, rows);
-	if (*n == 1 || (*n && a->all))
+	if (*n == 1 || (*n && (a->all || a->view.form == PMF_TABLE_JSON))) {
 		ret = 0;
-	else if (*n) {
-		print_choices(t, event, rows, *n);
+	} else if (*n) {
+		print_choices(t, a->view.events, rows, *n);
 		ret = pmf_err_set(err, PMF_EUSAGE,
 			"'%s' matches %zu functions: write one's name as above, or --all", name,
 			*n);
-	} else if (ret)
-		*err = why;
-	else if (!has_file(t))
-		ret = pmf_err_set(err, PMF_ENOTFOUND,
-			"no function of this profile has source lines: folded stacks never have, native "
-			"code needs debug information (-g)");
-	else if (select_rows(t, order, nr_rows, name, re, false, rows))
-		ret = pmf_err_set(err, PMF_ENOTFOUND,
-			"no source lines are known of '%s': is there debug information (-g) of it?",
-			name);
-	else
-		ret = pmf_err_set(err, PMF_ENOTFOUND,
-			"no function with samples matches '%s': 'pmuflame top --lines' shows those there are",
-			name);
+	} else if (ret == 0) {
+		bool is_known = select_rows(t, order, nr_rows, name, re, false, rows) > 0;
+
+		ret = no_match(name, has_file(t), is_known, err);
+	}
 	pmf_regex_free(re);
 	free(order);
 	return ret;
@@ -237,16 +247,13 @@ static bool wants_colours(void)
 static int print(
 	struct annotate_args *a, const struct pmf_profile *p, const char *name, struct pmf_err *err)
 {
-	struct pmf_code_files *sources;
+	struct pmf_code_files *files;
 	struct pmf_table funcs, lines;
 	struct pmf_tree tree;
 	bool *wanted;
 	uint32_t *rows;
 	size_t n;
-	int event = a->nr_events ? pmf_cli_event(p, p->nr_events, a->events[0], err) : 0;
-	int ret = event < 0
-			  ? event
-			  : pmf_cli_events(p, p->nr_events, a->events, a->nr_events, &wanted, err);
+	int ret = pmf_cli_events(p, p->nr_events, a->events, a->nr_events, &wanted, err);
 
 	if (ret)
 		return ret;
@@ -257,15 +264,15 @@ static int print(
 	pmf_tree_build(&tree, p, &a->tree);
 	pmf_table_build(&funcs, &tree, PMF_BY_SOURCE);
 	rows = pmf_calloc(funcs.n, sizeof *rows);
-	ret = choose(a, &funcs, (size_t)event, name, rows, &n, err);
+	ret = choose(a, &funcs, name, rows, &n, err);
 	if (ret == 0) {
 		pmf_table_build(&lines, &tree, PMF_BY_SOURCE_LINE);
-		sources = pmf_code_files_new(&a->source, p);
+		files = pmf_code_files_new(&a->source, p);
 		pmf_render_annotation(stdout,
 			&(struct pmf_annotation){
-				&funcs, &lines, rows, n, {pmf_code_files_get, sources}},
+				&funcs, &lines, rows, n, {pmf_code_files_get, files}},
 			&a->view);
-		pmf_code_files_free(sources);
+		pmf_code_files_free(files);
 		pmf_table_release(&lines);
 		ret = pmf_cli_flush(err);
 	}

@@ -330,6 +330,30 @@ uint32_t *pmf_table_order(const struct pmf_table *t, size_t event, bool by_total
 	return rows;
 }
 
+uint32_t *pmf_table_order_all(
+	const struct pmf_table *t, const bool *events, bool by_total, size_t *n)
+{
+	uint32_t *out = pmf_calloc(t->n, sizeof *out);
+	bool *seen = pmf_calloc(t->n, sizeof *seen);
+
+	*n = 0;
+	for (size_t e = 0; e < t->tree->profile->nr_events; e++) {
+		size_t nr_rows = 0;
+		uint32_t *rows = NULL;
+
+		if (!events || events[e])
+			rows = pmf_table_order(t, e, by_total, &nr_rows);
+		for (size_t i = 0; i < nr_rows; i++) {
+			if (!seen[rows[i]])
+				out[(*n)++] = rows[i];
+			seen[rows[i]] = true;
+		}
+		free(rows);
+	}
+	free(seen);
+	return out;
+}
+
 static int compare_lines(const void *va, const void *vb, void *ctx)
 {
 	const struct pmf_table_row *rows = ctx;

@@ -46,29 +46,6 @@ static void columns_init(
 	}
 }
 
-/* The rows that cost something of any of the events: those of the first in its order, then what the
- * second has beside them, and so on. */
-static uint32_t *order_rows(const struct columns *c, size_t *n)
-{
-	uint32_t *out = pmf_calloc(c->t->n, sizeof *out);
-	bool *seen = pmf_calloc(c->t->n, sizeof *seen);
-
-	*n = 0;
-	for (size_t k = 0; k < c->nr_events; k++) {
-		size_t nr_rows;
-		uint32_t *rows = pmf_table_order(c->t, c->events[k], c->v->by_total, &nr_rows);
-
-		for (size_t i = 0; i < nr_rows; i++) {
-			if (!seen[rows[i]])
-				out[(*n)++] = rows[i];
-			seen[rows[i]] = true;
-		}
-		free(rows);
-	}
-	free(seen);
-	return out;
-}
-
 static void add_head(struct pmf_buf *out, const struct columns *c)
 {
 	const struct pmf_profile *p = c->t->tree->profile;
@@ -153,7 +130,7 @@ void pmf_render_lines(FILE *f, const struct pmf_table *t, const struct pmf_table
 	size_t n, shown;
 
 	columns_init(&c, t, v);
-	rows = order_rows(&c, &n);
+	rows = pmf_table_order_all(t, v->events, v->by_total, &n);
 	shown = pmf_view_rows(v, n);
 	add_head(&out, &c);
 	for (size_t i = 0; i < shown; i++) {
