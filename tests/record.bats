@@ -302,13 +302,25 @@ patch_bytes()
 	within "$(number '.duration_ns / 1e9')" 5 9
 }
 
+# until_works PID COMMAND: the child COMMAND of PID has used some CPU time, clock ticks of proc(5).
+until_works()
+{
+	local child
+	for _ in $(seq 500); do
+		child=$(pgrep -P "$1" -x "$2") && [ "$(cut -d' ' -f14 "/proc/$child/stat")" -gt 5 ] &&
+			return
+		sleep 0.01
+	done
+	return 1
+}
+
 @test "signals to the recorder end the command, and the profile is written" {
 	ulimit -c 0
 	for pair in INT:130 TERM:143 HUP:129 QUIT:131; do
 		rm -rf out
 		# A shell starts its background jobs with SIGINT ignored, which is passed on.
 		env --default-signal=INT,QUIT "$PMUFLAME" -q -o out/ -e cpu-clock -- ratio --seconds 60 &
-		sleep 0.7
+		until_works $! ratio
 		kill -s "${pair%:*}" $!
 		status=0
 		wait $! || status=$?
@@ -319,7 +331,7 @@ patch_bytes()
 
 @test "who presses Ctrl-C again and again still gets the profile" {
 	env --default-signal=INT "$PMUFLAME" -q -o out/ -F 9973 -e cpu-clock -- deep --seconds 60 &
-	sleep 0.7
+	until_works $! deep
 	while kill -s INT $! 2>/dev/null; do
 		sleep 0.002
 	done
