@@ -231,6 +231,7 @@ size_t pmf_dwarf_find(struct pmf_dwarf *d, uint64_t rva, struct pmf_line *out, s
 
 	if (i == PMF_DW_NONE || !max)
 		return 0;
+	d->questions++;
 	u = &d->files[0]->units[i];
 	dies = pmf_dw_split_of(u);
 	if (!dies->scopes)
@@ -246,5 +247,5 @@ size_t pmf_dwarf_find(struct pmf_dwarf *d, uint64_t rva, struct pmf_line *out, s
 	if (depth <= max)
 		pmf_dw_lines_find(
 			u, rva, &out[depth ? depth - 1 : 0].file, &out[depth ? depth - 1 : 0].line);
-	return depth ? PMF_MIN(depth, max) : out[0].file != NULL;
+	return depth > 1 || out[0].function || out[0].file ? PMF_MIN(PMF_MAX(depth, 1U), max) : 0;
 }

@@ -341,6 +341,7 @@ struct pmf_dwarf {
 	struct pmf_dw_file **files; /* the first is the image's */
 	size_t nr_files, cap_files;
 	uint64_t loaded, spent; /* bytes of sections; steps */
+	uint64_t questions;
 	bool elf32;
 	struct pmf_sym_range *code; /* executable sections */
 	size_t nr_code, cap_code;
@@ -357,13 +358,19 @@ struct pmf_dwarf {
 };
 
 /* To read every unit, line and name once takes fewer steps than three times the bytes. */
-enum { PMF_DW_BUDGET_FACTOR = 8, PMF_DW_BUDGET_LEAST = 16 << 20 };
+enum { PMF_DW_BUDGET_FACTOR = 8, PMF_DW_BUDGET_LEAST = 16 << 20, PMF_DW_BUDGET_QUESTION = 10000 };
+
+static inline uint64_t pmf_dw_budget(const struct pmf_dwarf *d)
+{
+	return PMF_DW_BUDGET_LEAST + d->loaded * PMF_DW_BUDGET_FACTOR +
+	       d->questions * PMF_DW_BUDGET_QUESTION;
+}
 
 /* Whether @n more steps may be done. */
 static inline bool pmf_dw_spend(struct pmf_dwarf *d, uint64_t n)
 {
 	d->spent += n;
-	return d->spent <= d->loaded * PMF_DW_BUDGET_FACTOR + PMF_DW_BUDGET_LEAST;
+	return d->spent <= pmf_dw_budget(d);
 }
 
 /* Whether code starts at @rva: a linker gives dropped code no place, or one at 0, 1 or the end. */

@@ -4,6 +4,7 @@ import gzip
 import pathlib
 import struct
 import sys
+import zlib
 
 # number in fuzz_cfi.c's input, DWARF numbers of the return address, sp and fp, ELF machine
 ARCHS = {"x86_64": (0, 16, 7, 6, 62), "arm64": (1, 30, 31, 29, 183), "riscv64": (2, 1, 2, 8, 243)}
@@ -319,12 +320,135 @@ def jit_seeds(folder):
     (folder / "dump-broken").write_bytes(b"\x01" + jitdump("<")[:-60] + b"\xff" * 60)
 
 
+# ---- DWARF 5: an ELF file of debug sections, and the code at CODE_RVA that they are about ----
+
+CODE_RVA = 0x1000
+
+
+def uleb(n):
+    out = b""
+    while n > 0x7F:
+        out += bytes([n & 0x7F | 0x80])
+        n >>= 7
+    return out + bytes([n])
+
+
+def dwarf_elf(sections, compressed=()):
+    """Sections by name, of which some are compressed."""
+    names = b"\0.text\0.shstrtab\0"
+    # name, type, flags, address, offset, size, link, info, alignment, entry size
+    headers = [bytes(64), struct.pack("<IIQQQQIIQQ", 1, 8, 6, CODE_RVA, 64, CODE_BYTES, 0, 0, 1, 0)]
+    body = b""
+    for name, data in sections.items():
+        flags = 0
+        if name in compressed:
+            data = struct.pack("<IIQQ", 1, 0, len(data), 1) + zlib.compress(data)
+            flags = 0x800
+        headers.append(struct.pack("<IIQQQQIIQQ", len(names), 1, flags, 0, 64 + len(body), len(data),
+                                   0, 0, 1, 0))
+        names += name.encode() + b"\0"
+        body += data
+    headers.append(struct.pack("<IIQQQQIIQQ", 7, 3, 0, 0, 64 + len(body), len(names), 0, 0, 1, 0))
+    body += names
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    return ident + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 0, 64 + len(body), 0, 64, 56, 0, 64,
+                               len(headers), len(headers) - 1) + body + b"".join(headers)
+
+
+def abbrev(code, tag, children, *attributes):
+    return uleb(code) + uleb(tag) + bytes([children]) + b"".join(
+        uleb(a) + uleb(f) for a, f in attributes) + b"\0\0"
+
+
+NAME, LOW, HIGH, RANGES, DECL_LINE, CALL_LINE = 0x03, 0x11, 0x12, 0x55, 0x3B, 0x59
+ADDR, DATA1, DATA4, STRING, REF4, SEC_OFFSET = 0x01, 0x0B, 0x06, 0x08, 0x13, 0x17
+ORIGIN, UNIT, FUNCTION, ABSTRACT, LOOP, INLINED, BLOCK, MANY = 0x31, 1, 2, 3, 4, 5, 6, 7
+ABBREVS = (
+    abbrev(UNIT, 0x11, 1, (LOW, ADDR), (HIGH, DATA4), (0x10, SEC_OFFSET), (0x1B, STRING))
+    + abbrev(FUNCTION, 0x2E, 1, (NAME, STRING), (LOW, ADDR), (HIGH, DATA4), (DECL_LINE, DATA1))
+    + abbrev(ABSTRACT, 0x2E, 0, (NAME, STRING), (DECL_LINE, DATA1))
+    + abbrev(LOOP, 0x2E, 0, (ORIGIN, REF4))
+    + abbrev(INLINED, 0x1D, 1, (ORIGIN, REF4), (LOW, ADDR), (HIGH, DATA4), (CALL_LINE, DATA1))
+    + abbrev(BLOCK, 0x0B, 1))
+
+
+def die(code, form="", *values):
+    return uleb(code) + struct.pack("<" + form, *values)
+
+
+def dwarf_unit(children):
+    head = struct.pack("<HBBI", 5, 1, 8, 0)
+    root = die(UNIT, "QII", CODE_RVA, CODE_BYTES, 0) + b"/src\0"
+    return struct.pack("<I", len(head) + len(root) + len(children) + 1) + head + root + children + b"\0"
+
+
+# Where the first child of a unit stands in it.
+FIRST_CHILD = len(dwarf_unit(b"")) - 1
+
+
+def function(name, start, size, line, children=b""):
+    return uleb(FUNCTION) + name + b"\0" + struct.pack("<QIB", start, size, line) + children + b"\0"
+
+
+def inlined(origin, start, size, line, children=b""):
+    return die(INLINED, "IQIB", origin, start, size, line) + children + b"\0"
+
+
+def dwarf_lines(program, names=None):
+    """Version 5: one folder, one file; line_base -3, line_range 12, opcode_base 13."""
+    names = names if names is not None else (
+        b"\x01\x01\x08\x01/src\0" + b"\x02\x01\x08\x02\x0b\x02one.c\0\0one.c\0\0")
+    head = struct.pack("<BBBbBB", 1, 1, 1, -3, 12, 13) + bytes([0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1]) + names
+    body = struct.pack("<HBBI", 5, 8, 0, len(head)) + head + program
+    return struct.pack("<I", len(body)) + body
+
+
+SET_ADDRESS = b"\0\x09\x02" + struct.pack("<Q", CODE_RVA)
+ROWS = SET_ADDRESS + b"\x03\x09\x01" + b"\x02\x18\x03\x05\x01" + b"\x02\x80\x02\0\x01\x01"
+
+
+def dwarf_seeds(folder):
+    inner = uleb(ABSTRACT) + b"inner\0\x03"
+    call = inlined(FIRST_CHILD, CODE_RVA + 16, 16, 7)
+    lines = dwarf_lines(ROWS)
+    plain = {".debug_abbrev": ABBREVS + b"\0", ".debug_line": lines, ".debug_info": dwarf_unit(
+        inner + function(b"outer", CODE_RVA, 256, 5, call))}
+    loop = die(LOOP, "I", FIRST_CHILD + 5) + die(LOOP, "I", FIRST_CHILD)
+    deep = b"".join(die(INLINED, "IQIB", FIRST_CHILD, CODE_RVA + 16, 16, 7) for _ in range(2000))
+    deep += die(BLOCK) * 10000 + bytes(12000)
+    # A thousand functions of the same thousands of ranges, which have no end.
+    endless = b"".join(b"\x07" + struct.pack("<QB", CODE_RVA + i, 1) for i in range(4000))
+    head = struct.pack("<IHBBI", len(endless) + 8, 5, 8, 0, 0)
+    flags = abbrev(MANY, 0x2E, 0, *[(0x3F, 0x19)] * 10000)
+    ranged = abbrev(MANY, 0x2E, 0, (RANGES, SEC_OFFSET))
+    seeds = {
+        "plain": plain,
+        "loop": plain | {".debug_info": dwarf_unit(
+            loop + function(b"outer", CODE_RVA, 256, 5, call))},
+        "deep": plain | {".debug_info": dwarf_unit(
+            inner + function(b"outer", CODE_RVA, 256, 5, deep))},
+        "ranges": plain | {".debug_abbrev": ABBREVS + ranged + b"\0", ".debug_rnglists": head + endless,
+                           ".debug_info": dwarf_unit(die(MANY, "I", 12) * 4000)},
+        "abbrevs": plain | {".debug_abbrev": ABBREVS + flags + b"\0",
+                            ".debug_info": dwarf_unit(die(MANY) * 40000)},
+        # Each byte a row of another line; then an end that lies before the start.
+        "rows": plain | {".debug_line": dwarf_lines(
+            SET_ADDRESS + b"\x1d\x1e" * 20000 + b"\x08" * 1000 + b"\0\x01\x01")},
+        "names": plain | {".debug_line": dwarf_lines(ROWS, b"\0" + uleb(1 << 60) + b"\0" + uleb(1 << 60))},
+    }
+    for name, sections in seeds.items():
+        (folder / name).write_bytes(dwarf_elf(sections))
+    (folder / "compressed").write_bytes(dwarf_elf(plain, plain))
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
-    for target in ("fuzz_cfi", "fuzz_image", "fuzz_jit", "fuzz_perf_data", "fuzz_pprof", "fuzz_rings"):
+    for target in ("fuzz_cfi", "fuzz_dwarf", "fuzz_image", "fuzz_jit", "fuzz_perf_data", "fuzz_pprof",
+                   "fuzz_rings"):
         (folder / target).mkdir(parents=True, exist_ok=True)
     write_perf_data(folder / "fuzz_perf_data")
     pprof_seeds(folder / "fuzz_pprof")
+    dwarf_seeds(folder / "fuzz_dwarf")
     jit_seeds(folder / "fuzz_jit")
     rings = folder / "fuzz_rings"
     one = ring_records(1000)

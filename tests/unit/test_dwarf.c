@@ -1,10 +1,12 @@
-/* Places of this program's own code, by its own debug information. */
-#include "pmuflame/dwarf.h"
+/* Places of this program's own code, by its own debug information, and of the code of files that are
+ * made to be expensive (tests/fuzz/make_seeds.py). */
+#include "dwarf_priv.h"
 #include <fcntl.h>
 #include <link.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -102,11 +104,108 @@ static void test_no_dwarf(void **state)
 	assert_refused("/proc/self/maps", PMF_EFORMAT);
 }
 
+/* ---- Files that are made ---- */
+
+enum { CODE = 0x1000, CALL = CODE + 16 };
+
+static struct pmf_dwarf *open_seed(const char *name)
+{
+	char *path = pmf_asprintf("%s/tests/fuzz/seeds/fuzz_dwarf/%s", getenv("srcdir"), name);
+	struct pmf_err err = PMF_ERR_INIT;
+	struct pmf_dwarf *d = open_file(path, &err);
+
+	assert_non_null(d);
+	free(path);
+	return d;
+}
+
+/* Whatever the file says, and however often it is asked, it takes no more than so many steps. */
+static void close_seed(struct pmf_dwarf *d)
+{
+	/* The step that was too many was refused; it was a DIE's attributes at most. */
+	assert_true(d->spent < pmf_dw_budget(d) + d->loaded);
+	pmf_dwarf_close(d);
+}
+
+static void test_plain(void **state)
+{
+	static const char *const names[] = {"plain", "compressed"};
+	struct pmf_line l[MAX];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < PMF_ARRAY_SIZE(names); i++) {
+		struct pmf_dwarf *d = open_seed(names[i]);
+
+		assert_int_equal(pmf_dwarf_find(d, CALL + 8, l, MAX), 2);
+		assert_string_equal(l[0].function, "outer");
+		assert_int_equal(l[0].decl_line, 5);
+		assert_int_equal(l[0].line, 7);
+		assert_string_equal(l[1].function, "inner");
+		assert_int_equal(l[1].decl_line, 3);
+		assert_string_equal(l[1].file, "/src/one.c");
+		assert_int_equal(l[1].line, 15);
+		assert_int_equal(pmf_dwarf_find(d, CALL - 1, l, MAX), 1);
+		assert_int_equal(l[0].line, 10);
+		close_seed(d);
+	}
+}
+
+static void test_loop(void **state)
+{
+	struct pmf_dwarf *d = open_seed("loop");
+	struct pmf_line l[MAX];
+
+	(void)state;
+	assert_int_equal(pmf_dwarf_find(d, CALL, l, MAX), 2);
+	assert_string_equal(l[0].function, "outer");
+	assert_null(l[1].function);
+	assert_int_equal(l[1].line, 10);
+	close_seed(d);
+}
+
+static void test_deep(void **state)
+{
+	struct pmf_dwarf *d = open_seed("deep");
+	struct pmf_line l[4000];
+
+	(void)state;
+	assert_int_equal(pmf_dwarf_find(d, CALL, l, PMF_ARRAY_SIZE(l)), 2001);
+	assert_string_equal(l[0].function, "outer");
+	assert_string_equal(l[2000].function, "inner");
+	assert_int_equal(l[2000].line, 10);
+	assert_int_equal(pmf_dwarf_find(d, CALL, l, 2), 2);
+	assert_string_equal(l[0].function, "outer");
+	assert_int_equal(l[1].line, 7);
+	close_seed(d);
+}
+
+static void test_expensive(void **state)
+{
+	static const char *const names[] = {"abbrevs", "names", "ranges", "rows"};
+	struct pmf_line l[MAX];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < PMF_ARRAY_SIZE(names); i++) {
+		struct pmf_dwarf *d = open_seed(names[i]);
+		uint64_t rva;
+
+		for (rva = CODE; rva < CODE + 4000; rva++)
+			pmf_dwarf_find(d, rva, l, MAX);
+		close_seed(d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inlined),
 		cmocka_unit_test(test_no_dwarf),
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_loop),
+		cmocka_unit_test(test_deep),
+		cmocka_unit_test(test_expensive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
