@@ -47,8 +47,17 @@ python3         /usr/bin/python3
 python3-pandas  /usr/lib/python3/dist-packages/pandas/__init__.py
 python3-sqlalchemy /usr/lib/python3/dist-packages/sqlalchemy/__init__.py
 '
+# What scripts/compare-lines compares with.
 # shellcheck disable=SC2034
-test_packages=$python_packages'
+line_packages='
+python3         /usr/bin/python3
+binutils        readelf
+elfutils        eu-addr2line
+llvm            llvm-symbolizer
+'
+# shellcheck disable=SC2034
+test_packages=$python_packages$line_packages'
+dwz             dwz
 bats            bats
 bash-completion /usr/share/bash-completion/bash_completion
 libcmocka-dev   /usr/include/cmocka.h

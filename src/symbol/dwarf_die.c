@@ -585,7 +585,7 @@ void pmf_dw_units_read(struct pmf_dw_file *f)
 	struct pmf_dw_bytes info = f->sec[PMF_DW_INFO];
 	struct pmf_dw_cursor c = pmf_dw_at(info, 0);
 
-	while (c.at < info.data + info.size) {
+	while (c.at < c.end) {
 		struct pmf_dw_unit u = {.file = f};
 
 		/* One of another version or kind is passed over; one that does not fit ends the list. */

@@ -134,7 +134,7 @@ struct pmf_dw_cursor {
 /* From @off of @b on; bad if that lies behind its end. */
 static inline struct pmf_dw_cursor pmf_dw_at(struct pmf_dw_bytes b, uint64_t off)
 {
-	if (off > b.size)
+	if (!b.data || off > b.size)
 		return (struct pmf_dw_cursor){NULL, NULL, true};
 	return (struct pmf_dw_cursor){b.data + off, b.data + b.size, false};
 }
