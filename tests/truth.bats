@@ -38,7 +38,7 @@ need()
 # for build ids: it then marks the records of those who did not as having one, too.
 beside_perf()
 {
-	profile -q --python no --inline no --stack-bytes "$DUMP" -F "$RATE" -e cpu-clock -- \
+	profile -q --python no --inline no --clones keep --stack-bytes "$DUMP" -F "$RATE" -e cpu-clock -- \
 		perf record -q -m 16M -o perf.data --buildid-mmap --call-graph "dwarf,$DUMP" -F "$PERF_RATE" \
 		-e cpu-clock -- "$@"
 	comm=$(basename "$1")
