@@ -72,7 +72,7 @@ three_to_one()
 	# Three standard errors of the samples that come; instructions are a quarter as many.
 	local rounds=2500 low=2.95 high=3.05
 	[ "$arch" = arm64 ] || rounds=40000 low=2.8 high=3.2
-	profile --call-graph none -e cycles:u@400009,instructions:u@400009 -- ratio --rounds "$rounds"
+	profile --inline no --call-graph none -e cycles:u@400009,instructions:u@400009 -- ratio --rounds "$rounds"
 	within "$(awk "BEGIN { print $(share cycles:u cost_three) / $(share cycles:u cost_one) }")" "$low" "$high"
 	within "$(awk "BEGIN { print $(share instructions:u cost_three) / $(share instructions:u cost_one) }")" 2.5 3.5
 	keep out/ratio.cycles_u.svg out/ratio.instructions_u.svg
@@ -114,7 +114,7 @@ agrees_with_perf()
 {
 	local theirs ours rounds=2500 points=2
 	[ "$arch" = arm64 ] || rounds=30000 points=4
-	profile --call-graph none -e cycles:u@400009 -- ratio --rounds "$rounds"
+	profile --inline no --call-graph none -e cycles:u@400009 -- ratio --rounds "$rounds"
 	perf record -q -e cycles:u -c 400009 -o perf.data -- ratio --rounds "$rounds"
 	# Not cost_one: on riscv64 perf calls it by its mapping symbol ($x…).
 	perf script -F ip,sym >samples 2>/dev/null
@@ -173,7 +173,7 @@ frame_pointers_agree()
 	done
 	# The caller of a leaf that has no frame record: it stands in the link register only.
 	if [ "$arch" = arm64 ]; then
-		profile --call-graph fp -e cycles:u@1000003 -- ratio --rounds 300
+		profile --inline no --call-graph fp -e cycles:u@1000003 -- ratio --rounds 300
 		within "$(folded_share out/ratio.cycles_u.folded ';main;cost_three ')" 60 85
 	fi
 }
