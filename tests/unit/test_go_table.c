@@ -191,7 +191,7 @@ static const int versions[] = {2, 16, 18, 20};
 static void every_format_is_read(void **state)
 {
 	struct pmf_go_table t;
-	struct pmf_go_func f;
+	struct pmf_go_func f = {0};
 
 	(void)state;
 	for (size_t v = 0; v < PMF_ARRAY_SIZE(versions); v++) {
