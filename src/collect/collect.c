@@ -338,13 +338,13 @@ static size_t choose_readers(struct run *r)
 }
 
 /* Go's runtime goes from stack to stack, and a dump holds one. Its frame pointers lead on through all,
- * while the kernel is there to follow them. */
+ * while the kernel is there to follow them. (perf report would draw both, one upon the other.) */
 static bool follow_frame_pointers(const struct run *r)
 {
 	char *path;
 	bool go;
 
-	if (r->opts->call_graph != PMF_UNWIND_AUTO)
+	if (r->opts->call_graph != PMF_UNWIND_AUTO || r->opts->raw_path)
 		return r->opts->call_graph == PMF_UNWIND_FP;
 	path = pmf_find_on_path(r->opts->argv[0]);
 	go = path && pmf_go_is_program(path);
