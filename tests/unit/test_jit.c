@@ -21,26 +21,22 @@ struct room {
 	struct pmf_jit_place place;
 };
 
-static int setup(void **state)
+static struct room *open_room(void)
 {
 	struct room *r = pmf_zalloc(sizeof *r);
 
 	snprintf(r->folder, sizeof r->folder, "/tmp/pmuflame-jit.XXXXXX");
-	if (!mkdtemp(r->folder))
-		return -1;
+	assert_non_null(mkdtemp(r->folder));
 	r->map_path = pmf_asprintf("%s/perf-%d.map", r->folder, (int)getpid());
 	r->dump_path = pmf_asprintf("%s/jit-%d.dump", r->folder, (int)getpid());
 	r->jit = pmf_jit_new(&(struct pmf_jit_opts){.live = true, .folder = r->folder});
 	r->p = pmf_jit_process_new(r->jit, getpid());
 	umask(022);
-	*state = r;
-	return 0;
+	return r;
 }
 
-static int teardown(void **state)
+static void close_room(struct room *r)
 {
-	struct room *r = *state;
-
 	pmf_jit_process_free(r->p);
 	pmf_jit_free(r->jit);
 	unlink(r->map_path);
@@ -49,6 +45,17 @@ static int teardown(void **state)
 	free(r->map_path);
 	free(r->dump_path);
 	free(r);
+}
+
+static int setup(void **state)
+{
+	*state = open_room();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	close_room(*state);
 	return 0;
 }
 
@@ -153,11 +160,10 @@ static void hostile_maps_are_refused(void **state)
 		"no regular file", "START SIZE NAME", "a megabyte", "no line of START"};
 	char *zeros = pmf_zalloc(2 << 20);
 
+	(void)state;
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(whys); i++) {
-		struct room *r;
+		struct room *r = open_room();
 
-		assert_int_equal(setup(state), 0);
-		r = *state;
 		if (i == 1)
 			assert_int_equal(symlink("/etc/hostname", r->map_path), 0);
 		else if (i == 2)
@@ -175,7 +181,7 @@ static void hostile_maps_are_refused(void **state)
 		pmf_jit_look_last(r->jit, r->p);
 		assert_null(name_now(r, 0x1000));
 		assert_refused(r, whys[i]);
-		teardown(state);
+		close_room(r);
 	}
 	free(zeros);
 }
@@ -357,12 +363,11 @@ static void hostile_dumps_are_refused(void **state)
 	static const char *const whys[] = {
 		"no jitdump", "version", "arch_timestamp", "impossible size", "symbolic link"};
 
+	(void)state;
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(whys); i++) {
-		struct room *r;
+		struct room *r = open_room();
 		FILE *f;
 
-		assert_int_equal(setup(state), 0);
-		r = *state;
 		if (i == 4) {
 			assert_int_equal(symlink("/etc/hostname", r->dump_path), 0);
 		} else {
@@ -379,7 +384,7 @@ static void hostile_dumps_are_refused(void **state)
 		pmf_jit_mapped(r->p, r->dump_path);
 		assert_int_equal(name_now(r, 0x1000) != NULL, i == 3);
 		assert_refused(r, whys[i]);
-		teardown(state);
+		close_room(r);
 	}
 }
 
