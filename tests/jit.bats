@@ -75,6 +75,17 @@ refused()
 	refused 'belongs to another user' "echo 1000 10 a >\$map; chown 12345 \$map"
 }
 
+@test "a container's perf map is found in its own folders, by its own number" {
+	local alone=(unshare --pid --fork --mount --mount-proc)
+	"${alone[@]}" mount -t tmpfs none /tmp || skip "namespaces and mounts are not permitted here"
+	# shellcheck disable=SC2016 # for the inner shell
+	profile -q -F 1999 -e cpu-clock -- "${alone[@]}" sh -c \
+		'exec 3<"$1"; mount -t tmpfs none /tmp && exec /proc/self/fd/3 map' sh "$(command -v jitcode)" >pid
+	[ "$(<pid)" = 1 ]
+	within "$(self 'alpha_\\[j]')" 55 85
+	within "$(self 'beta_\\[j]')" 15 40
+}
+
 @test "names in a map are text, whatever is in them" {
 	without_map profile -q -e cpu-clock --format svg,folded,html -- \
 		jitcode map $'<script>alert(1)</script>"&\033[31m\a'
@@ -146,5 +157,5 @@ java_work()
 	within "$(folded_share out/*.folded ';Interpreter_')" 0 5
 	grep -q ';JitWork.main(java.lang.String\[\])_\[j\];JitWork.maps(int)_\[j\];java.util.HashMap.merge(' out/*.folded
 	grep -q ';JitWork.regexps(int)_\[j\];java.util.regex.Matcher.replaceAll(java.lang.String)_\[j\];' out/*.folded
-	grep -q ';java.lang.Thread.run()_\[j\];.*;JitWork.shapes(int)_\[j\];JitWork$Square.area()_\[j\]' out/*.folded
+	grep -q ';java.lang.Thread.run()_\[j\];.*;JitWork.shapes(int)_\[j\];JitWork.Square.area()_\[j\]' out/*.folded
 }
