@@ -95,6 +95,7 @@ musl-tools      musl-gcc
 # shellcheck disable=SC2034
 full_packages='
 golang-go       go
+default-jdk-headless javac
 '
 # What scripts/bench needs beside the programs that make builds.
 # shellcheck disable=SC2034
