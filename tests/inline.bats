@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # Inlined functions and source lines: in every output, wherever the debug info is, and without waiting for it.
 
+# shellcheck disable=SC2030,SC2031 # every test has a process, and variables, of its own
+
 bats_require_minimum_version 1.5.0
 load live.bash
 
@@ -81,8 +83,8 @@ has_none()
 	grep -qE ' work \(sums\.c:19\)' lines
 	grep -qE ' main \(sums\.c:2[56]\)' lines
 	if command -v go >/dev/null; then
-		go tool pprof -top -lines out/sums.pb.gz 2>/dev/null >pprof
-		grep -qE 'mix .*sums\.c:[5-8] \(inline\)' pprof
+		go tool pprof -top -lines out/sums.pb.gz 2>/dev/null >pprof.txt
+		grep -qE 'mix .*sums\.c:[5-8] \(inline\)' pprof.txt
 	fi
 }
 
@@ -108,15 +110,16 @@ has_none()
 	diff -r once again
 	"$PMUFLAME" render --format folded -o two out/sums.pb.gz out/sums.pb.gz
 	has_inlined two.cpu-clock.folded
-	"$PMUFLAME" diff -n 0 --no-svg out/sums.pb.gz saved/sums.pb.gz >diff
-	grep -qE ' mix( |$)' diff
+	"$PMUFLAME" diff -n 0 --no-svg out/sums.pb.gz saved/sums.pb.gz >changes
+	grep -qE ' mix( |$)' changes
 }
 
 @test "--inline no leaves them out" {
 	run_sums --inline no -- "$made/sums"
 	has_none
 	within "$(folded_share out/sums.cpu-clock.folded '^sums;.*main;work ')" 30 100
-	! "$PMUFLAME" top --by line -n 0 out/sums.pb.gz | grep -q 'sums\.c'
+	"$PMUFLAME" top --by line -n 0 out/sums.pb.gz >lines
+	run ! grep -q 'sums\.c' lines
 	run -125 "$PMUFLAME" --inline maybe -- true
 	[[ $output == *--inline* ]]
 }
@@ -173,6 +176,11 @@ has_none()
 
 # ---- Servers ----
 
+need_client()
+{
+	ldconfig -p | grep -qF libdebuginfod.so.1 || skip "libdebuginfod is not installed"
+}
+
 # A port of the loopback interface that nobody listens on.
 free_port()
 {
@@ -198,7 +206,10 @@ serve()
 
 teardown()
 {
-	[ -z "${server:-}" ] || { kill "$server" && wait "$server" || true; }
+	if [ -n "${server:-}" ]; then
+		kill "$server"
+		wait "$server" || true
+	fi
 }
 
 @test "a server has it: lines, and names where the program has none" {
@@ -216,8 +227,9 @@ teardown()
 }
 
 @test "no server answers: one note, and the profile" {
-	[ -e /usr/lib/*/libdebuginfod.so.1 ] || skip "libdebuginfod is not installed"
-	export DEBUGINFOD_CACHE_PATH=$PWD/cache DEBUGINFOD_URLS=http://127.0.0.1:$(free_port)
+	need_client
+	DEBUGINFOD_URLS=http://127.0.0.1:$(free_port)
+	export DEBUGINFOD_CACHE_PATH=$PWD/cache DEBUGINFOD_URLS
 	run_sums -- "$made/stripped/sums"
 	has_none
 	[ "$(grep -c 'DEBUGINFOD_URLS' notes)" -eq 1 ]
@@ -235,11 +247,12 @@ mute_server()
 		time.sleep(600)' >port 3>&- &
 	server=$!
 	until [ -s port ]; do sleep 0.05; done
-	export DEBUGINFOD_CACHE_PATH=$PWD/cache DEBUGINFOD_URLS=http://127.0.0.1:$(cat port)
+	DEBUGINFOD_URLS=http://127.0.0.1:$(cat port)
+	export DEBUGINFOD_CACHE_PATH=$PWD/cache DEBUGINFOD_URLS
 }
 
 @test "a server that does not answer is given up" {
-	[ -e /usr/lib/*/libdebuginfod.so.1 ] || skip "libdebuginfod is not installed"
+	need_client
 	mute_server
 	DEBUGINFOD_MAXTIME=1 run_sums -- "$made/stripped/sums"
 	has_none
@@ -247,7 +260,7 @@ mute_server()
 }
 
 @test "a signal ends the waiting, and the report is written" {
-	[ -e /usr/lib/*/libdebuginfod.so.1 ] || skip "libdebuginfod is not installed"
+	need_client
 	mute_server
 	"$PMUFLAME" -o out/ -e cpu-clock -- sh -c "$made/stripped/sums; : >ended" 2>err 3>&- &
 	local pid=$!

@@ -213,14 +213,14 @@ static void note_missing(struct pmf_stacks *s)
 		pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,
 			"no debug info from the servers that DEBUGINFOD_URLS names: %s",
 			pmf_lines_server_why(s->lines));
-	file = pmf_lines_file(s->lines, im ? im->id : UINT32_MAX);
-	if (!file.looked)
+	if (!im)
 		return;
+	file = pmf_lines_file(s->lines, im->id);
 	if (file.why[0])
 		pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,
 			"'%s' has neither source lines nor inlined functions: %s", im->name,
 			file.why);
-	else if (!file.path)
+	else if (file.looked && !file.path)
 		pmf_profile_note(s->profile, PMF_NOTE_INFO, -1,
 			"'%s' has no debug info, so neither source lines nor inlined functions: -g "
 			"makes it, or install its debug package",

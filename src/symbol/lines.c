@@ -96,16 +96,15 @@ struct thread {
 static bool on_fetch(void *ctx, uint64_t done, uint64_t of)
 {
 	struct pmf_lines *l = ctx;
-	char got[PMF_UNITS_MAX], all[PMF_UNITS_MAX];
+	char got[PMF_UNITS_MAX], all[PMF_UNITS_MAX], share[3 * PMF_UNITS_MAX] = "";
 	bool go_on;
 
+	if (of)
+		snprintf(share, sizeof share, "%s of %s of ", pmf_format_bytes(got, done),
+			pmf_format_bytes(all, of));
 	pthread_mutex_lock(&l->lock);
 	go_on = !l->stop;
-	if (l->busy && of)
-		snprintf(l->state.fetching, sizeof l->state.fetching, "%s of %s of %s",
-			pmf_format_bytes(got, done), pmf_format_bytes(all, of), l->busy->path);
-	else if (l->busy)
-		snprintf(l->state.fetching, sizeof l->state.fetching, "%s", l->busy->path);
+	snprintf(l->state.fetching, sizeof l->state.fetching, "%s%s", share, l->busy->path);
 	pthread_mutex_unlock(&l->lock);
 	return go_on;
 }
@@ -361,7 +360,6 @@ static void *run(void *arg)
 {
 	struct thread t = *(struct thread *)arg;
 	struct pmf_lines *l = t.l;
-	struct file *f;
 	bool last, stuck = t.idle && !stand_back();
 
 	free(arg);
@@ -371,7 +369,8 @@ static void *run(void *arg)
 	else if (l->turn == t.turn)
 		l->tid = gettid();
 	while (!l->stop && l->turn == t.turn) {
-		f = l->busy ? NULL : next_file(l);
+		struct file *f = l->busy ? NULL : next_file(l);
+
 		if (f)
 			answer_one(l, f);
 		else
