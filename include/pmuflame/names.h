@@ -3,21 +3,26 @@
  *
  * A name is what a demangler or a runtime calls a function. Labels leave out what every reader can do
  * without: the type that it returns, its parameters, and template arguments of more than a few
- * characters ("…"): docs/adr/0022. Names that are not understood (of Swift, of Zig, of nothing at all)
+ * characters ("…"); standard strings are std::string: docs/adr/0022. Names that are not understood (of Swift, of Zig, of nothing at all)
  * stay as they are. */
 #ifndef PMUFLAME_NAMES_H
 #define PMUFLAME_NAMES_H
 
 #include "pmuflame/buf.h"
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 /* What a label keeps, where without it two functions look the same. */
-enum { PMF_NAME_PARAMS = 1, PMF_NAME_ARGS = 2 };
+struct pmf_name_keep {
+	bool params;
+	unsigned args; /* template arguments this deep in each other */
+};
+#define PMF_NAME_ALL_ARGS UINT_MAX
 
 /* Append @name without what @keep does not keep. Linear in the length of @name; one of more than 64 KiB
  * is appended as it is. */
-void pmf_name_add_label(struct pmf_buf *out, const char *name, unsigned keep);
+void pmf_name_add_label(struct pmf_buf *out, const char *name, struct pmf_name_keep keep);
 
 /* The length of @name without what says that it is a part or a copy of a function, made by the
  * compiler: ".cold", ".part.0", ".constprop.0", ".isra.0", ".lto_priv.0", ".llvm.123" and the like,

@@ -12,6 +12,7 @@
 #define NOWHERE SIZE_MAX
 enum {
 	LONGEST = 1 << 16,
+	MOST_KEPT = 4,
 	SHORT_ARGS = 8, /* "<int>" says more than "<…>" and is no longer */
 };
 
@@ -19,7 +20,7 @@ struct name {
 	const char *s;
 	size_t len, clone; /* clone: where a clone's mark begins, or len */
 	uint32_t *close; /* by place: where the bracket that opens there is closed; 0: none does */
-	unsigned keep;
+	struct pmf_name_keep keep;
 };
 
 static bool is_word(char c)
@@ -194,14 +195,14 @@ static bool find_shape(const struct name *n, struct shape *out)
 
 /* ---- What is kept ---- */
 
-/* Are there template arguments at @at that need not be kept? D's stand behind an exclamation mark,
+/* Are there template arguments at @at that can be left out? D's stand behind an exclamation mark,
  * Rust's may behind "::", where implementations and lambdas have their names, too. */
 static bool folds(const struct name *n, size_t at, size_t op_end)
 {
 	size_t inside = at + 1, len;
 	char before = at ? n->s[at - 1] : '\0';
 
-	if (!n->close[at] || (n->keep & PMF_NAME_ARGS))
+	if (!n->close[at])
 		return false;
 	if (n->s[at] == '(' ? before != '!' : n->s[at] != '<')
 		return false;
@@ -212,10 +213,64 @@ static bool folds(const struct name *n, size_t at, size_t op_end)
 	return len > SHORT_ARGS || memchr(n->s + inside, n->s[at], len);
 }
 
+/* Append what everybody calls the class that is named in full at @at, if there is such a name; returns
+ * where it ends, or @at. */
+static size_t add_alias(struct pmf_buf *out, const struct name *n, size_t at)
+{
+	static const struct {
+		const char *full, *alias;
+	} aliases[] = {
+		{"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char>",
+			"std::string"},
+		{"std::basic_string<char, std::char_traits<char>, std::allocator<char>",
+			"std::string"},
+		{"std::__1::basic_string<char, std::__1::char_traits<char>, std::__1::allocator<char>",
+			"std::string"},
+		{"std::basic_string_view<char, std::char_traits<char>", "std::string_view"},
+		{"std::__1::basic_string_view<char, std::__1::char_traits<char>",
+			"std::string_view"},
+	};
+
+	if (n->s[at] != 's' || (at > 0 && (is_word(n->s[at - 1]) || n->s[at - 1] == ':')))
+		return at;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(aliases); i++) {
+		size_t end = at + strlen(aliases[i].full);
+
+		if (!starts(n, at, aliases[i].full))
+			continue;
+		end += n->s[end] == ' ';
+		if (n->s[end] != '>')
+			continue;
+		pmf_buf_addstr(out, aliases[i].alias);
+		return end + 1;
+	}
+	return at;
+}
+
+/* Template arguments that are kept, of which the innermost ends first. */
+struct kept {
+	size_t ends[MOST_KEPT];
+	unsigned n;
+};
+
+/* Are the arguments at @at within so many others that are kept that they are too deep? */
+static bool too_deep(const struct name *n, struct kept *kept, size_t at)
+{
+	if (n->keep.args == PMF_NAME_ALL_ARGS)
+		return false;
+	while (kept->n && kept->ends[kept->n - 1] < at)
+		kept->n--;
+	if (kept->n == PMF_MIN(n->keep.args, (unsigned)MOST_KEPT))
+		return true;
+	kept->ends[kept->n++] = n->close[at];
+	return false;
+}
+
 static void copy(struct pmf_buf *out, const struct name *n, const struct shape *shape)
 {
 	static const char lambda[] = "{lambda(";
 	size_t op_end = NOWHERE, outside = shape->start, op; /* from there on no bracket is open */
+	struct kept kept = {.n = 0};
 	bool converts = false;
 
 	for (size_t i = shape->start; i < shape->tail;) {
@@ -223,16 +278,18 @@ static void copy(struct pmf_buf *out, const struct name *n, const struct shape *
 			pmf_buf_add(out, n->s + i, op - i);
 			i = op_end = op;
 			converts = n->s[i] == ' ' && i >= outside;
-		} else if (folds(n, i, op_end)) {
+		} else if ((op = add_alias(out, n, i)) > i) {
+			i = op;
+		} else if (folds(n, i, op_end) && too_deep(n, &kept, i)) {
 			pmf_buf_addch(out, n->s[i]);
 			pmf_buf_addstr(out, ELLIPSIS);
 			i = n->close[i];
 			pmf_buf_addch(out, n->s[i++]);
-		} else if (!(n->keep & PMF_NAME_PARAMS) && n->close[i] && i >= outside &&
+		} else if (!n->keep.params && n->close[i] && i >= outside &&
 			   is_params(n, i, op_end, converts)) {
 			i = skip_qualifiers(n, n->close[i] + 1);
 			converts = false;
-		} else if (!(n->keep & PMF_NAME_PARAMS) && starts(n, i, lambda)) {
+		} else if (!n->keep.params && starts(n, i, lambda)) {
 			pmf_buf_add(out, lambda, sizeof lambda - 2);
 			outside = PMF_MAX(outside, (size_t)n->close[i]);
 			i = n->close[i + sizeof lambda - 2] + 1;
@@ -244,7 +301,7 @@ static void copy(struct pmf_buf *out, const struct name *n, const struct shape *
 	pmf_buf_add(out, n->s + shape->tail, n->len - shape->tail);
 }
 
-void pmf_name_add_label(struct pmf_buf *out, const char *name, unsigned keep)
+void pmf_name_add_label(struct pmf_buf *out, const char *name, struct pmf_name_keep keep)
 {
 	struct name n = {.s = name,
 		.len = strlen(name),

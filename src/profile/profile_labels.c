@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EVERYTHING UINT_MAX
-
 /* A label in a module, and the name of the function that has it. */
 struct owner {
 	uint32_t label, module, name;
@@ -43,7 +41,7 @@ static struct owner *owner_of(struct owners *o, const struct pmf_func *f)
 }
 
 /* A label of @f that keeps @keep of its name. */
-static uint32_t label_of(struct pmf_tree *t, const struct pmf_func *f, unsigned keep)
+static uint32_t label_of(struct pmf_tree *t, const struct pmf_func *f, struct pmf_name_keep keep)
 {
 	struct pmf_buf label = PMF_BUF_INIT;
 	uint32_t id;
@@ -71,17 +69,19 @@ static void shorten(struct pmf_tree *t)
 		f->label = f->full_label = f->name;
 		if (!may_be_short(t, f))
 			continue;
-		f->label = last && last->name == f->name ? last->label : label_of(t, f, 0);
+		f->label = last && last->name == f->name
+				   ? last->label
+				   : label_of(t, f, (struct pmf_name_keep){0});
 		last = f;
 	}
 }
 
-/* How much of the names whose labels are shared they get, one after the other. */
-static const unsigned forms[] = {
-	PMF_NAME_PARAMS, PMF_NAME_ARGS, PMF_NAME_PARAMS | PMF_NAME_ARGS, EVERYTHING};
+/* How much of the names whose labels are shared they get, one after the other; at last all of it. */
+static const struct pmf_name_keep forms[] = {{true, 0}, {false, 1}, {false, 2}, {true, 1},
+	{false, PMF_NAME_ALL_ARGS}, {true, PMF_NAME_ALL_ARGS}};
 
-/* Give all labels that two names of a module share more of their names; returns how many. */
-static size_t lengthen(struct pmf_tree *t, unsigned keep)
+/* Give all labels that two names of a module share more of their names, NULL: all; returns how many. */
+static size_t lengthen(struct pmf_tree *t, const struct pmf_name_keep *keep)
 {
 	uint32_t *longer = pmf_calloc(t->nr_funcs, sizeof *longer);
 	struct owners o = {0};
@@ -99,7 +99,7 @@ static size_t lengthen(struct pmf_tree *t, unsigned keep)
 		longer[i] = f->label;
 		if (f->label == f->name || !owner_of(&o, f)->shared)
 			continue;
-		longer[i] = keep == EVERYTHING ? f->name : label_of(t, f, keep);
+		longer[i] = keep ? label_of(t, f, *keep) : f->name;
 		n++;
 	}
 	for (size_t i = 0; i < t->nr_funcs; i++)
@@ -214,8 +214,9 @@ static void tell_apart(struct pmf_tree *t, size_t from, size_t to)
 void pmf_tree_add_labels(struct pmf_tree *t)
 {
 	shorten(t);
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(forms) && lengthen(t, forms[i]); i++)
-		;
+	for (size_t i = 0; i <= PMF_ARRAY_SIZE(forms); i++)
+		if (lengthen(t, i < PMF_ARRAY_SIZE(forms) ? &forms[i] : NULL) == 0)
+			break;
 	for (size_t from = 0, to; from < t->nr_funcs; from = to) {
 		for (to = from + 1; to < t->nr_funcs && t->funcs[to].name == t->funcs[from].name &&
 				    t->funcs[to].module == t->funcs[from].module;)

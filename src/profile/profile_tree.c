@@ -140,7 +140,7 @@ static uint8_t hits_of_func(const struct pmf_tree *t, const struct pmf_func *fn)
 
 	if (fn->kind == PMF_FRAME_ROOT || (fn->kind == PMF_FRAME_THREAD && !t->opts.threads))
 		return 0; /* not a name that is drawn, or not a choice */
-	pmf_name_add_label(&label, name, 0);
+	pmf_name_add_label(&label, name, (struct pmf_name_keep){0});
 	if (matches(t->opts.focus, name, pmf_buf_str(&label)))
 		hits |= HIT_FOCUS;
 	if (matches(t->opts.ignore, name, pmf_buf_str(&label)))

@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
-static void expect(const char *name, unsigned keep, const char *want)
+static const struct pmf_name_keep nothing;
+
+static void expect(const char *name, struct pmf_name_keep keep, const char *want)
 {
 	struct pmf_buf got = PMF_BUF_INIT;
 
@@ -27,7 +29,7 @@ struct label {
 static void expect_all(const struct label *labels, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		expect(labels[i].name, 0, labels[i].want);
+		expect(labels[i].name, nothing, labels[i].want);
 }
 
 static void cxx(void **state)
@@ -149,21 +151,46 @@ static void other_languages(void **state)
 	(void)state;
 	expect_all(labels, PMF_ARRAY_SIZE(labels));
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(as_they_are); i++)
-		expect(as_they_are[i], 0, as_they_are[i]);
+		expect(as_they_are[i], nothing, as_they_are[i]);
 }
 
 static void what_is_to_be_kept(void **state)
 {
-	static const char name[] =
-		"void a::f<std::vector<int, Alloc> >(std::vector<int, Alloc> const&)::{lambda(std::vector<int, Alloc>)"
-		"#1}::operator()(int) const";
+	static const char name[] = "void a::f<V<A<int, long>, B> >(V<A<int, long>, B> const&)"
+				   "::{lambda(V<A<int, long>, B>)#1}::operator()(int) const";
 
 	(void)state;
-	expect(name, 0, "a::f<…>::{lambda#1}::operator()");
-	expect(name, PMF_NAME_PARAMS,
-		"a::f<…>(std::vector<…> const&)::{lambda(std::vector<…>)#1}::operator()(int) const");
-	expect(name, PMF_NAME_ARGS, "a::f<std::vector<int, Alloc> >::{lambda#1}::operator()");
-	expect(name, PMF_NAME_PARAMS | PMF_NAME_ARGS, name + strlen("void "));
+	expect(name, nothing, "a::f<…>::{lambda#1}::operator()");
+	expect(name, (struct pmf_name_keep){true, 0},
+		"a::f<…>(V<…> const&)::{lambda(V<…>)#1}::operator()(int) const");
+	expect(name, (struct pmf_name_keep){false, 1}, "a::f<V<…> >::{lambda#1}::operator()");
+	expect(name, (struct pmf_name_keep){false, 2}, "a::f<V<A<…>, B> >::{lambda#1}::operator()");
+	expect(name, (struct pmf_name_keep){true, 1},
+		"a::f<V<…> >(V<A<…>, B> const&)::{lambda(V<A<…>, B>)#1}::operator()(int) const");
+	expect(name, (struct pmf_name_keep){true, PMF_NAME_ALL_ARGS}, name + strlen("void "));
+}
+
+static void strings_are_called_so(void **state)
+{
+	static const struct label labels[] = {
+		{"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >"
+		 "::compare(char const*) const",
+			"std::string::compare"},
+		{"std::__1::basic_string<char, std::__1::char_traits<char>, std::__1::allocator<char>>"
+		 "::size() const",
+			"std::string::size"},
+		{"std::basic_string_view<char, std::char_traits<char> >::find(char)",
+			"std::string_view::find"},
+		{"std::basic_string<char, std::char_traits<char>, Mine<char> >::find(char)",
+			"std::basic_string<…>::find"},
+		{"my::std::basic_string_view<char, std::char_traits<char> >::find(char)",
+			"my::std::basic_string_view<…>::find"},
+	};
+
+	(void)state;
+	expect_all(labels, PMF_ARRAY_SIZE(labels));
+	expect("f<A<int>, std::basic_string_view<char, std::char_traits<char> > >(int)",
+		(struct pmf_name_keep){false, 1}, "f<A<int>, std::string_view >");
 }
 
 /* Time that grows with more than the length would not end here; brackets deep in each other need no
@@ -184,7 +211,7 @@ static void hostile(void **state)
 		while (name.len < BYTES)
 			pmf_buf_addstr(&name, cases[i].part);
 		pmf_buf_addstr(&name, cases[i].end);
-		pmf_name_add_label(&label, pmf_buf_str(&name), 0);
+		pmf_name_add_label(&label, pmf_buf_str(&name), nothing);
 		assert_true(label.len <= name.len);
 		pmf_buf_release(&name);
 		pmf_buf_release(&label);
@@ -245,6 +272,7 @@ int main(void)
 		cmocka_unit_test(operators),
 		cmocka_unit_test(other_languages),
 		cmocka_unit_test(what_is_to_be_kept),
+		cmocka_unit_test(strings_are_called_so),
 		cmocka_unit_test(hostile),
 		cmocka_unit_test(clones),
 	};
