@@ -199,7 +199,7 @@ static bool find_shape(const struct name *n, struct shape *out)
  * Rust's may behind "::", where implementations and lambdas have their names, too. */
 static bool folds(const struct name *n, size_t at, size_t op_end)
 {
-	size_t inside = at + 1, len;
+	size_t inside = at + 1;
 	char before = at ? n->s[at - 1] : '\0';
 
 	if (!n->close[at])
@@ -209,8 +209,7 @@ static bool folds(const struct name *n, size_t at, size_t op_end)
 	if (before == ':' ? starts(n, inside, "impl ") || starts(n, inside, "lambda")
 			  : before != '!' && op_end != at && !(at && is_word(before)))
 		return false;
-	len = n->close[at] - inside;
-	return len > SHORT_ARGS || memchr(n->s + inside, n->s[at], len);
+	return n->close[at] - inside > SHORT_ARGS;
 }
 
 /* Append what everybody calls the class that is named in full at @at, if there is such a name; returns
