@@ -13,10 +13,12 @@ struct place {
 	uint32_t file, line;
 };
 
-/* The lines to show. */
+/* The lines to show, and line 0 of files that cannot be shown, so that the page says why. */
 struct places {
-	struct place items[MAX_LINES];
-	size_t n;
+	const struct pmf_tree *tree; /* by line */
+	const struct pmf_code_reader *code;
+	struct place *items;
+	size_t n, cap, nr_lines;
 	struct pmf_index index;
 };
 
@@ -32,10 +34,12 @@ static void add_place(struct places *to, uint32_t file, uint32_t line)
 	struct place at = {file, line};
 	uint64_t hash = pmf_hash_u64((uint64_t)file << 32 | line);
 
-	if (to->n == MAX_LINES || pmf_index_find(&to->index, hash, place_eq, to, &at) != UINT32_MAX)
+	if ((line && to->nr_lines == MAX_LINES) ||
+		pmf_index_find(&to->index, hash, place_eq, to, &at) != UINT32_MAX)
 		return;
 	pmf_index_add(&to->index, hash, (uint32_t)to->n);
-	to->items[to->n++] = at;
+	PMF_PUSH(to->items, to->n, to->cap) = at;
+	to->nr_lines += line > 0;
 }
 
 /* What a function of the tree costs at the most, of all events. */
@@ -73,30 +77,36 @@ static struct candidate *rank(const struct pmf_tree *lines)
 	return out;
 }
 
-static int compare_places(const void *va, const void *vb)
+/* By name: the numbers of strings are others in a profile that was loaded. */
+static int compare_places(const void *va, const void *vb, void *ctx)
 {
 	const struct place *a = va, *b = vb;
+	const struct pmf_tree *t = ctx;
 
 	if (a->file != b->file)
-		return a->file < b->file ? -1 : 1;
+		return strcmp(pmf_tree_string(t, a->file), pmf_tree_string(t, b->file));
 	return (a->line > b->line) - (a->line < b->line);
 }
 
-static void choose(struct places *to, const struct pmf_tree *lines)
+static void choose(struct places *to)
 {
-	struct candidate *ranked = rank(lines);
+	struct candidate *ranked = rank(to->tree);
 
-	for (size_t i = 0; i < lines->nr_funcs && to->n < MAX_LINES; i++) {
-		const struct pmf_func *f = &lines->funcs[ranked[i].func];
+	for (size_t i = 0; i < to->tree->nr_funcs; i++) {
+		const struct pmf_func *f = &to->tree->funcs[ranked[i].func];
 		uint32_t first = f->line > AROUND ? f->line - AROUND : 1;
+		size_t lines;
 
-		if (!f->line || !f->file)
+		if (!f->line || !f->file || to->nr_lines == MAX_LINES)
 			continue;
-		add_place(to, f->file, f->line);
-		for (uint32_t k = 0; k <= 2 * AROUND && first <= UINT32_MAX - k; k++)
-			add_place(to, f->file, first + k);
+		lines = to->code->get(to->code->ctx, pmf_tree_string(to->tree, f->file))->n;
+		add_place(to, f->file, f->line <= lines ? f->line : 0);
+		for (uint32_t line = first; line <= lines && line - first <= 2 * AROUND; line++)
+			add_place(to, f->file, line);
 	}
-	qsort(to->items, to->n, sizeof *to->items, compare_places);
+	if (to->n)
+		qsort_r(to->items, to->n, sizeof *to->items, compare_places,
+			(void *)(uintptr_t)to->tree);
 	free(ranked);
 }
 
@@ -112,20 +122,24 @@ static uint32_t last_line(const struct pmf_tree *lines, uint32_t file)
 }
 
 /* One file: what is wrong with it, and line numbers and texts by turns. */
-static void add_file(struct pmf_buf *out, const struct pmf_code_text *text, const char *name,
-	uint32_t last, const struct place *places, size_t n)
+static void add_file(
+	struct pmf_buf *out, const struct places *all, const struct place *places, size_t n)
 {
+	const char *name = pmf_tree_string(all->tree, places->file);
+	const struct pmf_code_text *text = all->code->get(all->code->ctx, name);
 	struct pmf_buf note = PMF_BUF_INIT;
 	size_t shown = 0;
 
 	pmf_buf_addch(out, '{');
 	pmf_json_field(out, "file");
 	pmf_json_string(out, name);
-	pmf_code_note(&note, text, last);
+	pmf_code_note(&note, text, last_line(all->tree, places->file));
 	pmf_json_field(out, "note");
 	pmf_json_string(out, pmf_buf_str(&note));
 	pmf_json_array(out, "lines");
-	for (size_t i = 0; i < n && places[i].line <= text->n; i++) {
+	for (size_t i = 0; i < n; i++) {
+		if (!places[i].line)
+			continue;
 		pmf_json_comma(out, shown++);
 		pmf_buf_printf(out, "%" PRIu32 ",\"", places[i].line);
 		pmf_text_add_code(out, text->lines[places[i].line - 1], COLUMNS, PMF_TEXT_JSON);
@@ -138,23 +152,19 @@ static void add_file(struct pmf_buf *out, const struct pmf_code_text *text, cons
 void pmf_html_add_code(
 	struct pmf_buf *out, const struct pmf_tree *lines, const struct pmf_code_reader *code)
 {
-	struct places *all = pmf_zalloc(sizeof *all);
+	struct places all = {.tree = lines, .code = code};
 	size_t files = 0;
 
-	pmf_index_init(&all->index);
-	choose(all, lines);
+	pmf_index_init(&all.index);
+	choose(&all);
 	pmf_json_array(out, "code");
-	for (size_t i = 0, n; i < all->n; i += n) {
-		uint32_t file = all->items[i].file;
-		const char *name = pmf_strtab_get(&lines->profile->strings, file);
-
-		for (n = 1; i + n < all->n && all->items[i + n].file == file;)
+	for (size_t i = 0, n; i < all.n; i += n) {
+		for (n = 1; i + n < all.n && all.items[i + n].file == all.items[i].file;)
 			n++;
 		pmf_json_comma(out, files++);
-		add_file(out, code->get(code->ctx, name), name, last_line(lines, file),
-			&all->items[i], n);
+		add_file(out, &all, &all.items[i], n);
 	}
 	pmf_buf_addch(out, ']');
-	pmf_index_release(&all->index);
-	free(all);
+	pmf_index_release(&all.index);
+	free(all.items);
 }
