@@ -16,9 +16,10 @@ py-spy's) and pysoak (a million of the agent's handlers). Without names: all but
                pipeline then stands beside, too
   --py-spy PATH  where py-spy is, if not on PATH ('pip install py-spy' in a venv gets it)
 
-In every round the program runs bare, under pmuflame, under perf record without stacks (what the
-interrupts alone cost it), and under perf record --call-graph dwarf, whose recording perf script then
-unwinds for collapse.awk, which makes the same folded stacks. Per sample means per sample taken. Needs make check's programs (make bench builds them); run by scripts/bench.
+In every round the program runs bare, under pmuflame without and with inlined functions, under perf
+record without stacks (what the interrupts alone cost it), and under perf record --call-graph dwarf, whose
+recording perf script then unwinds for collapse.awk, which makes the same folded stacks. Per sample means
+per sample taken. Needs make check's programs (make bench builds them); run by scripts/bench.
 """
 
 import argparse
@@ -202,13 +203,14 @@ METRICS = [
 
 
 def table(names, runs):
-    """Medians of all tools, and of the last one's ratio to the first, round by round."""
+    """Medians of all tools, and of the last one's ratio to the first, round by round; where it names
+    inlined functions, to the second, which does too."""
     ratio_name = f"{names[-1]} / {names[0]}"
     lines = ["| | " + " | ".join([*names, ratio_name]) + " |", "|---|" + "---:|" * (len(names) + 1)]
 
-    def row(name, columns, digits):
-        pairs = [(a, b) for a, b in zip(columns[0], columns[-1]) if a > 0]
-        whole = len(pairs) == len(columns[0])
+    def row(name, columns, digits, to=0):
+        pairs = [(a, b) for a, b in zip(columns[to], columns[-1]) if a > 0]
+        whole = len(pairs) == len(columns[to])
         ratio = f"{statistics.median(b / a for a, b in pairs):.3g}" if whole else ""
         numbers = [f"{statistics.median(x):,.{digits}f}" for x in columns]
         lines.append("| " + " | ".join([name, *numbers, ratio]) + " |")
@@ -219,9 +221,10 @@ def table(names, runs):
         if name.startswith("CPU per sample"):
             # Unwinding alone is not what pmuflame's number is: all it does stands against it.
             own = [[value(r) for r in tool] for tool in tools[:-1]]
-            for script, key in (("--no-inline", "script_cpu"), ("as it comes", "inlines_cpu")):
+            scripts = (("--no-inline", "script_cpu"), ("as it comes", "inlines_cpu"))
+            for to, (script, key) in enumerate(scripts):
                 theirs = [r[key] / r["samples"] * 1e6 for r in tools[-1]]
-                row(f"… against perf script alone, {script}, µs", [*own, theirs], digits)
+                row(f"… against perf script alone, {script}, µs", [*own, theirs], digits, to)
     floor = statistics.median(r["floor"] / r["bare"] for r in tools[-1])
     lines.append(
         "| … by the interrupts alone, without stacks |"
@@ -232,16 +235,16 @@ def table(names, runs):
 
 
 def measure(w, rounds):
-    runs, names = [], ["pmuflame", "perf"]
+    runs, names = [], ["`--inline no`", "pmuflame", "perf"]
     if w.python:
-        names.insert(1, "`--python no`")
+        names.insert(2, "`--inline no --python no`")
     for _ in range(rounds):
         with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/tmp")) as folder:
             bare = run_bare(w, folder)
             floor = run_without_stacks(w, folder)
-            results = [run_pmuflame(w, folder)]
+            results = [run_pmuflame(w, folder, "--inline", "no"), run_pmuflame(w, folder)]
             if w.python:
-                results.append(run_pmuflame(w, folder, "--python", "no"))
+                results.append(run_pmuflame(w, folder, "--inline", "no", "--python", "no"))
             results.append(run_perf(w, folder))
         for r in results:
             r["bare"], r["floor"] = bare, floor
@@ -329,7 +332,7 @@ def soak(quick):
 
 def recording(quick, rounds, scripts):
     """From a perf.data file to the flame graph, or, by perf script, to text."""
-    tools = {"pmuflame render": 'exec "$0" render -o "$2/" "$1"'}
+    tools = {"pmuflame render": 'exec "$0" render --inline no -o "$2/" "$1"'}
     tools["perf script --no-inline"] = 'exec perf script -i "$1" --no-inline >"$2/text"'
     if scripts:
         collapse, draw = (f"{os.path.abspath(scripts)}/{n}.pl" for n in ("stackcollapse-perf", "flamegraph"))
