@@ -1,10 +1,9 @@
-/* Units, abbreviations and attributes: DWARF 5 sections 7.5.1 to 7.5.6. */
+/* Abbreviations and attributes: DWARF 5 sections 7.5.2 to 7.5.6. */
 #include "dwarf_priv.h"
 
 #include <stdlib.h>
 
 enum {
-	MAX_VERSION = 5,
 	NO_FIXED_SIZE = UINT16_MAX,
 	MAX_STRING = 64 * 1024,
 };
@@ -112,8 +111,6 @@ void pmf_dw_initial_length(struct pmf_dw_cursor *c, uint8_t *off_size)
 static uint8_t slot_of(uint64_t attr)
 {
 	switch (attr) {
-	case 0x01:
-		return PMF_DW_SIBLING;
 	case 0x03:
 		return PMF_DW_NAME;
 	case 0x10:
@@ -429,11 +426,6 @@ static bool read_die(
 	return !c->bad;
 }
 
-bool pmf_dw_die_read(struct pmf_dw_unit *u, struct pmf_dw_cursor *c, struct pmf_dw_die *die)
-{
-	return read_die(u, c, die, false);
-}
-
 bool pmf_dw_die_walk(struct pmf_dw_unit *u, struct pmf_dw_cursor *c, struct pmf_dw_die *die)
 {
 	return read_die(u, c, die, true);
@@ -446,7 +438,7 @@ bool pmf_dw_die_at(struct pmf_dw_unit *u, uint64_t off, struct pmf_dw_die *die)
 	if (off < u->die || off >= u->end)
 		return false;
 	c = pmf_dw_at((struct pmf_dw_bytes){u->file->sec[PMF_DW_INFO].data, u->end}, off);
-	return pmf_dw_die_read(u, &c, die);
+	return read_die(u, &c, die, false);
 }
 
 /* The entry @index of a table of numbers of @size bytes. */
@@ -547,119 +539,4 @@ bool pmf_dw_ref(
 	default:
 		return false;
 	}
-}
-
-/* ---- Units ---- */
-
-static bool read_header(struct pmf_dw_unit *u, struct pmf_dw_cursor *c)
-{
-	const uint8_t *info = u->file->sec[PMF_DW_INFO].data;
-	struct pmf_dw_shape *s = &u->shape;
-	uint64_t version;
-
-	u->off = (uint32_t)(c->at - info);
-	pmf_dw_initial_length(c, &s->off_size);
-	u->end = (uint32_t)(c->end - info);
-	version = pmf_dw_uint(c, 2);
-	if (version < 2 || version > MAX_VERSION)
-		return false;
-	s->version = (uint8_t)version;
-	u->type = PMF_DW_UT_COMPILE;
-	if (s->version == 5) {
-		u->type = (uint8_t)pmf_dw_uint(c, 1);
-		s->addr_size = (uint8_t)pmf_dw_uint(c, 1);
-		u->abbrev_off = (uint32_t)pmf_dw_uint(c, s->off_size);
-		if (u->type == PMF_DW_UT_SKELETON || u->type == PMF_DW_UT_SPLIT_COMPILE)
-			u->dwo_id = pmf_dw_uint(c, 8);
-	} else {
-		u->abbrev_off = (uint32_t)pmf_dw_uint(c, s->off_size);
-		s->addr_size = (uint8_t)pmf_dw_uint(c, 1);
-	}
-	u->die = (uint32_t)(c->at - info);
-	return !c->bad && (s->addr_size == 4 || s->addr_size == 8) && u->type != PMF_DW_UT_TYPE &&
-	       u->type != PMF_DW_UT_SPLIT_TYPE;
-}
-
-void pmf_dw_units_read(struct pmf_dw_file *f)
-{
-	struct pmf_dw_bytes info = f->sec[PMF_DW_INFO];
-	struct pmf_dw_cursor c = pmf_dw_at(info, 0);
-
-	while (c.at < c.end) {
-		struct pmf_dw_unit u = {.file = f};
-
-		/* One of another version or kind is passed over; one that does not fit ends the list. */
-		if (read_header(&u, &c))
-			PMF_PUSH(f->units, f->nr_units, f->cap_units) = u;
-		else if (u.end == info.size)
-			break;
-		c = pmf_dw_at(info, u.end);
-	}
-}
-
-struct pmf_dw_unit *pmf_dw_unit_at(struct pmf_dw_file *f, uint64_t off)
-{
-	size_t lo = 0, hi = f->nr_units;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (f->units[mid].off <= off)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (!lo || off >= f->units[lo - 1].end)
-		return NULL;
-	pmf_dw_unit_root(&f->units[lo - 1], NULL);
-	return &f->units[lo - 1];
-}
-
-/* Where the tables of @u start when its first DIE does not say: behind their heads (section 7.26 ff.). */
-static void default_bases(struct pmf_dw_unit *u)
-{
-	bool wide = u->shape.off_size == 8;
-
-	if (u->shape.version < 5)
-		return;
-	u->str_offsets_base = u->addr_base = wide ? 16 : 8;
-	u->rnglists_base = wide ? 20 : 12;
-}
-
-bool pmf_dw_unit_root(struct pmf_dw_unit *u, struct pmf_dw_die *die)
-{
-	static const struct {
-		enum pmf_dw_slot slot;
-		size_t field;
-	} bases[] = {
-		{PMF_DW_STR_OFFSETS_BASE, offsetof(struct pmf_dw_unit, str_offsets_base)},
-		{PMF_DW_ADDR_BASE, offsetof(struct pmf_dw_unit, addr_base)},
-		{PMF_DW_RNGLISTS_BASE, offsetof(struct pmf_dw_unit, rnglists_base)},
-		{PMF_DW_GNU_RANGES_BASE, offsetof(struct pmf_dw_unit, ranges_base)},
-		{PMF_DW_STMT_LIST, offsetof(struct pmf_dw_unit, stmt_list)},
-		{PMF_DW_GNU_DWO_ID, offsetof(struct pmf_dw_unit, dwo_id)},
-	};
-	struct pmf_dw_die local;
-	const struct pmf_dw_value *v;
-	size_t i;
-
-	if (u->root_read && !die)
-		return true;
-	if (!die)
-		die = &local;
-	if (!pmf_dw_die_at(u, u->die, die))
-		return false;
-	if (u->root_read)
-		return true;
-	u->root_read = true;
-	u->tag = die->tag;
-	default_bases(u);
-	for (i = 0; i < PMF_ARRAY_SIZE(bases); i++)
-		if ((v = pmf_dw_get(die, bases[i].slot)))
-			memcpy((char *)u + bases[i].field, &v->n, sizeof v->n);
-	u->has_line = pmf_dw_get(die, PMF_DW_STMT_LIST);
-	u->comp_dir = pmf_dw_string(u, pmf_dw_get(die, PMF_DW_COMP_DIR));
-	u->dwo_name = pmf_dw_string(u, pmf_dw_get(die, PMF_DW_DWO_NAME));
-	pmf_dw_addr(u, pmf_dw_get(die, PMF_DW_LOW_PC), &u->low_pc);
-	return true;
 }

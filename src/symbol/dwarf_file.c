@@ -14,6 +14,7 @@
 #endif
 
 enum {
+	MAX_CODE = 64,
 	MAX_RATIO =
 		1032 /* zlib's; of zstd's frames that are packed more tightly no linker makes any */
 };
@@ -77,8 +78,8 @@ static bool unzstd(uint8_t *out, size_t out_bytes, const uint8_t *in, size_t in_
 
 typedef bool unpacker(uint8_t *out, size_t out_bytes, const uint8_t *in, size_t in_bytes);
 
-/* How the @n bytes at @in are compressed (ELF gABI, "Section Compression"; GNU's older way): the head
- * moves behind what says so. NULL: in no known way. */
+/* How the bytes at @in are compressed (ELF gABI, "Section Compression"; or GNU's older way), and to how many
+ * they unpack; @in moves behind what says so. NULL: in no known way. */
 static unpacker *compression(struct pmf_dw_cursor *in, bool elf32, bool gnu, uint64_t *size)
 {
 	uint64_t type;
@@ -152,13 +153,14 @@ static void read_alt_link(
 	struct pmf_dw_file *f, const struct source *s, const GElf_Shdr *sh, bool sup)
 {
 	uint8_t bytes[4200];
-	struct pmf_dw_cursor c = {bytes, bytes + sh->sh_size, false};
+	struct pmf_dw_cursor c;
 	const char *name;
 	uint64_t len;
 
 	if (sh->sh_size > sizeof bytes || f->alt_name ||
 		!pmf_elf_src_read(&s->elf, sh->sh_offset, bytes, sh->sh_size))
 		return;
+	c = pmf_dw_at((struct pmf_dw_bytes){bytes, sh->sh_size}, 0);
 	if (sup && (pmf_dw_uint(&c, 2) != 5 || pmf_dw_uint(&c, 1) != 0))
 		return;
 	name = pmf_dw_cstr(&c);
@@ -172,10 +174,19 @@ static void read_alt_link(
 
 static void add_code(struct pmf_dwarf *d, const GElf_Shdr *sh)
 {
-	if ((sh->sh_flags & SHF_ALLOC) && (sh->sh_flags & SHF_EXECINSTR) && sh->sh_size &&
-		sh->sh_size <= UINT64_MAX - sh->sh_addr)
-		PMF_PUSH(d->code, d->nr_code, d->cap_code) =
-			(struct pmf_sym_range){sh->sh_addr, sh->sh_addr + sh->sh_size};
+	struct pmf_sym_range code = {sh->sh_addr, sh->sh_addr + sh->sh_size}, *last;
+
+	if (!(sh->sh_flags & SHF_ALLOC) || !(sh->sh_flags & SHF_EXECINSTR) ||
+		code.end <= code.start)
+		return;
+	if (d->nr_code < MAX_CODE) {
+		PMF_PUSH(d->code, d->nr_code, d->cap_code) = code;
+		return;
+	}
+	/* Each range is looked for among them: no program has that many. */
+	last = &d->code[d->nr_code - 1];
+	last->start = PMF_MIN(last->start, code.start);
+	last->end = PMF_MAX(last->end, code.end);
 }
 
 static void load_sections(struct pmf_dw_file *f, const struct source *s)
@@ -236,8 +247,6 @@ int pmf_dw_file_load(struct pmf_dw_file *f, int fd, const char *path, bool dwo, 
 	int ret = PMF_EFORMAT;
 
 	if (is_readable(&s, fd, err)) {
-		if (f->number == 0)
-			f->d->elf32 = s.elf.elf32;
 		load_sections(f, &s);
 		ret = f->sec[PMF_DW_INFO].size && f->sec[PMF_DW_ABBREV].size
 			      ? 0

@@ -95,7 +95,6 @@ enum pmf_dw_form {
 
 /* The attributes that are read, each at its own place in a struct pmf_dw_die. */
 enum pmf_dw_slot {
-	PMF_DW_SIBLING,
 	PMF_DW_NAME,
 	PMF_DW_LINKAGE_NAME,
 	PMF_DW_DECL_FILE,
@@ -203,7 +202,7 @@ struct pmf_dw_file *pmf_dw_file_open(struct pmf_dwarf *d, const char *path, bool
 	const uint8_t *build_id, size_t build_id_len);
 struct pmf_dw_file *pmf_dw_file_new(struct pmf_dwarf *d);
 
-/* ---- dwarf_die.c: units, abbreviations, attributes ---- */
+/* ---- dwarf_die.c: abbreviations, attributes ---- */
 
 struct pmf_dw_shape {
 	uint8_t version, addr_size, off_size;
@@ -228,9 +227,7 @@ struct pmf_dw_unit {
 	uint32_t off, die, end; /* in INFO: its header, its first DIE, behind its last */
 	uint32_t abbrev_off;
 	struct pmf_dw_shape shape;
-	uint8_t type; /* enum pmf_dw_unit_type */
-	bool root_read, has_line, split_tried, indexed;
-	uint16_t tag;
+	bool root_read, has_line, split_tried;
 	uint64_t dwo_id;
 	struct pmf_dw_abbrevs *abbrevs; /* the file's */
 	/* What its first DIE says. */
@@ -242,17 +239,10 @@ struct pmf_dw_unit {
 	struct pmf_dw_lines *lines;
 };
 
-/* Find the units of @f by their headers. */
-void pmf_dw_units_read(struct pmf_dw_file *f);
-/* The unit of @f that the DIE at @off is in, or NULL. */
-struct pmf_dw_unit *pmf_dw_unit_at(struct pmf_dw_file *f, uint64_t off);
-/* Read the first DIE of @u, once, into @die if that is not NULL; false if there is none. */
-bool pmf_dw_unit_root(struct pmf_dw_unit *u, struct pmf_dw_die *die);
-/* The DIE at @c into @die. False at a null entry and where it cannot be read (c->bad). */
-bool pmf_dw_die_read(struct pmf_dw_unit *u, struct pmf_dw_cursor *c, struct pmf_dw_die *die);
-/* The same, reading no attributes but those that DIEs of functions have. */
+/* The DIE at @c into @die, without attributes that only others than functions have. False at a null entry
+ * and where it cannot be read (c->bad). */
 bool pmf_dw_die_walk(struct pmf_dw_unit *u, struct pmf_dw_cursor *c, struct pmf_dw_die *die);
-/* The DIE that stands at @off of @u. */
+/* The whole DIE that stands at @off of @u. */
 bool pmf_dw_die_at(struct pmf_dw_unit *u, uint64_t off, struct pmf_dw_die *die);
 void pmf_dw_form_read(struct pmf_dw_cursor *c, const struct pmf_dw_shape *shape, uint64_t form,
 	int64_t implicit, struct pmf_dw_value *v);
@@ -269,6 +259,15 @@ static inline const struct pmf_dw_value *pmf_dw_get(
 {
 	return die->have & 1U << slot ? &die->v[slot] : NULL;
 }
+
+/* ---- dwarf_units.c ---- */
+
+/* Find the units of @f by their headers. */
+void pmf_dw_units_read(struct pmf_dw_file *f);
+/* The unit of @f that the DIE at @off is in, or NULL. */
+struct pmf_dw_unit *pmf_dw_unit_at(struct pmf_dw_file *f, uint64_t off);
+/* Read the first DIE of @u, once, into @die if that is not NULL; false if there is none. */
+bool pmf_dw_unit_root(struct pmf_dw_unit *u, struct pmf_dw_die *die);
 
 /* ---- dwarf_ranges.c: which code belongs to what ---- */
 
@@ -342,7 +341,6 @@ struct pmf_dwarf {
 	size_t nr_files, cap_files;
 	uint64_t loaded, spent; /* bytes of sections; steps */
 	uint64_t questions;
-	bool elf32;
 	struct pmf_sym_range *code; /* executable sections */
 	size_t nr_code, cap_code;
 	struct pmf_dw_segments segments; /* of the first file's units */
