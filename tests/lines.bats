@@ -108,7 +108,7 @@ same_as_plain()
 @test "DWARF 2 to 5 and compressed sections say the same" {
 	need gcc objcopy
 	build gcc plain
-	for flag in -gdwarf-2 -gdwarf-3 -gdwarf-4 -gdwarf-5 -gz=zlib -gz=zlib-gnu; do
+	for flag in -gdwarf-2 -gdwarf-3 -gdwarf-4 -gdwarf-5 -gdwarf64 -gz=zlib -gz=zlib-gnu; do
 		build gcc "v$flag" "$flag"
 		same_as_plain "v$flag/lib.so"
 	done
