@@ -128,6 +128,7 @@ refused()
 	refused 125 "'empty' is empty" empty
 	echo 'some text' >text
 	refused 125 'no profile that pmuflame knows' text
+	"$PMUFLAME" -q -e cpu-clock -o probe -- true
 	head -c 100 probe.pb.gz >cut.pb.gz
 	refused 125 "'cut.pb.gz' cannot be read: its end is missing" cut.pb.gz
 	refused 125 'cannot write' -o missing/dir/x probe.pb.gz
