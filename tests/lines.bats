@@ -3,6 +3,8 @@
 # the same whichever way the compiler was told to write them. docs/debug-info.md has the known
 # differences; scripts/compare-lines asks for more addresses, of any program.
 
+bats_require_minimum_version 1.5.0
+
 sources=(buf hash mem)
 
 setup()
@@ -165,7 +167,7 @@ same_as_plain()
 	mv "debug/.build-id/${id:0:2}/${id:2}.debug" plain.debug
 	cp plain/lib.so common.debug
 	places one.so >wrong.txt
-	! cmp -s plain.txt wrong.txt
+	run -1 cmp -s plain.txt wrong.txt
 }
 
 @test "a FIFO in the place of debug information is not waited for" {
