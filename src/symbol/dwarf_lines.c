@@ -194,14 +194,19 @@ static void add_row(struct program *p)
 	struct pmf_dw_lines *l = p->l;
 	struct row row = {p->addr, (uint32_t)PMF_MIN(p->file, (uint64_t)UINT32_MAX),
 		p->line <= INT32_MAX ? (uint32_t)p->line : 0};
-	struct row *last = l->nr_rows > p->first ? &l->rows[l->nr_rows - 1] : NULL;
+	struct row *last;
 
-	if (last && last->addr == row.addr)
-		*last = row;
-	else if (last && last->addr > row.addr)
-		p->c.bad = true; /* addresses only rise within a sequence (section 6.2.5) */
-	else if (!last || last->file != row.file || last->line != row.line)
-		PMF_PUSH(l->rows, l->nr_rows, l->cap_rows) = row;
+	if (l->nr_rows > p->first) {
+		last = &l->rows[l->nr_rows - 1];
+		/* Addresses only rise within a sequence (section 6.2.5). */
+		if (last->addr > row.addr)
+			p->c.bad = true;
+		if (last->addr == row.addr)
+			*last = row;
+		if (last->addr >= row.addr || (last->file == row.file && last->line == row.line))
+			return;
+	}
+	PMF_PUSH(l->rows, l->nr_rows, l->cap_rows) = row;
 }
 
 static void end_sequence(struct program *p)

@@ -153,7 +153,7 @@ static inline uint64_t pmf_dw_uint(struct pmf_dw_cursor *c, size_t n)
 {
 	uint64_t v = 0;
 
-	if (n > (size_t)(c->end - c->at)) {
+	if (c->bad || n > (size_t)(c->end - c->at)) {
 		c->bad = true;
 		c->at = c->end;
 		return 0;

@@ -151,11 +151,9 @@ static int by_start(const void *a, const void *b)
 /* From @start on it is @what. One that begins where another ended wins. */
 static void emit(struct pmf_dw_segments *s, uint64_t start, uint32_t what)
 {
-	struct pmf_dw_segment *last = s->n ? &s->items[s->n - 1] : NULL;
-
-	if (last && start <= last->start)
-		last->what = what;
-	else if (!last || last->what != what)
+	if (s->n && start <= s->items[s->n - 1].start)
+		s->items[s->n - 1].what = what;
+	else if (!s->n || s->items[s->n - 1].what != what)
 		PMF_PUSH(s->items, s->n, s->cap) = (struct pmf_dw_segment){start, what};
 }
 
@@ -163,8 +161,9 @@ void pmf_dw_ranges_flatten(struct pmf_dw_ranges *r, struct pmf_dw_segments *out)
 {
 	size_t open = 0, i; /* items[0..open) are a stack of those that were not ended yet */
 
-	if (r->n)
-		qsort(r->items, r->n, sizeof *r->items, by_start);
+	if (!r->n)
+		return;
+	qsort(r->items, r->n, sizeof *r->items, by_start);
 	for (i = 0; i <= r->n; i++) {
 		struct pmf_dw_range next = {UINT64_MAX, 0, 0};
 
