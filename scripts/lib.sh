@@ -96,6 +96,7 @@ musl-tools      musl-gcc
 full_packages='
 golang-go       go
 default-jdk-headless javac
+rustc           rustc
 '
 # What scripts/bench needs beside the programs that make builds.
 # shellcheck disable=SC2034
