@@ -33,7 +33,8 @@ annotate() { "$PMUFLAME" annotate "$@"; }
 
 @test "annotate: the hot line has the most, beside its text" {
 	annotate hot hot.pb.gz >text
-	grep -q '^hot (hot.py)  .*/hot.py' text
+	grep -q '^hot (hot.py)  .*/hot.py:3$' text
+	grep -A 3 '^hot (' text | grep -q '^ *3  def hot(n):$'
 	grep -q '^ *cpu-clock  *page-faults$' text
 	grep -q '^ *5      for i in range(n):$\|%  *5      for i in range(n):$' text
 	grep -q '%  *6          total += i \* i$' text

@@ -51,6 +51,9 @@ static uint32_t make_frame(struct pmf_py *py, const struct pmf_python_code *code
 	/* One frame for each label of each file, whatever process ran it. */
 	id = pmf_profile_frame_at(p, PMF_FRAME_PYTHON, UINT32_MAX, module_id, path_id, label_id);
 	pmf_profile_name_frame(p, id, label, code->file, line);
+	/* Without lines, functions of one name share a frame: it is the first one's. */
+	if (!p->frames[id].start_line)
+		pmf_profile_set_start_line(p, id, code->first_line);
 	free(module);
 	free(label);
 	return id;
