@@ -318,8 +318,8 @@ until_works()
 	ulimit -c 0
 	for pair in INT:130 TERM:143 HUP:129 QUIT:131; do
 		rm -rf out
-		# A shell starts its background jobs with SIGINT ignored, which is passed on.
-		env --default-signal=INT,QUIT "$PMUFLAME" -q -o out/ -e cpu-clock -- ratio --seconds 60 &
+		# A shell starts its background jobs with SIGINT ignored, nohup all with SIGHUP, which is passed on.
+		env --default-signal=HUP,INT,QUIT "$PMUFLAME" -q -o out/ -e cpu-clock -- ratio --seconds 60 &
 		until_works $! ratio
 		kill -s "${pair%:*}" $!
 		status=0

@@ -103,11 +103,13 @@ static int on_progress(struct debuginfod_client *c, long done, long of)
 	void *handle = dlopen(SONAME, RTLD_NOW | RTLD_NOLOAD), *call;
 	struct pmf_debuginfod *d;
 
-	call = handle ? dlsym(handle, "debuginfod_get_user_data") : NULL;
+	if (!handle)
+		return 1;
+	call = dlsym(handle, "debuginfod_get_user_data");
+	dlclose(handle); /* the client still has it open */
 	if (!call)
 		return 1;
 	memcpy(&get_user_data, &call, sizeof call);
-	dlclose(handle);
 	d = get_user_data(c);
 	return d->used_ns + fetch_ns(d) > d->limit_ns ||
 	       !d->progress(d->ctx, done > 0 ? (uint64_t)done : 0, of > 0 ? (uint64_t)of : 0);
