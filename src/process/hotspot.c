@@ -6,6 +6,7 @@
 #include "pmuflame/hash.h"
 #include "pmuflame/mem.h"
 #include <elf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -14,9 +15,11 @@ enum {
 	FIELDS_MAX = 8192, /* entries of a table: there are about 800 */
 	STRIDE_MAX = 256,
 	TEXT_BYTES = 64,
+	SYMBOLS_MAX = 1 << 18, /* of libjvm.so: there are about 1,000 */
 	HEAPS_MAX = 8,
-	HOPS_MAX = 4096,
-	BLOB_BYTES = 256, /* of a CodeBlob: what is read of it */
+	SEGMAP_BYTES = 1024, /* of a segment map: what is read at once */
+	READS_MAX = 64,      /* of it, for one block: they reach back over 6 MB */
+	BLOB_BYTES = 256,    /* of a CodeBlob: what is read of it */
 	SYMBOL_BYTES_MAX = 1024,
 	KINDS = 256,
 	CACHE = 4096,
@@ -150,15 +153,15 @@ static bool get_variable(const struct pmf_hotspot *h, const char *name, uint64_t
 	size_t bytes, text_bytes;
 	const uint8_t *syms = pmf_image_section(h->libjvm, ".dynsym", &bytes, NULL);
 	const char *text = (const char *)pmf_image_section(h->libjvm, ".dynstr", &text_bytes, NULL);
+	const size_t need = strlen(name) + 1;
 	Elf64_Sym sym;
 
 	if (!syms || !text)
 		return false;
-	for (size_t i = 0; i < bytes / sizeof sym; i++) {
+	for (size_t i = 0; i < PMF_MIN(bytes / sizeof sym, (size_t)SYMBOLS_MAX); i++) {
 		memcpy(&sym, syms + i * sizeof sym, sizeof sym);
-		if (sym.st_name < text_bytes &&
-			strnlen(text + sym.st_name, text_bytes - sym.st_name) == strlen(name) &&
-			memcmp(text + sym.st_name, name, strlen(name)) == 0)
+		if (sym.st_name < text_bytes && need <= text_bytes - sym.st_name &&
+			memcmp(text + sym.st_name, name, need) == 0)
 			return get_u64(h, sym.st_value + h->bias, out);
 	}
 	return false;
@@ -267,8 +270,8 @@ static bool is_sane(const struct pmf_hotspot *h)
 	return h->at[HEAPS] != UINT64_MAX && h->at[BLOB_NAME] <= BLOB_BYTES - 8 &&
 	       h->at[BLOB_FRAME_SIZE] <= BLOB_BYTES - 8 &&
 	       h->at[BLOB_FRAME_COMPLETE] <= BLOB_BYTES - 8 &&
-	       (h->at[BLOB_CODE_BEGIN] <= BLOB_BYTES - 8 ||
-		       h->at[BLOB_CODE_OFFSET] <= BLOB_BYTES - 8) &&
+	       (h->at[BLOB_CODE_BEGIN] == UINT64_MAX ? h->at[BLOB_CODE_OFFSET]
+						     : h->at[BLOB_CODE_BEGIN]) <= BLOB_BYTES - 8 &&
 	       (h->at[COMPILED_METHOD] <= BLOB_BYTES - 8 ||
 		       h->at[NMETHOD_METHOD] <= BLOB_BYTES - 8) &&
 	       h->pool_bytes && h->pool_bytes <= 4096 && h->block_bytes && h->block_bytes <= 64 &&
@@ -370,20 +373,38 @@ static const struct heap *heap_of(const struct pmf_hotspot *h, uint64_t va)
 	return NULL;
 }
 
+/* The first segment of the block that holds @segment. */
+static bool start_of_block(
+	const struct pmf_hotspot *h, const struct heap *heap, uint64_t segment, uint64_t *out)
+{
+	uint8_t map[SEGMAP_BYTES], back;
+
+	for (int reads = 0; reads < READS_MAX; reads++) {
+		uint64_t at = segment - PMF_MIN(segment, (uint64_t)SEGMAP_BYTES - 1);
+
+		if (!get(h, heap->segmap + at, map, (size_t)(segment - at + 1)))
+			return false;
+		while (segment >= at) {
+			back = map[segment - at];
+			if (back == 255 || back > segment)
+				return false;
+			*out = segment;
+			if (back == 0)
+				return true;
+			segment -= back;
+		}
+	}
+	return false;
+}
+
 /* The CodeBlob of the block that holds @va; 0 if none does. */
 static uint64_t blob_of(const struct pmf_hotspot *h, const struct heap *heap, uint64_t va)
 {
-	uint64_t segment = (va - heap->low) >> heap->log2, block;
-	uint8_t back, used;
+	uint64_t segment, block;
+	uint8_t used;
 
-	for (int hops = 0;; hops++) {
-		if (hops == HOPS_MAX || !get(h, heap->segmap + segment, &back, 1) || back == 255 ||
-			back > segment)
-			return 0;
-		if (back == 0)
-			break;
-		segment -= back;
-	}
+	if (!start_of_block(h, heap, (va - heap->low) >> heap->log2, &segment))
+		return 0;
 	block = heap->low + (segment << heap->log2);
 	return get(h, block + h->at[BLOCK_USED], &used, 1) && used == 1 ? block + h->block_bytes
 									: 0;
@@ -409,6 +430,8 @@ static enum pmf_hotspot_kind kind_of(const char *name)
 /* The number of the name at @name_va, which is one of few. */
 static bool intern_kind(struct pmf_hotspot *h, uint64_t name_va, uint32_t *out)
 {
+	struct pmf_buf clean = PMF_BUF_INIT;
+	char text[TEXT_BYTES];
 	struct kind *k;
 
 	for (size_t i = 0; i < h->nr_kinds; i++)
@@ -419,8 +442,11 @@ static bool intern_kind(struct pmf_hotspot *h, uint64_t name_va, uint32_t *out)
 	if (h->nr_kinds == KINDS)
 		return false;
 	k = &h->kinds[h->nr_kinds];
-	if (!get_text(h, name_va, k->name))
+	if (!get_text(h, name_va, text))
 		return false;
+	pmf_buf_addclean(&clean, text, '?');
+	snprintf(k->name, sizeof k->name, "%s", pmf_buf_str(&clean));
+	pmf_buf_release(&clean);
 	k->name_va = name_va;
 	k->kind = kind_of(k->name);
 	*out = (uint32_t)h->nr_kinds++;

@@ -35,6 +35,7 @@ static struct fake_field fields[] = {
 	FIELD(fake_klass, name, "Klass", "_name"),
 	FIELD(fake_symbol, len, "Symbol", "_length"),
 	FIELD(fake_symbol, body, "Symbol", "_body"),
+	{"CodeBlob", "_other", "address", 0, UINT64_C(1) << 40, NULL},
 	{NULL, NULL, NULL, 0, 0, NULL},
 };
 

@@ -120,7 +120,7 @@ static void code_is_found(void **state)
 	blob->method = &v->method;
 	put_blob(v, 403, 2, "Interpreter", 0);
 	put_blob(v, 405, 1, "I2C/C2I adapters", -1);
-	put_blob(v, 406, 1, "StubRoutines (1)", 0);
+	put_blob(v, 406, 1, "Stub\033[2J", 0);
 	assert_false(find(v, 2, &code));
 	for (size_t at = 3; at < 403; at += 57) {
 		assert_true(find(v, at, &code));
@@ -139,6 +139,7 @@ static void code_is_found(void **state)
 	assert_int_equal(code.kind, PMF_HOTSPOT_ADAPTER);
 	assert_true(find(v, 406, &code));
 	assert_int_equal(code.kind, PMF_HOTSPOT_STUB);
+	assert_string_equal(pmf_hotspot_code_name(v->h, &code), "Stub?[2J");
 	assert_false(find(v, FAKE_SEGMENTS, &code));
 	/* What was freed is gone, but not before it is asked again. */
 	((struct fake_block *)(void *)(v->memory + 406 * FAKE_SEGMENT))->used = 0;
@@ -193,6 +194,9 @@ static void broken_heaps_have_no_code(void **state)
 
 	v->segmap[4] = 200; /* before the heap */
 	assert_false(find(v, 4, &code));
+	/* Pieces that were joined are told step by step. */
+	memset(v->segmap + 4, 1, FAKE_SEGMENTS - 4);
+	assert_true(find(v, FAKE_SEGMENTS - 1, &code));
 	v->segmap[4] = 1;
 	blob->name = NULL;
 	assert_false(find(v, 4, &code));
@@ -245,6 +249,15 @@ static void tables_that_lie_are_not_used(void **state)
 		v->p->hotspot = NULL;
 	}
 	f->type = "ConstMethod";
+	/* A second place for where code begins, which is far outside. */
+	for (f = *fields; strcmp(f->field, "_other") != 0; f++)
+		;
+	f->field = "_code_begin";
+	v->p->hotspot_generation = 0;
+	assert_null(pmf_hotspot_of(v->p, 1));
+	pmf_hotspot_free(v->p->hotspot);
+	v->p->hotspot = NULL;
+	f->field = "_other";
 	v->p->hotspot_generation = 0;
 	assert_non_null(pmf_hotspot_of(v->p, 1));
 }
