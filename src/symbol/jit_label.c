@@ -53,6 +53,24 @@ static uint32_t cut_number(const char *s, size_t *len)
 	return (uint32_t)n;
 }
 
+/* Where the file begins in the first @len bytes of @s, "NAME FILE": names have spaces ("get size"), and so have paths.
+ * NULL if there is no space. */
+static const char *find_file(const char *s, size_t len)
+{
+	static const char *const roots[] = {"/", "node:", "file:"};
+	const char *space = NULL;
+
+	for (size_t i = 0; i < len; i++) {
+		if (s[i] != ' ')
+			continue;
+		space = s + i;
+		for (size_t k = 0; k < PMF_ARRAY_SIZE(roots); k++)
+			if (starts(space + 1, roots[k]))
+				return space + 1;
+	}
+	return space ? space + 1 : NULL;
+}
+
 /* V8: "JS:*NAME FILE:LINE:COLUMN"; the mark (~ interpreted, ^ baseline, + and * optimized) and the name may be
  * missing. A function is one whatever made its code, so the mark is left out. */
 static bool take_v8(struct pmf_jit_label *l, const char *name)
@@ -67,17 +85,18 @@ static bool take_v8(struct pmf_jit_label *l, const char *name)
 	if (!at)
 		return false;
 	at += *at && strchr("~^+*", *at);
-	file = strchr(at, ' ');
+	len = strlen(at);
+	while (len && at[len - 1] == ' ')
+		len--;
+	file = find_file(at, len);
 	if (!file)
 		return false;
-	len = strlen(++file);
-	while (len && file[len - 1] == ' ')
-		len--;
+	len -= (size_t)(file - at);
 	if (!cut_number(file, &len))
 		return false;
 	l->line = cut_number(file, &len);
 	l->file = len ? pmf_strndup(file, len) : pmf_strdup("[eval]");
-	if (*at == ' ')
+	if (file == at + 1)
 		l->name = pmf_asprintf("(anonymous) (%s:%u)", base_of(l->file), (unsigned)l->line);
 	else
 		l->name = pmf_asprintf("%.*s (%s)", (int)(file - 1 - at), at, base_of(l->file));
