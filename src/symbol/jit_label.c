@@ -1,6 +1,5 @@
 /* What runtimes put into the one string that perf's formats have for a function. */
-#include "pmuflame/jit.h"
-
+#include "jit_priv.h"
 #include "pmuflame/buf.h"
 #include "pmuflame/mem.h"
 #include <ctype.h>
@@ -53,6 +52,16 @@ static uint32_t cut_number(const char *s, size_t *len)
 	return (uint32_t)n;
 }
 
+const char *pmf_jit_v8_function(const char *name)
+{
+	static const char *const kinds[] = {"JS:", "LazyCompile:", "Function:", "Script:", "Eval:"};
+
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(kinds); i++)
+		if (starts(name, kinds[i]))
+			return name + strlen(kinds[i]);
+	return NULL;
+}
+
 /* Where the file begins in the first @len bytes of @s, "NAME FILE": names have spaces ("get size"), and so have paths.
  * NULL if there is no space. */
 static const char *find_file(const char *s, size_t len)
@@ -75,13 +84,9 @@ static const char *find_file(const char *s, size_t len)
  * missing. A function is one whatever made its code, so the mark is left out. */
 static bool take_v8(struct pmf_jit_label *l, const char *name)
 {
-	static const char *const kinds[] = {"JS:", "LazyCompile:", "Function:", "Script:", "Eval:"};
-	const char *at = NULL, *file;
+	const char *at = pmf_jit_v8_function(name), *file;
 	size_t len;
 
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(kinds) && !at; i++)
-		if (starts(name, kinds[i]))
-			at = name + strlen(kinds[i]);
 	if (!at)
 		return false;
 	at += *at && strchr("~^+*", *at);

@@ -47,6 +47,11 @@ bool pmf_jit_codes_add(struct pmf_jit_codes *c, const struct pmf_jit_code *code)
 const struct pmf_jit_code *pmf_jit_codes_find(
 	const struct pmf_jit_codes *c, uint64_t va, uint64_t time_ns, uint64_t *until_ns);
 
+/* ---- jit_label.c ---- */
+
+/* What stands behind V8's word for the kind of a function's code; NULL if @name is no function of V8's. */
+const char *pmf_jit_v8_function(const char *name);
+
 /* ---- perf_map.c, jitdump.c: files that grow ---- */
 
 struct pmf_perf_map {

@@ -153,12 +153,7 @@ static void take_lines(struct pmf_jitdump *d, struct pmf_jit_codes *c, uint64_t 
 /* V8 tells the lines' addresses higher by the ELF header's size, for `perf inject` puts one in front. */
 static uint32_t line_shift(const struct pmf_jit_codes *c, const struct pmf_jit_code *code)
 {
-	const char *name = pmf_strtab_get(&c->names, code->name);
-
-	return strncmp(name, "JS:", 3) == 0 || strncmp(name, "Script:", 7) == 0 ||
-			       strncmp(name, "Eval:", 5) == 0
-		       ? ELF_HEADER_BYTES
-		       : 0;
+	return pmf_jit_v8_function(pmf_strtab_get(&c->names, code->name)) ? ELF_HEADER_BYTES : 0;
 }
 
 static bool take_load(struct pmf_jitdump *d, struct pmf_jit_codes *c, uint64_t from_ns,
@@ -167,19 +162,18 @@ static bool take_load(struct pmf_jitdump *d, struct pmf_jit_codes *c, uint64_t f
 	size_t n;
 	const uint8_t *p = bytes_at(d, off, LOAD_BYTES, &n);
 	struct pmf_jit_code code = {.from_ns = from_ns};
-	uint64_t vma, next;
+	uint64_t vma, written_at, next;
 	uint32_t shift;
 
 	if (n < LOAD_BYTES)
 		return true;
 	vma = u64(d, p + 8);
-	code.start = u64(d, p + 16);
+	written_at = u64(d, p + 16);
 	code.size = u64(d, p + 24);
 	/* The two differ only where code is written at another place than it runs at. */
-	if (vma)
-		code.start = vma;
+	code.start = vma ? vma : written_at;
 	code.name = name_at(d, c, off + LOAD_BYTES, end, &next);
-	if (d->nr_lines && d->lines_va == u64(d, p + 16)) {
+	if (d->nr_lines && d->lines_va == written_at) {
 		shift = line_shift(c, &code);
 		code.first_line = (uint32_t)c->nr_lines;
 		code.nr_lines = (uint32_t)d->nr_lines;

@@ -351,6 +351,29 @@ static void records_are_taken_by_time(void **state)
 	assert_string_equal(name_now(r, 0x2000), "d");
 }
 
+/* Records lie across the ends of what is read at once, wherever those are. */
+static void every_record_has_its_lines(void **state)
+{
+	struct room *r = *state;
+	FILE *f = dump(r);
+	char name[3000];
+
+	memset(name, 'n', sizeof name - 1);
+	name[sizeof name - 1] = '\0';
+	header(f, 1, 0);
+	for (uint64_t i = 1; i <= 200; i++) {
+		lines(f, i << 12);
+		load(f, 100, i << 12, 64, name + i);
+	}
+	fclose(f);
+	pmf_jit_mapped(r->p, r->dump_path);
+	for (uint64_t i = 1; i <= 200; i++) {
+		assert_string_equal(name_now(r, (i << 12) + 4), name + i);
+		assert_string_equal(r->place.file ? r->place.file : "", "/a.c");
+		assert_int_equal(r->place.line, 10);
+	}
+}
+
 static void both_byte_orders_are_read(void **state)
 {
 	swap = true;
@@ -442,6 +465,7 @@ int main(void)
 		cmocka_unit_test(one_page_holds_so_many),
 		cmocka_unit_test_setup_teardown(records_are_taken_by_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(both_byte_orders_are_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(every_record_has_its_lines, setup, teardown),
 		cmocka_unit_test(hostile_dumps_are_refused),
 		cmocka_unit_test(names_are_taken_apart),
 	};
