@@ -10,7 +10,10 @@
 enum {
 	CODES_MAX = 4 << 20,
 	LINES_MAX = 16 << 20,
+	PLACES_MAX = 8 << 20, /* in pages: a gigabyte at worst */
 	NAME_BYTES_MAX = 4096,
+	NAMES_BYTES_MAX = 256 << 20,
+	NAME_COST = 16, /* of one more, however short */
 	PAGE_SHIFT = 12,
 	PAGES_MAX = 64,            /* of one piece: more are `large` */
 	CODES_PER_PAGE_MAX = 4096, /* a search looks at each: the oldest go */
@@ -40,13 +43,19 @@ uint32_t pmf_jit_codes_name(struct pmf_jit_codes *c, const char *name, size_t le
 {
 	struct pmf_buf clean = PMF_BUF_INIT;
 	char text[NAME_BYTES_MAX + 1];
+	size_t before = c->names.n;
 	uint32_t id;
 
 	len = strnlen(name, PMF_MIN(len, (size_t)NAME_BYTES_MAX));
 	memcpy(text, name, len);
 	text[len] = '\0';
 	pmf_buf_addclean(&clean, text, '?');
-	id = pmf_strtab_add(&c->names, pmf_buf_str(&clean), clean.len);
+	/* Beyond, there is no room for their code either. */
+	id = c->name_bytes > NAMES_BYTES_MAX
+		     ? 0
+		     : pmf_strtab_add(&c->names, pmf_buf_str(&clean), clean.len);
+	if (c->names.n != before)
+		c->name_bytes += clean.len + NAME_COST;
 	pmf_buf_release(&clean);
 	return id;
 }
@@ -89,7 +98,8 @@ bool pmf_jit_codes_add(struct pmf_jit_codes *c, const struct pmf_jit_code *code)
 	uint64_t first = code->start >> PAGE_SHIFT, last;
 	uint32_t id = (uint32_t)c->n;
 
-	if (c->n >= CODES_MAX || c->nr_lines > LINES_MAX)
+	if (c->n >= CODES_MAX || c->nr_lines > LINES_MAX || c->nr_places > PLACES_MAX ||
+		c->name_bytes > NAMES_BYTES_MAX)
 		return false;
 	if (code->size == 0 || code->size > CODE_BYTES_MAX || code->size > UINT64_MAX - code->start)
 		return true;
@@ -99,6 +109,7 @@ bool pmf_jit_codes_add(struct pmf_jit_codes *c, const struct pmf_jit_code *code)
 		put(&c->large, id);
 		return true;
 	}
+	c->nr_places += last - first + 1;
 	for (uint64_t number = first; number <= last; number++)
 		put(get_page(c, number), id);
 	return true;

@@ -32,8 +32,10 @@ struct pmf_jit_codes {
 	} * pages;
 	size_t nr_pages, cap_pages;
 	struct pmf_index by_number;
+	size_t nr_places;          /* of all pages together, those that were dropped too */
 	struct pmf_jit_page large; /* code of very many pages */
 	struct pmf_strtab names;
+	size_t name_bytes;
 };
 
 void pmf_jit_codes_init(struct pmf_jit_codes *c);
@@ -73,6 +75,7 @@ struct pmf_jitdump {
 	struct pmf_jit_line *lines; /* of the code that the next load record tells */
 	size_t nr_lines, cap_lines;
 	uint64_t lines_va;
+	size_t nr_moves;
 	uint8_t *window; /* bytes of the file from window_at on */
 	uint64_t window_at;
 	size_t window_bytes;

@@ -19,6 +19,7 @@ enum {
 	WINDOW_BYTES = 64 << 10,
 	NAME_BYTES = 4097,
 	LINES_BYTES_MAX = 16 << 20, /* of one piece of code */
+	MOVES_MAX = 1 << 17,        /* each searches what is known */
 	CODE_LOAD = 0,
 	CODE_MOVE = 1,
 	CODE_DEBUG_INFO = 2,
@@ -197,6 +198,8 @@ static bool take_move(
 
 	if (n < MOVE_BYTES)
 		return true;
+	if (d->nr_moves++ == MOVES_MAX)
+		return false;
 	old = pmf_jit_codes_find(c, u64(d, p + 16), from_ns, &until);
 	if (!old || old->start != u64(d, p + 16))
 		return true;

@@ -223,6 +223,32 @@ static void one_page_holds_so_many(void **state)
 	pmf_jit_codes_release(&codes);
 }
 
+/* Code that covers many pages, each of its own, takes memory that no file has the size of. */
+static void so_many_pages_are_known(void **state)
+{
+	struct pmf_jit_codes codes;
+	uint64_t n;
+
+	(void)state;
+	pmf_jit_codes_init(&codes);
+	codes.nr_places = (8 << 20) - 1000;
+	for (n = 0; n < 1000; n++) {
+		struct pmf_jit_code code = {.start = n << 18, .size = 1 << 18};
+
+		if (!pmf_jit_codes_add(&codes, &code))
+			break;
+	}
+	assert_int_equal(n, 1000 / 64 + 1);
+	assert_int_equal(codes.nr_pages, n * 64);
+	pmf_jit_codes_release(&codes);
+	pmf_jit_codes_init(&codes);
+	codes.name_bytes = (256 << 20) - 1;
+	assert_int_equal(pmf_jit_codes_name(&codes, "two", 3), 1);
+	assert_int_equal(pmf_jit_codes_name(&codes, "none", 4), 0);
+	assert_false(pmf_jit_codes_add(&codes, &(struct pmf_jit_code){.start = 1, .size = 1}));
+	pmf_jit_codes_release(&codes);
+}
+
 /* ---- Jitdump ---- */
 
 static bool swap; /* write in the other byte order */
@@ -463,6 +489,7 @@ int main(void)
 		cmocka_unit_test(hostile_maps_are_refused),
 		cmocka_unit_test_setup_teardown(map_of_another_user_is_refused, setup, teardown),
 		cmocka_unit_test(one_page_holds_so_many),
+		cmocka_unit_test(so_many_pages_are_known),
 		cmocka_unit_test_setup_teardown(records_are_taken_by_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(both_byte_orders_are_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_record_has_its_lines, setup, teardown),
