@@ -7,6 +7,9 @@
 
 enum {
 	MAX_FRAME = 1 << 24, /* deeper than any frame is */
+	MAX_FUNCS = 1 << 22,
+	MAX_NAME = 1 << 14,  /* bytes: that of generic functions grow */
+	MAX_STEPS = 1 << 16, /* of one function */
 	/* Words of the header behind its first eight bytes, from 1.16 on. */
 	HEADER_NR_FUNCS = 0,
 	HEADER_TEXT = 2, /* from 1.18 on; 0 from 1.26 on */
@@ -146,7 +149,8 @@ bool pmf_go_table_read(const struct pmf_image *im, struct pmf_go_table *out)
 		return false;
 	/* Behind the pairs stands where the last function ends. */
 	room = out->index.size - PMF_MIN(out->index.size, (size_t)pairs_off(out));
-	if (out->nr_funcs == 0 || out->nr_funcs >= room / (2 * index_bytes(out)))
+	if (out->nr_funcs == 0 || out->nr_funcs > MAX_FUNCS ||
+		out->nr_funcs >= room / (2 * index_bytes(out)))
 		return false;
 	out->text = out->version >= 18 ? text_start(im, &table, rva, out) : 0;
 	return true;
@@ -243,10 +247,9 @@ bool pmf_go_table_find(const struct pmf_go_table *t, uint64_t rva, struct pmf_go
 const char *pmf_go_func_name(const struct pmf_go_table *t, const struct pmf_go_func *f)
 {
 	const char *name = (const char *)t->names.data + f->name_off;
+	size_t room = t->names.size - PMF_MIN(t->names.size, (size_t)f->name_off);
 
-	if (f->name_off >= t->names.size || !memchr(name, 0, t->names.size - f->name_off))
-		return "";
-	return name;
+	return memchr(name, 0, PMF_MIN(room, (size_t)MAX_NAME)) ? name : "";
 }
 
 static bool take_uleb(const struct pmf_go_bytes *b, uint64_t *off, uint32_t *out)
@@ -273,8 +276,8 @@ bool pmf_go_func_depth(
 
 	if (!f->steps_off)
 		return false;
-	for (bool first = true; pc <= rva; first = false) {
-		if (!take_uleb(&t->steps, &off, &zigzag) || (!zigzag && !first) ||
+	for (int i = 0; pc <= rva; i++) {
+		if (i == MAX_STEPS || !take_uleb(&t->steps, &off, &zigzag) || (!zigzag && i) ||
 			!take_uleb(&t->steps, &off, &len))
 			return false;
 		depth += zigzag & 1 ? ~(zigzag >> 1) : zigzag >> 1;

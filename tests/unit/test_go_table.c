@@ -361,6 +361,34 @@ static void damaged_tables_are_bounded(void **state)
 	assert_true(read > 100 && tried - read > 50);
 }
 
+/* Steps that lead nowhere, and a name without an end, cost no more than some. */
+static void no_end_is_waited_for(void **state)
+{
+	enum { BYTES = 1 << 20 };
+	uint8_t *bytes = pmf_malloc(BYTES);
+	struct pmf_go_table t = {.names = {bytes, BYTES}, .steps = {bytes, BYTES}, .quantum = 1};
+	struct pmf_go_func f = {.start = 0x1000, .end = 0x2000, .name_off = 1, .steps_off = 1};
+	uint64_t depth;
+
+	(void)state;
+	memset(bytes, 'n', BYTES);
+	bytes[BYTES - 1] = '\0';
+	assert_string_equal(pmf_go_func_name(&t, &f), "");
+	f.name_off = UINT32_MAX;
+	assert_string_equal(pmf_go_func_name(&t, &f), "");
+	f.name_off = BYTES - 3;
+	assert_string_equal(pmf_go_func_name(&t, &f), "nn");
+	/* Up and down, for no instruction; then for all. */
+	for (size_t i = 1; i < BYTES - 1; i++)
+		bytes[i] = i % 2 ? i / 2 % 2 ? 3 : 4 : 0;
+	bytes[BYTES - 2] = 127;
+	assert_false(pmf_go_func_depth(&t, &f, 0x1000, &depth));
+	bytes[2] = 127;
+	assert_true(pmf_go_func_depth(&t, &f, 0x1000, &depth));
+	assert_int_equal(depth, 1);
+	free(bytes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +398,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rules_for_arm64_are_made_of_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_stripped_program_has_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(damaged_tables_are_bounded, setup, teardown),
+		cmocka_unit_test(no_end_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
