@@ -57,12 +57,18 @@ static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image 
 }
 
 /* The kernel's own table says so of what it has made itself: BPF programs and their trampolines. */
+/* The kernel also tells of trampolines and of probes' code. */
+static void note_bpf(struct pmf_profile *p, uint32_t id, const char *name)
+{
+	if (strncmp(name, "bpf_", 4) == 0)
+		p->frames[id].module = pmf_strtab_addz(&p->strings, "[bpf]");
+}
+
 uint32_t pmf_ksymbol_frame(struct pmf_profile *p, const char *name)
 {
 	uint32_t id = pmf_profile_frame_named(p, PMF_FRAME_KERNEL, name);
 
-	if (strncmp(name, "bpf_", 4) == 0)
-		p->frames[id].module = pmf_strtab_addz(&p->strings, "[bpf]");
+	note_bpf(p, id, name);
 	return id;
 }
 
@@ -80,7 +86,7 @@ static void name_frame(struct pmf_stacks *s, uint32_t id)
 	if (im && im->kind == PMF_IMAGE_KERNEL &&
 		(name = pmf_ksymbols_find_gone(&s->ksymbols, f->rva))) {
 		pmf_profile_name_frame(p, id, name, NULL, 0);
-		p->frames[id].module = pmf_strtab_addz(&p->strings, "[bpf]");
+		note_bpf(p, id, name);
 		return;
 	}
 	if (!im || im->kind == PMF_IMAGE_ANON || !pmf_naming_symbol(s, im, f->rva, &sym)) {
