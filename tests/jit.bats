@@ -112,10 +112,12 @@ refused()
 
 @test "npm's children are told, too; --jit off and an own choice are kept" {
 	command -v npm >/dev/null || skip "npm is not installed"
-	cp "$WORKLOADS/jit.js" .
+	mkdir my-perf-profiles # which is no switch
+	cp "$WORKLOADS/jit.js" my-perf-profiles
+	cd my-perf-profiles || return
 	echo '{"name": "work", "version": "1.0.0", "scripts": {"start": "node --no-warnings jit.js 0.5"}}' >package.json
 	export NODE_OPTIONS=--stack-trace-limit=20 npm_config_update_notifier=false
-	profile -q -F 997 -e cpu-clock -- npm start --silent >told
+	profile -q -F 997 -e cpu-clock -- npm --prefix "$PWD" start --silent >told
 	grep -q -- '--stack-trace-limit=20 --perf-basic-prof --interpreted' told
 	grep -q ';fib (jit.js)_\[j\]' out/*.folded
 	[ ! -e "/tmp/perf-$(cut -d' ' -f1 told).map" ]

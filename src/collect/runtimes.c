@@ -3,6 +3,7 @@
 #include "collect_priv.h"
 
 #include "pmuflame/mem.h"
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,15 +12,17 @@
 static const char node_switches[] = "--perf-basic-prof --interpreted-frames-native-stack";
 static const char node_options[] = "NODE_OPTIONS=";
 
-/* Has somebody decided already? V8 takes underscores for dashes. */
+/* Has somebody decided already? V8 takes underscores for dashes, "no-" in front and more behind; a
+ * folder called perf-profiles decides nothing. */
 static bool mentions_perf(const char *options)
 {
 	static const char *const words[] = {
-		"perf-basic-prof", "perf_basic_prof", "perf-prof", "perf_prof"};
+		"-perf-basic-prof", "-perf_basic_prof", "-perf-prof", "-perf_prof"};
 
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(words); i++)
-		if (options && strstr(options, words[i]))
-			return true;
+		for (const char *at = options; at && (at = strstr(at, words[i])); at++)
+			if (!isalnum((unsigned char)at[strlen(words[i])]))
+				return true;
 	return false;
 }
 
