@@ -4,6 +4,7 @@
 #define PMUFLAME_BUF_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,5 +44,7 @@ void pmf_buf_addcsv(struct pmf_buf *b, const char *s);
 char *pmf_buf_detach(struct pmf_buf *b);
 /* The text while the buffer lives and is not changed; "" when nothing was added. */
 const char *pmf_buf_str(const struct pmf_buf *b);
+
+bool pmf_starts_with(const char *s, const char *prefix);
 
 #endif

@@ -157,3 +157,8 @@ const char *pmf_buf_str(const struct pmf_buf *b)
 {
 	return b->data ? b->data : "";
 }
+
+bool pmf_starts_with(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}

@@ -1,6 +1,7 @@
 /* Python frames as frames of the profile, and which native frames are the interpreter's. */
 #include "python_room.h"
 
+#include "pmuflame/buf.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,11 +97,6 @@ uint32_t pmf_py_frame(
 	return recent->frame;
 }
 
-static bool starts_with(const char *s, const char *start)
-{
-	return strncmp(s, start, strlen(start)) == 0;
-}
-
 /* Functions of the interpreter by name; a compiler may have put suffixes behind (".cold"). */
 static enum pmf_python_native kind_by_name(const char *name)
 {
@@ -108,10 +104,10 @@ static enum pmf_python_native kind_by_name(const char *name)
 		"PyEval_EvalFrame", "_PyEval_EvalFrame", "_PyFunction_Vectorcall",
 		"_PyFunction_FastCall", "function_code_fastcall", "py_trampoline_evaluator"};
 
-	if (starts_with(name, "_PyEval_EvalFrameDefault"))
+	if (pmf_starts_with(name, "_PyEval_EvalFrameDefault"))
 		return PMF_NATIVE_EVAL;
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(calls); i++)
-		if (starts_with(name, calls[i]))
+		if (pmf_starts_with(name, calls[i]))
 			return PMF_NATIVE_CALL;
 	return PMF_NATIVE_OTHER;
 }

@@ -1,6 +1,7 @@
 /* A perf.data file: its records as a live run's, its files and its kernel wherever they are now. */
 #include "collect_priv.h"
 
+#include "pmuflame/buf.h"
 #include "pmuflame/mem.h"
 #include "recording_priv.h"
 #include <limits.h>
@@ -12,11 +13,6 @@
 
 /* Each is looked at for each of the kernel's functions. */
 enum { MODULES_MAX = 4096, ASK_EVERY = 4096, NS_PER_S = 1000000000 };
-
-static bool starts(const char *s, const char *prefix)
-{
-	return strncmp(s, prefix, strlen(prefix)) == 0;
-}
 
 /* ---- What the recording says ---- */
 
@@ -47,7 +43,7 @@ static bool is_this_host(const struct pmf_perf_data_info *info)
 
 static bool is_kernel_path(const char *path)
 {
-	return starts(path, "[kernel.kallsyms]");
+	return pmf_starts_with(path, "[kernel.kallsyms]");
 }
 
 static bool build_id_eq(const void *ctx, uint32_t value, const void *key)

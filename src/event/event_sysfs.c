@@ -42,11 +42,6 @@ static char *read_cpus(const struct pmf_event_env *env, const char *pmu, const c
 	return ret == 0 && line[0] ? pmf_strdup(line) : NULL;
 }
 
-static bool starts(const char *s, const char *prefix)
-{
-	return strncmp(s, prefix, strlen(prefix)) == 0;
-}
-
 static bool read_pmu(const struct pmf_event_env *env, const char *name, struct pmf_pmu *out)
 {
 	char *path = pmf_asprintf("%s/%s/type", env->sysfs, name);
@@ -59,7 +54,7 @@ static bool read_pmu(const struct pmf_event_env *env, const char *name, struct p
 	path = pmf_asprintf("%s/%s/cpus", env->sysfs, name);
 	out->core = strcmp(name, "cpu") == 0 || access(path, F_OK) == 0;
 	free(path);
-	out->on_core = out->core || starts(name, "ibs_") || starts(name, "cpum_");
+	out->on_core = out->core || pmf_starts_with(name, "ibs_") || pmf_starts_with(name, "cpum_");
 	out->name = pmf_strdup(name);
 	out->type = (uint32_t)type;
 	out->cpus = read_cpus(env, name, out->core ? "cpus" : "cpumask");

@@ -3,6 +3,7 @@
  * least the block starts (OpenJDK's src/hotspot/share/memory/heap.hpp). */
 #include "pmuflame/hotspot.h"
 
+#include "pmuflame/buf.h"
 #include "pmuflame/hash.h"
 #include "pmuflame/mem.h"
 #include <elf.h>
@@ -410,19 +411,14 @@ static uint64_t blob_of(const struct pmf_hotspot *h, const struct heap *heap, ui
 									: 0;
 }
 
-static bool starts(const char *s, const char *prefix)
-{
-	return strncmp(s, prefix, strlen(prefix)) == 0;
-}
-
 static enum pmf_hotspot_kind kind_of(const char *name)
 {
 	if (strcmp(name, "nmethod") == 0 || strcmp(name, "native nmethod") == 0)
 		return PMF_HOTSPOT_METHOD;
 	if (strcmp(name, "Interpreter") == 0)
 		return PMF_HOTSPOT_INTERPRETER;
-	if (starts(name, "I2C/C2I") || starts(name, "vtable") || starts(name, "itable") ||
-		starts(name, "adapter"))
+	if (pmf_starts_with(name, "I2C/C2I") || pmf_starts_with(name, "vtable") ||
+		pmf_starts_with(name, "itable") || pmf_starts_with(name, "adapter"))
 		return PMF_HOTSPOT_ADAPTER;
 	return PMF_HOTSPOT_STUB;
 }

@@ -5,6 +5,7 @@
  * to its build id when it comes back, or to its inode where the kernel tells no build ids. */
 #include "process_priv.h"
 
+#include "pmuflame/buf.h"
 #include "pmuflame/file.h"
 #include <errno.h>
 #include <gelf.h>
@@ -27,11 +28,6 @@ enum {
 
 static const char deleted[] = " (deleted)"; /* d_path(9) puts it behind an unlinked file's path */
 
-static bool starts(const char *s, const char *prefix)
-{
-	return strncmp(s, prefix, strlen(prefix)) == 0;
-}
-
 size_t pmf_image_path_len(const char *path)
 {
 	size_t len = strlen(path), tail = sizeof deleted - 1;
@@ -46,16 +42,16 @@ static enum pmf_image_kind kind_of(const char *path)
 	static const char *const anon[] = {
 		"//anon", "/memfd:", "/SYSV", "/anon_hugepage", "/[aio]", "/dev/"};
 
-	if (starts(path, "[vdso"))
+	if (pmf_starts_with(path, "[vdso"))
 		return PMF_IMAGE_VDSO;
-	if (starts(path, "[kernel") || starts(path, "[guest.kernel"))
+	if (pmf_starts_with(path, "[kernel") || pmf_starts_with(path, "[guest.kernel"))
 		return PMF_IMAGE_KERNEL;
 	if (path[0] != '/')
 		return PMF_IMAGE_ANON;
-	if (starts(path, "/dev/shm/"))
+	if (pmf_starts_with(path, "/dev/shm/"))
 		return PMF_IMAGE_FILE;
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(anon); i++)
-		if (starts(path, anon[i]))
+		if (pmf_starts_with(path, anon[i]))
 			return PMF_IMAGE_ANON;
 	return PMF_IMAGE_FILE;
 }

@@ -1,15 +1,11 @@
 /* What runtimes put into the one string that perf's formats have for a function. */
 #include "jit_priv.h"
+
 #include "pmuflame/buf.h"
 #include "pmuflame/mem.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool starts(const char *s, const char *prefix)
-{
-	return strncmp(s, prefix, strlen(prefix)) == 0;
-}
 
 static const char *base_of(const char *path)
 {
@@ -27,7 +23,7 @@ void pmf_jit_label_release(struct pmf_jit_label *l)
 /* CPython's trampolines: "py::QUALNAME:FILE". */
 static bool take_python(struct pmf_jit_label *l, const char *name)
 {
-	const char *colon = starts(name, "py::") ? strchr(name + 4, ':') : NULL;
+	const char *colon = pmf_starts_with(name, "py::") ? strchr(name + 4, ':') : NULL;
 
 	if (!colon)
 		return false;
@@ -57,7 +53,7 @@ const char *pmf_jit_v8_function(const char *name)
 	static const char *const kinds[] = {"JS:", "LazyCompile:", "Function:", "Script:", "Eval:"};
 
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(kinds); i++)
-		if (starts(name, kinds[i]))
+		if (pmf_starts_with(name, kinds[i]))
 			return name + strlen(kinds[i]);
 	return NULL;
 }
@@ -74,7 +70,7 @@ static const char *find_file(const char *s, size_t len)
 			continue;
 		space = s + i;
 		for (size_t k = 0; k < PMF_ARRAY_SIZE(roots); k++)
-			if (starts(space + 1, roots[k]))
+			if (pmf_starts_with(space + 1, roots[k]))
 				return space + 1;
 	}
 	return space ? space + 1 : NULL;
