@@ -107,6 +107,9 @@ def kind(mine, peer, names):
         if m[1:3] != p[1:3]:
             return "other place"
         theirs = names.get(p[0])
+        # Where there is no linkage name, peers give a function's name without what it is in.
+        if theirs and m[0] and m[0].endswith("::" + theirs):
+            theirs = m[0]
         if m[0] != theirs and i < len(mine) - 1:
             return "other name of an inlined function" if theirs else "no name of an inlined function"
         if m[0] != theirs and (not m[0] or not theirs or CLONE.sub("", m[0]) != CLONE.sub("", theirs)):

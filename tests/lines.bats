@@ -86,6 +86,50 @@ same_as_plain()
 	compare "$builddir/tests/bench/bench_work" --peers llvm
 }
 
+@test "C++: functions without a linkage name are told by their namespaces and classes" {
+	need g++ objcopy dwz
+	cat >sums.cc <<-'END'
+		#include <algorithm>
+		namespace app { namespace {
+		struct Key { static inline int mix(int a) { volatile int r = a; return r ^ a; } };
+		template <class T> static inline T half(T a) { volatile T r = a; return r / 2; }
+		struct Less { bool operator()(int a, int b) const { return Key::mix(a) < half(b); } };
+		} }
+		static inline int alone(int a) { volatile int r = a; return r + 1; }
+		int main(int argc, char **argv) { int v[100] = {argc}; std::sort(v, v + 100, app::Less()); return alone(v[0]); }
+	END
+	local flags
+	for flags in -g '-g -gsplit-dwarf' '-gdwarf-4 -flto' -gdwarf-4; do
+		# shellcheck disable=SC2086
+		g++ -O2 $flags -c sums.cc
+		# shellcheck disable=SC2086
+		g++ -O2 $flags -o sums sums.o
+		places sums | cut -f1 >names.txt
+		grep -qx 'app::(anonymous namespace)::Key::mix' names.txt
+		grep -qx 'app::(anonymous namespace)::half<int>' names.txt
+		grep -q '^std::sort<int\*' names.txt
+		grep -qx alone names.txt
+	done
+	# In units of dwz's that others take parts from, too.
+	dwz sums
+	places sums | cut -f1 | cmp - names.txt
+}
+
+@test "a header that units reach by different paths is one file" {
+	need gcc
+	mkdir sub
+	echo 'static inline int twice(int a) { volatile int r = a; return r + r; }' >twice.h
+	printf '#include "../twice.h"\nint one(int a) { return twice(a); }\n' >sub/one.c
+	printf '#include "./twice.h"\nint two(int a) { return twice(a); }\n' >two.c
+	local version
+	for version in 4 5; do
+		(cd sub && gcc -O2 -fPIC -g "-gdwarf-$version" "-ffile-prefix-map=${PWD%/*}=." -c one.c)
+		gcc -O2 -fPIC -g "-gdwarf-$version" "-ffile-prefix-map=$PWD=." -c two.c
+		gcc -shared -o lib.so sub/one.o two.o
+		[ "$(places lib.so | sed -n 's/^twice\t//p' | sort -u)" = $'twice.h:1\ttwice.h:1' ]
+	done
+}
+
 @test "Rust: as llvm-symbolizer says" {
 	need rustc llvm-symbolizer
 	cat >sums.rs <<-'END'

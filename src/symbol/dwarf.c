@@ -2,10 +2,13 @@
  * there, and what each scope around that says of itself. */
 #include "dwarf_priv.h"
 
+#include "pmuflame/buf.h"
 #include <stdlib.h>
 
 enum {
 	MAX_HOPS = 16, /* from an inlined call to its function, to the declaration of that */
+	MAX_SPACES = 16,
+	MAX_QUALIFIED = 4096,
 };
 
 /* What a function is called and where it is declared, found once for each DIE that says. */
@@ -130,11 +133,51 @@ static void take_attributes(struct pmf_dw_function *fn, const char **plain_name,
 		fn->decl_line = v->n <= INT32_MAX ? (uint32_t)v->n : 0;
 }
 
+/* DW_LANG_C_plus_plus and its later versions: the only language with linkage names that leaves them out. */
+static bool is_cxx(const struct pmf_dw_unit *u)
+{
+	return u->language == 0x04 || u->language == 0x1a || u->language == 0x21 ||
+	       u->language == 0x2b || u->language == 0x3a;
+}
+
+/* @name, of the DIE at @off of @u, behind the namespaces and classes that it is in. */
+static const char *qualified(struct pmf_dw_unit *u, uint64_t off, const char *name)
+{
+	const struct pmf_dw_scopes *s = pmf_dw_scopes_of(u);
+	struct pmf_dwarf *d = u->file->d;
+	struct pmf_buf text = PMF_BUF_INIT;
+	const char *spaces[MAX_SPACES];
+	uint32_t i = pmf_dw_space_around(s, off);
+	size_t n = 0;
+
+	for (; i != PMF_DW_NONE && n < MAX_SPACES; i = s->spaces[i].outer) {
+		struct pmf_dw_die die;
+
+		if (!pmf_dw_die_at(u, s->spaces[i].die, &die))
+			return name;
+		spaces[n] = pmf_dw_string(u, pmf_dw_get(&die, PMF_DW_NAME));
+		if (!spaces[n] && die.tag == PMF_DW_TAG_NAMESPACE)
+			spaces[n] = "(anonymous namespace)";
+		n += spaces[n] != NULL;
+	}
+	if (!n)
+		return name;
+	while (n-- > 0 && text.len < MAX_QUALIFIED)
+		pmf_buf_printf(&text, "%s::", spaces[n]);
+	pmf_buf_addstr(&text, name);
+	if (text.len < MAX_QUALIFIED)
+		name = pmf_strtab_get(
+			&d->strings, pmf_strtab_add(&d->strings, text.data, text.len));
+	pmf_buf_release(&text);
+	return name;
+}
+
 static struct pmf_dw_function describe(struct pmf_dwarf *d, struct pmf_dw_unit *u, uint64_t off)
 {
 	struct pmf_dw_function fn = {.file = u->file->number, .die = (uint32_t)off};
 	const char *plain_name = NULL;
 	const struct pmf_dw_value *next;
+	struct pmf_dw_unit *first = u;
 	struct pmf_dw_die die;
 	unsigned hop;
 
@@ -148,6 +191,8 @@ static struct pmf_dw_function describe(struct pmf_dwarf *d, struct pmf_dw_unit *
 	}
 	if (fn.name)
 		fn.name = demangled(d, fn.name);
+	else if (plain_name && (is_cxx(first) || is_cxx(u)))
+		fn.name = qualified(u, off, plain_name);
 	else
 		fn.name = plain_name;
 	return fn;
@@ -226,6 +271,7 @@ static void describe_scope(
 size_t pmf_dwarf_find(struct pmf_dwarf *d, uint64_t rva, struct pmf_line *out, size_t max)
 {
 	uint32_t i = pmf_dw_segments_find(&d->segments, rva), scope;
+	const struct pmf_dw_scopes *scopes;
 	struct pmf_dw_unit *u, *dies;
 	size_t depth, at;
 
@@ -234,16 +280,15 @@ size_t pmf_dwarf_find(struct pmf_dwarf *d, uint64_t rva, struct pmf_line *out, s
 	d->questions++;
 	u = &d->files[0]->units[i];
 	dies = pmf_dw_split_of(u);
-	if (!dies->scopes)
-		dies->scopes = pmf_dw_scopes_new(dies);
-	scope = pmf_dw_segments_find(&dies->scopes->segments, rva);
-	depth = depth_of(dies->scopes, scope);
+	scopes = pmf_dw_scopes_of(dies);
+	scope = pmf_dw_segments_find(&scopes->segments, rva);
+	depth = depth_of(scopes, scope);
 	memset(out, 0, PMF_MIN(PMF_MAX(depth, 1U), max) * sizeof *out);
 	/* From the innermost outwards, each says its caller's place. */
-	for (at = depth; at-- > 0; scope = dies->scopes->items[scope].outer)
+	for (at = depth; at-- > 0; scope = scopes->items[scope].outer)
 		if (at <= max)
-			describe_scope(dies, dies->scopes->items[scope].die,
-				at < max ? &out[at] : NULL, at ? &out[at - 1] : NULL);
+			describe_scope(dies, scopes->items[scope].die, at < max ? &out[at] : NULL,
+				at ? &out[at - 1] : NULL);
 	if (depth <= max)
 		pmf_dw_lines_find(
 			u, rva, &out[depth ? depth - 1 : 0].file, &out[depth ? depth - 1 : 0].line);

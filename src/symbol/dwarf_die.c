@@ -119,6 +119,8 @@ static uint8_t slot_of(uint64_t attr)
 		return PMF_DW_LOW_PC;
 	case 0x12:
 		return PMF_DW_HIGH_PC;
+	case 0x13:
+		return PMF_DW_LANGUAGE;
 	case 0x1b:
 		return PMF_DW_COMP_DIR;
 	case 0x31:

@@ -1,7 +1,6 @@
 /* Line programs: DWARF 5 section 6.2, and versions 2 to 4 of it. */
 #include "dwarf_priv.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -376,18 +375,55 @@ void pmf_dw_lines_find(struct pmf_dw_unit *u, uint64_t rva, const char **file, u
 	*line = row ? row->line : 0;
 }
 
-/* @text below @dir, unless it is a whole path itself; the same string where there is nothing to add. */
-static const char *join(struct pmf_dwarf *d, const char *dir, const char *text)
+/* Take "." and "..", which lead nowhere else, out of @path: a file that units reach by different ways is one. */
+static size_t fold(char *path)
 {
-	char path[MAX_PATH];
-	int n;
+	char *first = path + (*path == '/'), *least = first, *out = first, *at = path;
+	size_t n;
 
-	if (!text || *text == '/' || !dir || !*dir)
-		return text;
-	n = snprintf(path, sizeof path, "%s/%s", dir, text);
-	return n > 0 && (size_t)n < sizeof path
-		       ? pmf_strtab_get(&d->strings, pmf_strtab_add(&d->strings, path, (size_t)n))
-		       : NULL;
+	for (; at += strspn(at, "/"), *at; at += n) {
+		bool up;
+
+		n = strcspn(at, "/");
+		up = n == 2 && at[0] == '.' && at[1] == '.';
+		if ((n == 1 && *at == '.') || (up && out == least && first != path))
+			continue;
+		if (up && out > least) {
+			while (out > least && *--out != '/')
+				;
+			continue;
+		}
+		if (out > first)
+			*out++ = '/';
+		memmove(out, at, n);
+		out += n;
+		if (up)
+			least = out; /* it leads out of where the path starts */
+	}
+	*out = '\0';
+	return (size_t)(out - path);
+}
+
+/* @text below @dir below @top, unless the latter of those is a whole path itself. */
+static const char *join(struct pmf_dwarf *d, const char *top, const char *dir, const char *text)
+{
+	const char *parts[] = {top, dir, text};
+	char path[MAX_PATH];
+	size_t i = PMF_ARRAY_SIZE(parts) - 1, n = 0, len;
+
+	while (i > 0 && !(parts[i] && *parts[i] == '/'))
+		i--;
+	for (; i < PMF_ARRAY_SIZE(parts); i++) {
+		len = parts[i] ? strlen(parts[i]) : 0;
+		if (len + 1 >= sizeof path - n)
+			return NULL;
+		if (len && n)
+			path[n++] = '/';
+		memcpy(path + n, len ? parts[i] : "", len);
+		n += len;
+	}
+	path[n] = '\0';
+	return pmf_strtab_get(&d->strings, pmf_strtab_add(&d->strings, path, fold(path)));
 }
 
 const char *pmf_dw_lines_file(struct pmf_dw_unit *u, uint64_t n)
@@ -406,5 +442,5 @@ const char *pmf_dw_lines_file(struct pmf_dw_unit *u, uint64_t n)
 	/* Version 5 has the unit's folder as number 0, and the others are below that. */
 	if (l->shape.version >= 5 && (!top || !f->dir))
 		top = l->dirs.n ? l->dirs.items[0].text : NULL;
-	return f->path = join(d, f->dir ? join(d, top, dir) : top, f->text);
+	return f->path = join(d, top, f->dir ? dir : NULL, f->text);
 }

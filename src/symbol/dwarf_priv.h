@@ -29,9 +29,13 @@ enum pmf_dw_section {
 };
 
 enum pmf_dw_tag {
+	PMF_DW_TAG_CLASS = 0x02,
 	PMF_DW_TAG_COMPILE_UNIT = 0x11,
+	PMF_DW_TAG_STRUCTURE = 0x13,
+	PMF_DW_TAG_UNION = 0x17,
 	PMF_DW_TAG_INLINED = 0x1d,
 	PMF_DW_TAG_SUBPROGRAM = 0x2e,
+	PMF_DW_TAG_NAMESPACE = 0x39,
 	PMF_DW_TAG_SKELETON_UNIT = 0x4a,
 };
 
@@ -107,6 +111,7 @@ enum pmf_dw_slot {
 	PMF_DW_ABSTRACT_ORIGIN,
 	PMF_DW_SPECIFICATION,
 	PMF_DW_STMT_LIST,
+	PMF_DW_LANGUAGE,
 	PMF_DW_COMP_DIR,
 	PMF_DW_STR_OFFSETS_BASE,
 	PMF_DW_ADDR_BASE,
@@ -231,7 +236,8 @@ struct pmf_dw_unit {
 	uint64_t dwo_id;
 	struct pmf_dw_abbrevs *abbrevs; /* the file's */
 	/* What its first DIE says. */
-	uint64_t low_pc, str_offsets_base, addr_base, rnglists_base, ranges_base, stmt_list;
+	uint64_t low_pc, str_offsets_base, addr_base, rnglists_base, ranges_base, stmt_list,
+		language;
 	const char *comp_dir, *dwo_name;
 	struct pmf_dw_unit *split;    /* of a skeleton */
 	struct pmf_dw_unit *skeleton; /* of a split unit */
@@ -306,14 +312,25 @@ struct pmf_dw_scope {
 	uint32_t outer; /* the scope that it is inlined in, PMF_DW_NONE for a function */
 };
 
+/* The DIE of a namespace or a class, which has others in it. */
+struct pmf_dw_space {
+	uint32_t die, end;
+	uint32_t outer; /* the space around it; PMF_DW_NONE: none, or a function */
+};
+
 struct pmf_dw_scopes {
 	struct pmf_dw_scope *items;
 	size_t n, cap;
+	struct pmf_dw_space *spaces; /* sorted by DIE */
+	size_t nr_spaces, cap_spaces;
 	struct pmf_dw_segments segments;
 };
 
-struct pmf_dw_scopes *pmf_dw_scopes_new(struct pmf_dw_unit *u);
+/* Those of @u, read once. */
+const struct pmf_dw_scopes *pmf_dw_scopes_of(struct pmf_dw_unit *u);
 void pmf_dw_scopes_free(struct pmf_dw_scopes *s);
+/* The innermost space around the DIE at @off, or PMF_DW_NONE. */
+uint32_t pmf_dw_space_around(const struct pmf_dw_scopes *s, uint64_t off);
 
 /* ---- dwarf_lines.c: line programs ---- */
 

@@ -86,6 +86,7 @@ bool pmf_dw_unit_root(struct pmf_dw_unit *u, struct pmf_dw_die *die)
 		{PMF_DW_RNGLISTS_BASE, offsetof(struct pmf_dw_unit, rnglists_base)},
 		{PMF_DW_GNU_RANGES_BASE, offsetof(struct pmf_dw_unit, ranges_base)},
 		{PMF_DW_STMT_LIST, offsetof(struct pmf_dw_unit, stmt_list)},
+		{PMF_DW_LANGUAGE, offsetof(struct pmf_dw_unit, language)},
 		{PMF_DW_GNU_DWO_ID, offsetof(struct pmf_dw_unit, dwo_id)},
 	};
 	struct pmf_dw_die local;
