@@ -96,7 +96,13 @@ same_as_plain()
 		struct Less { bool operator()(int a, int b) const { return Key::mix(a) < half(b); } };
 		} }
 		static inline int alone(int a) { volatile int r = a; return r + 1; }
-		int main(int argc, char **argv) { int v[100] = {argc}; std::sort(v, v + 100, app::Less()); return alone(v[0]); }
+		int main(int argc, char **argv)
+		{
+			int v[100] = {argc};
+			std::sort(v, v + 100, app::Less());
+			auto lambda = [&](int i) { volatile int r = v[i]; return r; };
+			return alone(v[0]) + lambda(argc);
+		}
 	END
 	local flags
 	for flags in -g '-g -gsplit-dwarf' '-gdwarf-4 -flto' -gdwarf-4; do
@@ -109,6 +115,7 @@ same_as_plain()
 		grep -qx 'app::(anonymous namespace)::half<int>' names.txt
 		grep -q '^std::sort<int\*' names.txt
 		grep -qx alone names.txt
+		grep -qx '(anonymous class at line 12)::operator()' names.txt
 	done
 	# In units of dwz's that others take parts from, too.
 	dwz sums

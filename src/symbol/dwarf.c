@@ -3,6 +3,8 @@
 #include "dwarf_priv.h"
 
 #include "pmuflame/buf.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -140,6 +142,18 @@ static bool is_cxx(const struct pmf_dw_unit *u)
 	       u->language == 0x2b || u->language == 0x3a;
 }
 
+/* A class without a name that has functions is mostly a lambda: where it stands tells it from others. */
+static const char *unnamed_class(struct pmf_dwarf *d, const struct pmf_dw_die *die)
+{
+	const struct pmf_dw_value *line = pmf_dw_get(die, PMF_DW_DECL_LINE);
+	char text[64];
+
+	if (!line)
+		return "(anonymous class)";
+	snprintf(text, sizeof text, "(anonymous class at line %" PRIu64 ")", line->n);
+	return pmf_strtab_get(&d->strings, pmf_strtab_addz(&d->strings, text));
+}
+
 /* @name, of the DIE at @off of @u, behind the namespaces and classes that it is in. */
 static const char *qualified(struct pmf_dw_unit *u, uint64_t off, const char *name)
 {
@@ -156,9 +170,10 @@ static const char *qualified(struct pmf_dw_unit *u, uint64_t off, const char *na
 		if (!pmf_dw_die_at(u, s->spaces[i].die, &die))
 			return name;
 		spaces[n] = pmf_dw_string(u, pmf_dw_get(&die, PMF_DW_NAME));
-		if (!spaces[n] && die.tag == PMF_DW_TAG_NAMESPACE)
-			spaces[n] = "(anonymous namespace)";
-		n += spaces[n] != NULL;
+		if (!spaces[n])
+			spaces[n] = die.tag == PMF_DW_TAG_NAMESPACE ? "(anonymous namespace)"
+								    : unnamed_class(d, &die);
+		n++;
 	}
 	if (!n)
 		return name;
