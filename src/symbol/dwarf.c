@@ -68,7 +68,14 @@ struct pmf_dwarf *pmf_dwarf_open(const struct pmf_dwarf_opts *opts, struct pmf_e
 	index_units(d);
 	if (d->segments.n)
 		return d;
-	pmf_err_set(err, PMF_ENOTFOUND, "the debug information of %s covers no code", opts->path);
+	if (pmf_dw_spend(d, 0))
+		pmf_err_set(err, PMF_ENOTFOUND, "the debug information of %s covers no code",
+			opts->path);
+	else
+		pmf_err_set(err, PMF_EFORMAT,
+			"the debug information of %s takes more time or memory than any of its "
+			"size should, so it is not read",
+			opts->path);
 	pmf_dwarf_close(d);
 	return NULL;
 }

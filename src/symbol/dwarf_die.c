@@ -6,6 +6,7 @@
 enum {
 	NO_FIXED_SIZE = UINT16_MAX,
 	MAX_STRING = 64 * 1024,
+	MAX_LEB = 16 * 7, /* bits: some are padded, none as far as this */
 };
 
 struct attr {
@@ -48,7 +49,8 @@ uint64_t pmf_dw_uleb_long(struct pmf_dw_cursor *c)
 		if (shift < 64)
 			v |= (uint64_t)(byte & 0x7f) << shift;
 		shift += 7;
-	} while (byte & 0x80);
+	} while (byte & 0x80 && shift < MAX_LEB);
+	c->bad |= byte & 0x80;
 	return v;
 }
 
@@ -63,7 +65,8 @@ int64_t pmf_dw_sleb(struct pmf_dw_cursor *c)
 		if (shift < 64)
 			v |= (uint64_t)(byte & 0x7f) << shift;
 		shift += 7;
-	} while (byte & 0x80);
+	} while (byte & 0x80 && shift < MAX_LEB);
+	c->bad |= byte & 0x80;
 	if (shift < 64 && (byte & 0x40))
 		v |= ~UINT64_C(0) << shift;
 	return (int64_t)v;
@@ -243,6 +246,7 @@ static bool read_attrs(struct pmf_dw_abbrevs *t, struct abbrev *ab)
 		fixed = size == NO_FIXED_SIZE ? NO_FIXED_SIZE
 					      : PMF_MIN(fixed + size, (uint32_t)NO_FIXED_SIZE);
 		PMF_PUSH(t->attrs, t->nr_attrs, t->cap_attrs) = a;
+		pmf_dw_hold(t->file->d, sizeof a);
 		ab->nr_attrs++;
 	}
 	ab->fixed = (uint16_t)fixed;
@@ -263,6 +267,7 @@ static const struct abbrev *next_abbrev(struct pmf_dw_abbrevs *t)
 	if (ab.code != t->n + 1)
 		pmf_index_add(&t->by_code, code_hash(ab.code), (uint32_t)t->n);
 	PMF_PUSH(t->items, t->n, t->cap) = ab;
+	pmf_dw_hold(t->file->d, sizeof ab);
 	return &t->items[t->n - 1];
 }
 
@@ -425,6 +430,7 @@ static bool read_die(
 			die->have |= 1U << a->slot;
 		}
 	}
+	pmf_dw_spend(u->file->d, (uint64_t)(c->at - info - die->off) / PMF_DW_STEP_BYTES);
 	return !c->bad;
 }
 

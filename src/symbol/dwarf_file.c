@@ -121,6 +121,7 @@ static uint8_t *unpack(struct pmf_dwarf *d, const struct source *s, struct pmf_d
 	*n = size;
 	if (fn(out, size, c.at, (size_t)(c.end - c.at)))
 		return out;
+	d->loaded -= size;
 	free(out);
 	return NULL;
 }
@@ -136,6 +137,7 @@ static uint8_t *read_section(
 	raw = pmf_malloc(sh->sh_size);
 	*n = sh->sh_size;
 	if (!pmf_elf_src_read(&s->elf, sh->sh_offset, raw, sh->sh_size)) {
+		d->loaded -= sh->sh_size;
 		free(raw);
 		return NULL;
 	}

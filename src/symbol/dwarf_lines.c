@@ -70,9 +70,18 @@ struct program {
 
 /* ---- Names ---- */
 
-static void add_name(struct names *names, const char *text, uint64_t dir)
+static void add_name(struct program *p, struct names *names, const char *text, uint64_t dir)
 {
+	pmf_dw_hold(p->u->file->d, sizeof *names->items);
 	PMF_PUSH(names->items, names->n, names->cap) = (struct name){text, dir, NULL};
+}
+
+/* To find the end of @text took steps, too. */
+static const char *counted(struct pmf_dw_unit *u, const char *text)
+{
+	if (text)
+		pmf_dw_spend(u->file->d, strlen(text) / PMF_DW_STEP_BYTES);
+	return text;
 }
 
 /* Version 5: a list of which fields an entry has, then the entries. */
@@ -99,14 +108,14 @@ static void read_names5(struct program *p, struct names *out)
 
 			pmf_dw_form_read(c, &p->l->shape, form[i], 0, &v);
 			if (what[i] == LNCT_PATH)
-				name.text = pmf_dw_string(p->u, &v);
+				name.text = counted(p->u, pmf_dw_string(p->u, &v));
 			else if (what[i] == LNCT_DIRECTORY_INDEX)
 				name.dir = v.n;
 		}
 		if (c->at == before)
 			c->bad = true;
 		else
-			add_name(out, name.text, name.dir);
+			add_name(p, out, name.text, name.dir);
 	}
 }
 
@@ -120,7 +129,7 @@ static bool read_file4(struct program *p)
 	dir = pmf_dw_uleb(&p->c);
 	pmf_dw_uleb(&p->c); /* time */
 	pmf_dw_uleb(&p->c); /* size */
-	add_name(&p->l->files, text, dir);
+	add_name(p, &p->l->files, text, dir);
 	return pmf_dw_spend(p->u->file->d, ROW_COST);
 }
 
@@ -128,10 +137,10 @@ static void read_names4(struct program *p)
 {
 	const char *text;
 
-	add_name(&p->l->dirs, NULL, 0); /* the unit's own */
+	add_name(p, &p->l->dirs, NULL, 0); /* the unit's own */
 	while ((text = pmf_dw_cstr(&p->c)) && *text && pmf_dw_spend(p->u->file->d, ROW_COST))
-		add_name(&p->l->dirs, text, 0);
-	add_name(&p->l->files, NULL, 0); /* there is no number 0 */
+		add_name(p, &p->l->dirs, text, 0);
+	add_name(p, &p->l->files, NULL, 0); /* there is no number 0 */
 	while (read_file4(p))
 		;
 }
@@ -172,6 +181,7 @@ static bool read_head(struct program *p)
 	} else {
 		read_names4(p);
 	}
+	pmf_dw_spend(p->u->file->d, (uint64_t)(c->at - p->nr_args) / PMF_DW_STEP_BYTES);
 	/* Names that are damaged leave the lines as they are. */
 	*c = after;
 	return true;
@@ -206,6 +216,7 @@ static void add_row(struct program *p)
 			return;
 	}
 	PMF_PUSH(l->rows, l->nr_rows, l->cap_rows) = row;
+	pmf_dw_hold(p->u->file->d, sizeof row);
 }
 
 static void end_sequence(struct program *p)

@@ -357,6 +357,7 @@ struct pmf_dwarf {
 	struct pmf_dw_file **files; /* the first is the image's */
 	size_t nr_files, cap_files;
 	uint64_t loaded, spent; /* bytes of sections; steps */
+	uint64_t held;          /* bytes of what was made of them */
 	uint64_t questions;
 	struct pmf_sym_range *code; /* executable sections */
 	size_t nr_code, cap_code;
@@ -374,6 +375,10 @@ struct pmf_dwarf {
 
 /* To read every unit, line and name once takes fewer steps than three times the bytes. */
 enum { PMF_DW_BUDGET_FACTOR = 8, PMF_DW_BUDGET_LEAST = 16 << 20, PMF_DW_BUDGET_QUESTION = 10000 };
+/* Bytes that are passed over, as those of strings, count less. */
+enum { PMF_DW_STEP_BYTES = 16 };
+/* And what is kept of all of that takes less memory than it itself. */
+enum { PMF_DW_HELD_LEAST = 64 << 20 };
 
 static inline uint64_t pmf_dw_budget(const struct pmf_dwarf *d)
 {
@@ -381,11 +386,17 @@ static inline uint64_t pmf_dw_budget(const struct pmf_dwarf *d)
 	       d->questions * PMF_DW_BUDGET_QUESTION;
 }
 
+/* @n more bytes are kept; pmf_dw_spend says when it is enough. */
+static inline void pmf_dw_hold(struct pmf_dwarf *d, uint64_t n)
+{
+	d->held += n;
+}
+
 /* Whether @n more steps may be done. */
 static inline bool pmf_dw_spend(struct pmf_dwarf *d, uint64_t n)
 {
 	d->spent += n;
-	return d->spent <= pmf_dw_budget(d);
+	return d->spent <= pmf_dw_budget(d) && d->held <= PMF_DW_HELD_LEAST + d->loaded;
 }
 
 /* Whether code starts at @rva: a linker gives dropped code no place, or one at 0, 1 or the end. */

@@ -21,8 +21,10 @@ enum {
 static void add(struct pmf_dw_unit *u, uint64_t start, uint64_t end, uint32_t what,
 	struct pmf_dw_ranges *out)
 {
-	if (start < end && pmf_dw_is_code(u->file->d, start))
-		PMF_PUSH(out->items, out->n, out->cap) = (struct pmf_dw_range){start, end, what};
+	if (start >= end || !pmf_dw_is_code(u->file->d, start))
+		return;
+	PMF_PUSH(out->items, out->n, out->cap) = (struct pmf_dw_range){start, end, what};
+	pmf_dw_hold(u->file->d, 2 * sizeof(struct pmf_dw_segment)); /* what it becomes */
 }
 
 /* The address at which a unit's ranges start. */

@@ -36,6 +36,7 @@ static uint32_t add_scope(struct walk *w, const struct pmf_dw_die *die)
 	if (die->tag == PMF_DW_TAG_INLINED && w->nr_open)
 		outer = w->open[w->nr_open - 1].scope;
 	PMF_PUSH(s->items, s->n, s->cap) = (struct pmf_dw_scope){die->off, outer};
+	pmf_dw_hold(w->u->file->d, sizeof *s->items);
 	return scope;
 }
 
@@ -46,6 +47,7 @@ static uint32_t add_space(struct walk *w, const struct pmf_dw_die *die)
 
 	PMF_PUSH(s->spaces, s->nr_spaces, s->cap_spaces) =
 		(struct pmf_dw_space){die->off, w->u->end, outer};
+	pmf_dw_hold(w->u->file->d, sizeof *s->spaces);
 	return (uint32_t)s->nr_spaces - 1;
 }
 

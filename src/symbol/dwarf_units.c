@@ -34,14 +34,16 @@ void pmf_dw_units_read(struct pmf_dw_file *f)
 	struct pmf_dw_bytes info = f->sec[PMF_DW_INFO];
 	struct pmf_dw_cursor c = pmf_dw_at(info, 0);
 
-	while (c.at < c.end) {
+	while (c.at < c.end && pmf_dw_spend(f->d, 1)) {
 		struct pmf_dw_unit u = {.file = f};
 
 		/* One of another version or kind is passed over; one that does not fit ends the list. */
-		if (read_header(&u, &c))
+		if (read_header(&u, &c)) {
 			PMF_PUSH(f->units, f->nr_units, f->cap_units) = u;
-		else if (u.end == info.size)
+			pmf_dw_hold(f->d, sizeof u);
+		} else if (u.end == info.size) {
 			break;
+		}
 		c = pmf_dw_at(info, u.end);
 	}
 }

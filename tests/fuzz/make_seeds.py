@@ -439,6 +439,9 @@ def dwarf_seeds(folder):
     for name, sections in seeds.items():
         (folder / name).write_bytes(dwarf_elf(sections))
     (folder / "compressed").write_bytes(dwarf_elf(plain, plain))
+    # Two million units without anything in them.
+    units = plain | {".debug_info": plain[".debug_info"] + struct.pack("<IHIB", 7, 4, 0, 8) * (2 << 20)}
+    (folder / "units").write_bytes(dwarf_elf(units, units))
 
 
 def main():

@@ -108,9 +108,14 @@ static void test_no_dwarf(void **state)
 
 enum { CODE = 0x1000, CALL = CODE + 16 };
 
+static char *seed(const char *name)
+{
+	return pmf_asprintf("%s/tests/fuzz/seeds/fuzz_dwarf/%s", getenv("srcdir"), name);
+}
+
 static struct pmf_dwarf *open_seed(const char *name)
 {
-	char *path = pmf_asprintf("%s/tests/fuzz/seeds/fuzz_dwarf/%s", getenv("srcdir"), name);
+	char *path = seed(name);
 	struct pmf_err err = PMF_ERR_INIT;
 	struct pmf_dwarf *d = open_file(path, &err);
 
@@ -119,11 +124,13 @@ static struct pmf_dwarf *open_seed(const char *name)
 	return d;
 }
 
-/* Whatever the file says, and however often it is asked, it takes no more than so many steps. */
+/* Whatever the file says, and however often it is asked, it takes no more than so many steps and
+ * so much memory. */
 static void close_seed(struct pmf_dwarf *d)
 {
 	/* The step that was too many was refused; it was a DIE's attributes at most. */
 	assert_true(d->spent < pmf_dw_budget(d) + d->loaded);
+	assert_true(d->held < PMF_DW_HELD_LEAST + 2 * d->loaded);
 	pmf_dwarf_close(d);
 }
 
@@ -197,6 +204,16 @@ static void test_expensive(void **state)
 	}
 }
 
+/* Two million units in 40 kilobytes, which would be half a gigabyte of what is known of them. */
+static void test_too_many_units(void **state)
+{
+	char *path = seed("units");
+
+	(void)state;
+	assert_refused(path, PMF_EFORMAT);
+	free(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +223,7 @@ int main(void)
 		cmocka_unit_test(test_loop),
 		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_expensive),
+		cmocka_unit_test(test_too_many_units),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
