@@ -35,6 +35,8 @@ struct pmf_dwarf_opts {
  * PMF_EUNSUP). All that is needed is read now: nothing of @opts is used afterwards. */
 struct pmf_dwarf *pmf_dwarf_open(const struct pmf_dwarf_opts *opts, struct pmf_err *err);
 void pmf_dwarf_close(struct pmf_dwarf *d);
+/* About how much memory it takes by now. */
+uint64_t pmf_dwarf_bytes(const struct pmf_dwarf *d);
 
 /* The places of @rva (an address in the image), outermost function first: each but the last is where
  * the next was inlined. At most @max: of more, the outermost. 0: nothing known. */

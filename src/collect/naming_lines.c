@@ -190,7 +190,7 @@ static const struct pmf_image *main_image(const struct pmf_stacks *s)
 		}
 	}
 	for (uint32_t i = 0; i < s->table.nr_images && !python; i++)
-		if (samples[i] && samples[i] >= all / 2)
+		if (samples[i] && samples[i] >= all - samples[i])
 			found = s->table.images[i];
 	free(samples);
 	return found;

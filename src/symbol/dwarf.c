@@ -115,6 +115,11 @@ void pmf_dwarf_close(struct pmf_dwarf *d)
 	free(d);
 }
 
+uint64_t pmf_dwarf_bytes(const struct pmf_dwarf *d)
+{
+	return d->loaded + d->held;
+}
+
 /* ---- Functions ---- */
 
 static const char *demangled(struct pmf_dwarf *d, const char *name)

@@ -16,12 +16,13 @@
 #include <unistd.h>
 
 enum {
-	DWARFS_OPEN = 16, /* more is memory; their files stay open */
+	DWARFS_OPEN = 16, /* their files stay open */
 	FILES_HELD = 64,  /* after that, those go that nothing is asked of */
 	LEAVE_MS = 200,
 	MS_PER_S = 1000,
 	NS_PER_MS = 1000000,
 };
+#define DWARF_BYTES (UINT64_C(1) << 30) /* of all that are open, unless it is one */
 
 struct place {
 	uint32_t function, decl_file, file; /* in strings; 0: not known */
@@ -54,7 +55,7 @@ struct file {
 	char why[200];
 	int symbols_fd;
 	struct pmf_dwarf *dwarf;
-	uint64_t used;
+	uint64_t dwarf_bytes, used;
 };
 
 struct pmf_lines {
@@ -81,7 +82,7 @@ struct pmf_lines {
 	/* The working thread's. */
 	struct pmf_debuginfod *servers;
 	struct pmf_strtab paths;
-	uint64_t uses;
+	uint64_t uses, dwarf_bytes;
 	size_t nr_dwarfs;
 };
 
@@ -155,6 +156,12 @@ static void look(struct pmf_lines *l, struct file *f)
 	f->fd = -1;
 	if (!ok)
 		return;
+	/* Its file was closed to make room: what was fetched is still the answer. */
+	if (f->symbols_fd >= 0) {
+		f->fd = fcntl(f->symbols_fd, F_DUPFD_CLOEXEC, 0);
+		pmf_elf_src_release(&own);
+		return;
+	}
 	if (pmf_elf_src_has(&own, want.need)) {
 		keep(l, f, &own, f->path);
 		return;
@@ -162,7 +169,7 @@ static void look(struct pmf_lines *l, struct file *f)
 	if (pmf_debug_file_open(&other, &want, &path)) {
 		keep(l, f, &other, path);
 		free(path);
-	} else if (l->servers && f->symbols_fd < 0) {
+	} else if (l->servers) {
 		fetch(l, f, &want);
 	}
 	pmf_elf_src_release(&own);
@@ -173,8 +180,10 @@ static void close_dwarf(struct pmf_lines *l, struct file *f)
 	if (f->dwarf) {
 		pmf_dwarf_close(f->dwarf);
 		l->nr_dwarfs--;
+		l->dwarf_bytes -= f->dwarf_bytes;
 	}
 	f->dwarf = NULL;
+	f->dwarf_bytes = 0;
 }
 
 static void close_file(struct pmf_lines *l, struct file *f)
@@ -195,12 +204,18 @@ static void open_dwarf(struct pmf_lines *l, struct file *f)
 	l->nr_dwarfs += f->dwarf != NULL;
 	if (f->dwarf)
 		return;
-	snprintf(f->why, sizeof f->why, "%s", err.text);
+	pthread_mutex_lock(&l->lock);
+	/* Who stopped us reads it without the lock. */
+	if (!l->stop)
+		snprintf(f->why, sizeof f->why, "%s", err.text);
+	pthread_mutex_unlock(&l->lock);
 	close_file(l, f);
 }
 
 static size_t find(struct pmf_lines *l, struct file *f, uint64_t rva, struct pmf_line *out)
 {
+	size_t n;
+
 	if (!f->looked)
 		look(l, f);
 	f->used = ++l->uses;
@@ -208,7 +223,13 @@ static size_t find(struct pmf_lines *l, struct file *f, uint64_t rva, struct pmf
 		close_file(l, f);
 	else if (!f->dwarf && f->fd >= 0)
 		open_dwarf(l, f);
-	return f->dwarf ? pmf_dwarf_find(f->dwarf, rva, out, PMF_LINES_DEPTH) : 0;
+	if (!f->dwarf)
+		return 0;
+	n = pmf_dwarf_find(f->dwarf, rva, out, PMF_LINES_DEPTH);
+	l->dwarf_bytes -= f->dwarf_bytes;
+	f->dwarf_bytes = pmf_dwarf_bytes(f->dwarf);
+	l->dwarf_bytes += f->dwarf_bytes;
+	return n;
 }
 
 /* Under the lock: the answer to the next question about @f, which was asked when there were no more than
@@ -279,7 +300,8 @@ static void make_room(struct pmf_lines *l)
 {
 	struct file *f;
 
-	while (l->nr_dwarfs > DWARFS_OPEN && (f = least_used(l, true)))
+	while ((l->nr_dwarfs > DWARFS_OPEN || (l->nr_dwarfs > 1 && l->dwarf_bytes > DWARF_BYTES)) &&
+		(f = least_used(l, true)))
 		close_dwarf(l, f);
 	while (l->nr_held > FILES_HELD && (f = least_used(l, false))) {
 		close_file(l, f);
