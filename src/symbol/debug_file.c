@@ -17,6 +17,7 @@ enum {
 	XZ_MAX = 512 << 20,
 	MAX_LINK = 8192,
 };
+#define CRC_MAX (UINT64_C(8) << 30)     /* a sparse file has any size, and is read to its end */
 #define XZ_MEMORY (UINT64_C(128) << 20) /* xz -9 needs 65 MiB to decode */
 
 bool pmf_elf_src_take(struct pmf_elf_src *src, int fd, uint64_t bytes)
@@ -40,11 +41,14 @@ bool pmf_elf_src_open(struct pmf_elf_src *src, const char *path)
 /* The CRC of .gnu_debuglink is zlib's. */
 static bool crc_is(const struct pmf_elf_src *src, uint32_t want)
 {
-	uint8_t *chunk = pmf_malloc(CRC_CHUNK);
 	uLong crc = crc32(0, NULL, 0);
 	uint64_t at = 0;
+	uint8_t *chunk;
 	size_t n;
 
+	if (src->bytes > CRC_MAX)
+		return false;
+	chunk = pmf_malloc(CRC_CHUNK);
 	for (; at < src->bytes; at += n) {
 		n = PMF_MIN(src->bytes - at, (uint64_t)CRC_CHUNK);
 		if (!pmf_elf_src_read(src, at, chunk, n))
