@@ -222,6 +222,8 @@ static struct pmf_dw_function describe(struct pmf_dwarf *d, struct pmf_dw_unit *
 		fn.name = qualified(u, off, plain_name);
 	else
 		fn.name = plain_name;
+	/* Who asked keeps it, wherever it stands here; and demangled it may be longer. */
+	pmf_dw_hold(d, sizeof fn + (fn.name ? strlen(fn.name) : 0));
 	return fn;
 }
 

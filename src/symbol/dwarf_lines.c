@@ -434,7 +434,9 @@ static const char *join(struct pmf_dwarf *d, const char *top, const char *dir, c
 		n += len;
 	}
 	path[n] = '\0';
-	return pmf_strtab_get(&d->strings, pmf_strtab_add(&d->strings, path, fold(path)));
+	n = fold(path);
+	pmf_dw_hold(d, n);
+	return pmf_strtab_get(&d->strings, pmf_strtab_add(&d->strings, path, n));
 }
 
 const char *pmf_dw_lines_file(struct pmf_dw_unit *u, uint64_t n)
