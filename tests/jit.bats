@@ -43,6 +43,15 @@ without_map()
 	within "$(folded_share again/*.folded ';beta_\[j] ')" 18 32
 }
 
+@test "jitdump: code that has lost the frame pointer is left as its records of unwinding say" {
+	[ "$(uname -m)" = x86_64 ] || skip "the code is x86-64's"
+	profile -q -F 1999 -e cpu-clock --raw raw.data -- jitcode cfi
+	within "$(folded_share out/*.folded '^jitcode;_start;.*;main;burn;delta_\[j] ')" 95 100
+	within "$(rooted)" 98 100
+	"$PMUFLAME" render --format folded -o again/ raw.data
+	within "$(folded_share again/*.folded ';main;burn;delta_\[j] ')" 95 100
+}
+
 @test "perf map: a name counts from when it was seen; one that comes last is still in time" {
 	without_map profile -q -F 1999 -e cpu-clock -- jitcode map
 	# A look every 50 ms, of 800.

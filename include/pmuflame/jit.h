@@ -1,6 +1,6 @@
-/* pmuflame/jit.h - names of the code that runtimes generate while they run, by what they write for
- * profilers: perf maps (/tmp/perf-PID.map; the kernel's tools/perf/Documentation/jit-interface.txt) and
- * jitdump files (jit-PID.dump; jitdump-specification.txt there), of live processes and of recordings.
+/* pmuflame/jit.h - names of the code that runtimes generate while they run, and how to unwind it, by what they
+ * write for profilers: perf maps (/tmp/perf-PID.map; the kernel's tools/perf/Documentation/jit-interface.txt)
+ * and jitdump files (jit-PID.dump; jitdump-specification.txt there), of live processes and of recordings.
  * Layer: symbol (uses base). Threads: one owner.
  *
  * Addresses are used again. A jitdump file has times; of a perf map, each line counts from when it was
@@ -68,6 +68,12 @@ struct pmf_jit_place {
  * (out->until_ns is set all the same). */
 bool pmf_jit_find(const struct pmf_jit *j, const struct pmf_jit_process *p, uint64_t va,
 	uint64_t time_ns, struct pmf_jit_place *out);
+
+/* The .eh_frame section that was written with the code at @va, *@size bytes, whose one FDE is about the code
+ * from *@start on, wherever it says that this lies; NULL if there is none. Valid until @p's files are read
+ * again. */
+const uint8_t *pmf_jit_eh_frame(const struct pmf_jit *j, const struct pmf_jit_process *p,
+	uint64_t va, uint64_t time_ns, uint64_t *start, size_t *size);
 
 /* How many files were not read, or not to their end, and why the first of them. */
 size_t pmf_jit_refused(const struct pmf_jit *j, const struct pmf_err **first);

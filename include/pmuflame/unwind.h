@@ -22,6 +22,14 @@ enum pmf_unwind_end {
 	PMF_END_FULL,      /* no room for more frames */
 };
 
+/* How to leave a piece of generated code, as its runtime says: an .eh_frame section whose one FDE is about
+ * the code from @start on, wherever it says that this lies. */
+struct pmf_unwind_code {
+	uint64_t start;
+	const uint8_t *eh_frame;
+	size_t size;
+};
+
 /* A user-space moment. Nothing here is copied or kept. */
 struct pmf_unwind_in {
 	const struct pmf_arch *arch;
@@ -32,6 +40,11 @@ struct pmf_unwind_in {
 	struct pmf_process *process;
 	struct pmf_process_table *table;
 	uint64_t now_ns;
+	/* What is known of the generated code at @va; false: nothing. The answer is good until the next
+	 * question. May be NULL. */
+	bool (*find_code)(void *ctx, const struct pmf_unwind_in *in, uint64_t va,
+		struct pmf_unwind_code *out);
+	void *ctx;
 };
 
 struct pmf_unwind_frame {

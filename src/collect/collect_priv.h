@@ -261,6 +261,10 @@ void pmf_generated_use_recording(struct pmf_generated *g, const struct pmf_jit_o
  * this is a Java VM's interpreter; it may be anything elsewhere. */
 uint32_t pmf_generated_frame(struct pmf_stacks *s, struct pmf_process *proc,
 	const struct pmf_image *im, uint64_t va, uint64_t interpreted);
+/* For the unwinder (struct pmf_unwind_in); @ctx is the struct pmf_stacks. Code that is told of only later is
+ * not known yet. */
+bool pmf_generated_find_code(
+	void *ctx, const struct pmf_unwind_in *in, uint64_t va, struct pmf_unwind_code *out);
 /* A file was mapped as code: a jitdump file, or Node.js, maybe. */
 void pmf_generated_mapped(struct pmf_stacks *s, const struct pmf_record *rec);
 /* Process @pid has ended, or executes another program: its frames get their names now. */

@@ -208,6 +208,20 @@ uint32_t pmf_generated_frame(struct pmf_stacks *s, struct pmf_process *proc,
 	return memo->frame;
 }
 
+bool pmf_generated_find_code(
+	void *ctx, const struct pmf_unwind_in *in, uint64_t va, struct pmf_unwind_code *out)
+{
+	struct pmf_generated *g = &((struct pmf_stacks *)ctx)->generated;
+	uint32_t i = index_of(g, in->process->pid);
+	struct pmf_jit_process *jit = i == UINT32_MAX ? NULL : g->procs[i]->jit;
+
+	if (!jit || !pmf_jit_has_times(jit))
+		return false;
+	pmf_jit_look(g->jit, jit, in->now_ns);
+	out->eh_frame = pmf_jit_eh_frame(g->jit, jit, va, in->now_ns, &out->start, &out->size);
+	return out->eh_frame;
+}
+
 /* ---- What records say ---- */
 
 static bool is_node(const char *path)

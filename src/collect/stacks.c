@@ -373,7 +373,9 @@ static size_t dump_frames(struct pmf_stacks *s, struct pmf_process *proc,
 		.stack_asked = smp->stack_asked,
 		.process = proc,
 		.table = &s->table,
-		.now_ns = rec->time_ns};
+		.now_ns = rec->time_ns,
+		.find_code = pmf_generated_find_code,
+		.ctx = s};
 	struct pmf_unwind_out out = {.frames = s->frames, .cap = PMF_UNWIND_MAX_FRAMES};
 	size_t k = 0, first = n;
 

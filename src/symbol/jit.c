@@ -345,11 +345,16 @@ static const struct pmf_jit_line *line_at(
 	return lo ? &lines[lo - 1] : NULL;
 }
 
+static const struct pmf_jit_code *code_at(const struct pmf_jit *j, const struct pmf_jit_process *p,
+	uint64_t va, uint64_t time_ns, uint64_t *until_ns)
+{
+	return pmf_jit_codes_find(&p->codes, va, j->opts.timeless ? UINT64_MAX : time_ns, until_ns);
+}
+
 bool pmf_jit_find(const struct pmf_jit *j, const struct pmf_jit_process *p, uint64_t va,
 	uint64_t time_ns, struct pmf_jit_place *out)
 {
-	uint64_t at_ns = j->opts.timeless ? UINT64_MAX : time_ns;
-	const struct pmf_jit_code *code = pmf_jit_codes_find(&p->codes, va, at_ns, &out->until_ns);
+	const struct pmf_jit_code *code = code_at(j, p, va, time_ns, &out->until_ns);
 	const struct pmf_jit_line *line;
 
 	if (!code)
@@ -359,4 +364,17 @@ bool pmf_jit_find(const struct pmf_jit *j, const struct pmf_jit_process *p, uint
 	out->file = line ? pmf_strtab_get(&p->codes.names, line->file) : NULL;
 	out->line = line ? line->line : 0;
 	return true;
+}
+
+const uint8_t *pmf_jit_eh_frame(const struct pmf_jit *j, const struct pmf_jit_process *p,
+	uint64_t va, uint64_t time_ns, uint64_t *start, size_t *size)
+{
+	uint64_t until_ns;
+	const struct pmf_jit_code *code = code_at(j, p, va, time_ns, &until_ns);
+
+	if (!code || code->eh_frame_size == 0)
+		return NULL;
+	*start = code->start;
+	*size = code->eh_frame_size;
+	return (const uint8_t *)p->codes.eh_frames.data + code->eh_frame_at;
 }

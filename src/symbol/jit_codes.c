@@ -13,6 +13,7 @@ enum {
 	PLACES_MAX = 8 << 20, /* in pages: a gigabyte at worst */
 	NAME_BYTES_MAX = 4096,
 	NAMES_BYTES_MAX = 256 << 20,
+	EH_FRAMES_BYTES_MAX = 64 << 20,
 	NAME_COST = 16, /* of one more, however short */
 	PAGE_SHIFT = 12,
 	PAGES_MAX = 64,            /* of one piece: more are `large` */
@@ -35,6 +36,7 @@ void pmf_jit_codes_release(struct pmf_jit_codes *c)
 	free(c->large.codes);
 	free(c->items);
 	free(c->lines);
+	pmf_buf_release(&c->eh_frames);
 	pmf_index_release(&c->by_number);
 	pmf_strtab_release(&c->names);
 }
@@ -58,6 +60,14 @@ uint32_t pmf_jit_codes_name(struct pmf_jit_codes *c, const char *name, size_t le
 		c->name_bytes += clean.len + NAME_COST;
 	pmf_buf_release(&clean);
 	return id;
+}
+
+uint32_t pmf_jit_codes_eh_frame(struct pmf_jit_codes *c, const uint8_t *data, uint32_t *size)
+{
+	if (*size > EH_FRAMES_BYTES_MAX - c->eh_frames.len)
+		*size = 0;
+	pmf_buf_add(&c->eh_frames, data, *size);
+	return (uint32_t)(c->eh_frames.len - *size);
 }
 
 static bool page_eq(const void *ctx, uint32_t value, const void *key)

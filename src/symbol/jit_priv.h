@@ -2,6 +2,7 @@
 #ifndef PMF_JIT_PRIV_H
 #define PMF_JIT_PRIV_H
 
+#include "pmuflame/buf.h"
 #include "pmuflame/hash.h"
 #include "pmuflame/jit.h"
 
@@ -16,7 +17,8 @@ struct pmf_jit_line {
 struct pmf_jit_code {
 	uint64_t start, size, from_ns;
 	uint32_t name;
-	uint32_t first_line, nr_lines; /* in lines, ordered by off */
+	uint32_t first_line, nr_lines;       /* in lines, ordered by off */
+	uint32_t eh_frame_at, eh_frame_size; /* in eh_frames; size 0: there is none */
 };
 
 struct pmf_jit_codes {
@@ -24,6 +26,7 @@ struct pmf_jit_codes {
 	size_t n, cap;
 	struct pmf_jit_line *lines;
 	size_t nr_lines, cap_lines;
+	struct pmf_buf eh_frames;
 	/* Which code lies in a page, oldest first. */
 	struct pmf_jit_page {
 		uint64_t number;
@@ -45,6 +48,9 @@ uint32_t pmf_jit_codes_name(struct pmf_jit_codes *c, const char *name, size_t le
 /* From @code->from_ns on, this is what lies there. False if there is no room for more; code that cannot be
  * is left out. */
 bool pmf_jit_codes_add(struct pmf_jit_codes *c, const struct pmf_jit_code *code);
+/* Keep the *@size bytes of an .eh_frame section: returns where they are. *@size becomes 0 if there is no room
+ * for them. */
+uint32_t pmf_jit_codes_eh_frame(struct pmf_jit_codes *c, const uint8_t *data, uint32_t *size);
 /* The code at @va at @time_ns, or NULL; *until_ns as in struct pmf_jit_place. */
 const struct pmf_jit_code *pmf_jit_codes_find(
 	const struct pmf_jit_codes *c, uint64_t va, uint64_t time_ns, uint64_t *until_ns);
@@ -75,6 +81,7 @@ struct pmf_jitdump {
 	struct pmf_jit_line *lines; /* of the code that the next load record tells */
 	size_t nr_lines, cap_lines;
 	uint64_t lines_va;
+	uint32_t eh_frame_at, eh_frame_size; /* as well */
 	size_t nr_moves;
 	uint8_t *window; /* bytes of the file from window_at on */
 	uint64_t window_at;

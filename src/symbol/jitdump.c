@@ -1,6 +1,6 @@
-/* jit-PID.dump: records of code that was loaded, moved, and of its source lines (the kernel's
- * tools/perf/Documentation/jitdump-specification.txt). It grows while the process runs, in pieces that need
- * not end where records do. */
+/* jit-PID.dump: records of code that was loaded, moved, of its source lines and how to unwind it (the
+ * kernel's tools/perf/Documentation/jitdump-specification.txt). It grows while the process runs, in pieces
+ * that need not end where records do. */
 #include "jit_priv.h"
 
 #include "pmuflame/file.h"
@@ -16,6 +16,7 @@ enum {
 	PREFIX_BYTES = 16,
 	LOAD_BYTES = 40, /* behind the prefix: pid, tid, vma, address, size, index */
 	MOVE_BYTES = 48,
+	UNWINDING_BYTES = 24, /* sizes: of both sections, of .eh_frame_hdr, of what was mapped */
 	WINDOW_BYTES = 64 << 10,
 	NAME_BYTES = 4097,
 	LINES_BYTES_MAX = 16 << 20, /* of one piece of code */
@@ -23,6 +24,7 @@ enum {
 	CODE_LOAD = 0,
 	CODE_MOVE = 1,
 	CODE_DEBUG_INFO = 2,
+	CODE_UNWINDING_INFO = 4,
 	ARCH_TIMESTAMP = 1,
 	ELF_HEADER_BYTES = 0x40,
 };
@@ -151,6 +153,31 @@ static void take_lines(struct pmf_jitdump *d, struct pmf_jit_codes *c, uint64_t 
 	}
 }
 
+/* Comes in front of its code, too: .eh_frame, and .eh_frame_hdr behind it, which is of no use for one FDE.
+ * Where V8 knows nothing, there is no .eh_frame in front. */
+static void take_unwinding(
+	struct pmf_jitdump *d, struct pmf_jit_codes *c, uint64_t off, uint64_t end)
+{
+	size_t n;
+	const uint8_t *p = bytes_at(d, off, UNWINDING_BYTES, &n);
+	uint64_t both, hdr;
+
+	d->eh_frame_size = 0;
+	if (n < UNWINDING_BYTES)
+		return;
+	both = u64(d, p);
+	hdr = u64(d, p + 8);
+	off += UNWINDING_BYTES;
+	/* Nobody unwinds code of the other byte order. */
+	if (d->swapped || both > end - off || hdr > both || both - hdr > WINDOW_BYTES)
+		return;
+	p = bytes_at(d, off, (size_t)(both - hdr), &n);
+	if (n < both - hdr)
+		return;
+	d->eh_frame_size = (uint32_t)n;
+	d->eh_frame_at = pmf_jit_codes_eh_frame(c, p, &d->eh_frame_size);
+}
+
 /* V8 tells the lines' addresses higher by the ELF header's size, for `perf inject` puts one in front. */
 static uint32_t line_shift(const struct pmf_jit_codes *c, const struct pmf_jit_code *code)
 {
@@ -183,7 +210,9 @@ static bool take_load(struct pmf_jitdump *d, struct pmf_jit_codes *c, uint64_t f
 			PMF_PUSH(c->lines, c->nr_lines, c->cap_lines) = d->lines[i];
 		}
 	}
-	d->nr_lines = 0;
+	code.eh_frame_at = d->eh_frame_at;
+	code.eh_frame_size = d->eh_frame_size;
+	d->nr_lines = d->eh_frame_size = 0;
 	return pmf_jit_codes_add(c, &code);
 }
 
@@ -241,6 +270,8 @@ int pmf_jitdump_read(struct pmf_jitdump *d, struct pmf_jit_codes *c, struct pmf_
 			room = take_move(d, c, from_ns, off);
 		else if (id == CODE_DEBUG_INFO && bytes >= PREFIX_BYTES + 16)
 			take_lines(d, c, off, d->at + bytes);
+		else if (id == CODE_UNWINDING_INFO && bytes >= PREFIX_BYTES + UNWINDING_BYTES)
+			take_unwinding(d, c, off, d->at + bytes);
 		d->at += bytes;
 		if (!room || d->at > FILE_BYTES_MAX)
 			return refuse(d, err, "it tells of more code than there is room for here");

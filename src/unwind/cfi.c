@@ -235,6 +235,19 @@ static bool take_fde(
 	return true;
 }
 
+bool pmf_cfi_only_fde(
+	const struct pmf_cfi_section *s, const struct pmf_arch *arch, struct pmf_cfi_fde *out)
+{
+	size_t nr_fdes = 0;
+	struct entry e;
+
+	for (uint64_t off = 0; take_entry(s, off, &e) && !e.end; off = e.next)
+		if (e.cie_off != UINT64_MAX &&
+			(nr_fdes++ > 0 || !take_fde(s, off, arch->dwarf_ra, out)))
+			return false;
+	return nr_fdes == 1;
+}
+
 static bool take_fde_of(const struct pmf_cfi_section *s, uint64_t off, uint8_t dwarf_ra,
 	uint64_t rva, struct pmf_cfi_fde *out)
 {

@@ -105,6 +105,9 @@ bool pmf_cfi_find(const struct pmf_cfi *cfi, uint64_t rva, struct pmf_cfi_fde *o
 /* Where the function starts that the code of @fde belongs to. Compilers write the FDE of a part right
  * behind its function's, and it starts with registers saved. Reads all FDEs at the first call. */
 uint64_t pmf_cfi_function_start(const struct pmf_cfi *cfi, const struct pmf_cfi_fde *fde);
+/* The FDE of a section that has just one; false if there is none, or another. */
+bool pmf_cfi_only_fde(
+	const struct pmf_cfi_section *s, const struct pmf_arch *arch, struct pmf_cfi_fde *out);
 /* The rules in force at @rva, which @fde covers; false if its instructions make no sense. */
 bool pmf_cfi_row_at(const struct pmf_cfi_fde *fde, uint64_t rva, struct pmf_cfi_row *row);
 

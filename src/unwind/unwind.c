@@ -169,6 +169,7 @@ static void walk_init(struct pmf_unwinder *u, const struct pmf_unwind_in *in,
 	w->pc = in->regs[arch->reg_ip];
 	w->map = NULL;
 	w->exact = true;
+	w->code_bytes = 0;
 	w->stack_may_jump = w->cut = w->partial = w->missing = w->unfit = false;
 	w->may_reread = may_reread;
 	w->whole = whole;
@@ -232,16 +233,21 @@ static bool is_entry_code(const struct pmf_walk *w)
 }
 
 /* Static IFUNC stubs, _init, hand-written leaves: right after a call the return address is on top
- * of the stack. A JIT's code and code that calls on keep a frame pointer, or cannot be left. */
+ * of the stack. A JIT's code of which its runtime says nothing, and code that calls on, keep a frame
+ * pointer, or cannot be left. */
 static enum pmf_step step_without_rule(struct pmf_unwinder *u, struct pmf_walk *w)
 {
 	bool jit = !w->map || w->map->image->kind == PMF_IMAGE_ANON;
-	enum pmf_step ret = PMF_STEP_FAILED;
+	enum pmf_step ret;
 
 	if (is_entry_code(w))
 		return PMF_STEP_ROOT;
+	ret = jit ? pmf_step_generated(w) : PMF_STEP_NO_RULE;
+	if (ret != PMF_STEP_NO_RULE)
+		return ret;
 	if (jit && (pmf_step_hotspot(w) || pmf_step_trampoline(u, w)))
 		return PMF_STEP_OK;
+	ret = PMF_STEP_FAILED;
 	if (w->exact && !jit)
 		ret = pmf_leaf_has_frame(w) ? pmf_step_fp(w) : pmf_step_leaf(w);
 	if (ret == PMF_STEP_FAILED && u->fp_without_rule)

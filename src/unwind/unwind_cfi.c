@@ -204,11 +204,27 @@ static enum pmf_step step_go(struct pmf_walk *w, const struct pmf_cfi *cfi, uint
 	return ret;
 }
 
+enum pmf_step pmf_step_fde(struct pmf_walk *w, const struct pmf_cfi_fde *fde, uint64_t rva)
+{
+	struct pmf_cfi_row row;
+	enum pmf_step ret;
+
+	if (!pmf_cfi_row_at(fde, rva, &row))
+		return PMF_STEP_NO_RULE;
+	know_pc(w);
+	ret = apply(w, &row);
+	if (ret == PMF_STEP_OK) {
+		if (fde->signal_frame)
+			pmf_walk_show_exact(w);
+		w->exact = w->stack_may_jump = fde->signal_frame;
+	}
+	return ret;
+}
+
 static enum pmf_step step(void *priv, struct pmf_walk *w)
 {
 	const struct pmf_cfi *cfi;
 	struct pmf_cfi_fde fde;
-	struct pmf_cfi_row row;
 	uint64_t rva;
 	enum pmf_step ret;
 	bool found;
@@ -233,17 +249,9 @@ static enum pmf_step step(void *priv, struct pmf_walk *w)
 		return step_sigreturn(w);
 	if (!found)
 		return PMF_STEP_NO_RULE;
-	if (!pmf_cfi_row_at(&fde, rva, &row)) {
+	ret = pmf_step_fde(w, &fde, rva);
+	if (ret == PMF_STEP_NO_RULE)
 		w->unfit = true;
-		return PMF_STEP_NO_RULE;
-	}
-	know_pc(w);
-	ret = apply(w, &row);
-	if (ret == PMF_STEP_OK) {
-		if (fde.signal_frame)
-			pmf_walk_show_exact(w);
-		w->exact = w->stack_may_jump = fde.signal_frame;
-	}
 	return ret;
 }
 

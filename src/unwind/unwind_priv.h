@@ -42,6 +42,7 @@ struct pmf_walk {
 	uint64_t ra_vas[PMF_WALK_HINTS];
 	size_t nr_ras;
 	struct pmf_pc_cache *pcs; /* NULL for unwinders that have no use for rules */
+	size_t code_bytes;        /* of generated code's CFI that was gone through */
 	bool unfit; /* an FDE covers a frame, but its instructions cannot be run here */
 };
 
@@ -139,6 +140,13 @@ enum pmf_step pmf_step_fp(struct pmf_walk *w);
 bool pmf_step_trampoline(struct pmf_unwinder *u, struct pmf_walk *w);
 /* Make the caller's frame current if this is code of a Java VM; false if it is not, or cannot be left so. */
 bool pmf_step_hotspot(struct pmf_walk *w);
+/* Make the caller's frame current by what the runtime says of its code; PMF_STEP_NO_RULE, and nothing was
+ * changed, if that is nothing or makes no sense. */
+enum pmf_step pmf_step_generated(struct pmf_walk *w);
+struct pmf_cfi_fde;
+/* Make the caller's frame current by the row of @fde, which is of the same file as @rva; PMF_STEP_NO_RULE if
+ * its instructions cannot be run. */
+enum pmf_step pmf_step_fde(struct pmf_walk *w, const struct pmf_cfi_fde *fde, uint64_t rva);
 /* Could a call return to @va: does code lie there? */
 bool pmf_walk_is_code(const struct pmf_walk *w, uint64_t va);
 /* Make the caller's frame current as right after a call: the return address is in the link register

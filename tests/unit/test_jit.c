@@ -322,6 +322,19 @@ static void lines(FILE *f, uint64_t va)
 	fwrite("\xff", 1, 2, f);
 }
 
+/* Records of unwinding: @both bytes are told, of which the last @hdr are .eh_frame_hdr's, and @there follow. */
+static void unwinding(FILE *f, uint64_t both, uint64_t hdr, size_t there)
+{
+	u32(f, 4);
+	u32(f, (uint32_t)(16 + 24 + there));
+	u64(f, 1);
+	u64(f, both);
+	u64(f, hdr);
+	u64(f, 0);
+	for (size_t i = 0; i < there; i++)
+		fputc((int)(i % 251), f);
+}
+
 static FILE *dump(const struct room *r)
 {
 	FILE *f = fopen(r->dump_path, "ae");
@@ -405,6 +418,88 @@ static void both_byte_orders_are_read(void **state)
 	swap = true;
 	records_are_taken_by_time(state);
 	swap = false;
+}
+
+/* How many bytes of .eh_frame are known of the code at @va. */
+static size_t eh_frame_at(const struct room *r, uint64_t va, uint64_t time_ns, uint64_t *start)
+{
+	size_t size = 0;
+	const uint8_t *p = pmf_jit_eh_frame(r->jit, r->p, va, time_ns, start, &size);
+
+	assert_int_equal(p != NULL, size > 0);
+	for (size_t i = 0; i < size; i++)
+		assert_int_equal(p[i], i % 251);
+	return size;
+}
+
+static void unwinding_goes_with_the_next_code(void **state)
+{
+	static const struct {
+		uint64_t both, hdr;
+		size_t there, kept;
+	} cases[] = {
+		{32, 20, 32, 12},
+		{32, 20, 40, 12}, /* aligned */
+		{20, 20, 20, 0},  /* V8: there is none */
+		{19, 20, 32, 0},
+		{32, 20, 31, 0},
+		{UINT64_MAX, UINT64_MAX - 1, 32, 0},
+		{UINT64_MAX, 20, 32, 0},
+		{65536 + 20, 20, 65536 + 20, 65536},
+		{65537 + 20, 20, 65537 + 20, 0},
+	};
+	struct room *r = *state;
+	FILE *f = dump(r);
+	uint64_t start;
+
+	header(f, 1, 0);
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(cases); i++) {
+		unwinding(f, cases[i].both, cases[i].hdr, cases[i].there);
+		lines(f, 0x10000 * i);
+		load(f, 100, 0x10000 * i, 64, "told");
+		load(f, 100, 0x10000 * i + 0x1000, 64, "not told");
+	}
+	move(f, 200, 0, 0x8000, 64);
+	fclose(f);
+	pmf_jit_mapped(r->p, r->dump_path);
+	assert_string_equal(name_now(r, 0), "told");
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(cases); i++) {
+		assert_int_equal(
+			eh_frame_at(r, 0x10000 * i + 63, 100, &start), swap ? 0 : cases[i].kept);
+		if (cases[i].kept && !swap)
+			assert_int_equal(start, 0x10000 * i);
+		assert_int_equal(eh_frame_at(r, 0x10000 * i + 0x1000, 100, &start), 0);
+	}
+	assert_int_equal(eh_frame_at(r, 0x803f, 200, &start), swap ? 0 : 12);
+	if (!swap)
+		assert_int_equal(start, 0x8000);
+	assert_int_equal(eh_frame_at(r, 0x8040, 200, &start), 0);
+}
+
+static void unwinding_of_the_other_byte_order_is_left(void **state)
+{
+	swap = true;
+	unwinding_goes_with_the_next_code(state);
+	swap = false;
+}
+
+static void unwinding_has_so_much_room(void **state)
+{
+	struct pmf_jit_codes codes;
+	uint8_t *bytes = pmf_zalloc(1 << 16);
+	uint32_t size = 1 << 16;
+
+	(void)state;
+	pmf_jit_codes_init(&codes);
+	for (uint32_t i = 0; i < 1024; i++) {
+		assert_int_equal(pmf_jit_codes_eh_frame(&codes, bytes, &size), i << 16);
+		assert_int_equal(size, 1 << 16);
+	}
+	size = 1;
+	pmf_jit_codes_eh_frame(&codes, bytes, &size);
+	assert_int_equal(size, 0);
+	pmf_jit_codes_release(&codes);
+	free(bytes);
 }
 
 static void hostile_dumps_are_refused(void **state)
@@ -493,6 +588,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(records_are_taken_by_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(both_byte_orders_are_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_record_has_its_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(unwinding_goes_with_the_next_code, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			unwinding_of_the_other_byte_order_is_left, setup, teardown),
+		cmocka_unit_test(unwinding_has_so_much_room),
 		cmocka_unit_test(hostile_dumps_are_refused),
 		cmocka_unit_test(names_are_taken_apart),
 	};

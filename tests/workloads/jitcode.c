@@ -1,5 +1,6 @@
 /* A runtime that generates code and tells profilers of it: two functions, alpha and beta, of which alpha gets
- * three quarters of the CPU time: jitcode dump|map|late|none [NAME], which alpha then has. */
+ * three quarters of the CPU time: jitcode dump|map|late|none [NAME], which alpha then has. jitcode cfi: one, delta,
+ * that clears the frame pointer, of which only the jitdump file tells how to leave it. */
 #include "workload.h"
 
 #include <elf.h>
@@ -27,6 +28,19 @@ static const uint8_t code[] = {
 #define MACHINE EM_RISCV
 #endif
 };
+
+#if defined(__x86_64__)
+/* push %rbp; xor %ebp, %ebp; sub $24, %rsp; 1: dec %rdi; jnz 1b; add $24, %rsp; pop %rbp; ret */
+static const uint8_t frameless[] = {0x55, 0x31, 0xed, 0x48, 0x83, 0xec, 0x18, 0x48, 0xff, 0xcf,
+	0x75, 0xfb, 0x48, 0x83, 0xc4, 0x18, 0x5d, 0xc3};
+/* A CIE; an FDE, as if the code stood in front of the section, with its rows after 1, 7, 16 and 17 bytes; an
+ * end. */
+static const uint8_t eh_frame[] = {20, 0, 0, 0, 0, 0, 0, 0, 1, 'z', 'R', 0, 1, 0x78, 16, 1, 0x1b,
+	0x0c, 7, 8, 0x90, 1, 0, 0, 28, 0, 0, 0, 28, 0, 0, 0, 0xa0, 0xff, 0xff, 0xff, 64, 0, 0, 0, 0,
+	0x41, 0x0e, 16, 0x86, 2, 0x46, 0x0e, 40, 0x49, 0x0e, 16, 0x41, 0x0e, 8, 0, 0, 0, 0, 0};
+#else
+static const uint8_t frameless[1], eh_frame[1];
+#endif
 
 enum { CODE_BYTES = 64, ROUNDS = 20, ALPHA_LINE = 10, BETA_LINE = 20 };
 
@@ -75,6 +89,11 @@ struct dump_lines {
 	uint32_t line, discriminator;
 };
 
+struct dump_unwinding {
+	struct dump_record r;
+	uint64_t bytes, hdr_bytes, mapped_bytes;
+};
+
 static void open_dump(void)
 {
 	struct dump_header h = {.magic = 0x4a695444,
@@ -110,6 +129,19 @@ static void tell_dump(uint64_t va, const char *name, uint32_t line)
 	fflush(dump);
 }
 
+/* Of the code that is told of next. */
+static void tell_unwinding(void)
+{
+	static const uint8_t hdr[20] = {1, 0x1b, 0x03, 0x3b};
+	struct dump_unwinding u = {
+		{4, sizeof u + sizeof eh_frame + sizeof hdr, now_ns(CLOCK_MONOTONIC)},
+		sizeof eh_frame + sizeof hdr, sizeof hdr, 0};
+
+	fwrite(&u, sizeof u, 1, dump);
+	fwrite(eh_frame, sizeof eh_frame, 1, dump);
+	fwrite(hdr, sizeof hdr, 1, dump);
+}
+
 static void tell(void *at, const char *name, uint32_t line, bool late)
 {
 	uint64_t va = (uintptr_t)at;
@@ -142,6 +174,14 @@ int main(int argc, char **argv)
 
 	if (at == MAP_FAILED)
 		return 1;
+	if (strcmp(mode, "cfi") == 0) {
+		memcpy(at, frameless, sizeof frameless);
+		open_dump();
+		tell_unwinding();
+		tell(at, "delta", ALPHA_LINE, false);
+		burn(at, 400000000);
+		return 0;
+	}
 	if (rounds > 1)
 		open_dump();
 	else if (strcmp(mode, "none") != 0)
