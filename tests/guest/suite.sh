@@ -446,7 +446,7 @@ unit_tests()
 		PMF_SPARSE=8 CMOCKA_MESSAGE_OUTPUT=TAP sh "$srcdir/tests/unit/run" "$program" >unit.log 2>&1 && continue
 		failed=$((failed + 1))
 		echo "${program##*/}"
-		grep -A 3 '^not ok' unit.log
+		grep -A 3 '^not ok' unit.log || tail -n 3 unit.log
 	done
 	echo "$seen unit test programs, $failed failed"
 	[ "$seen" -gt 10 ] && [ "$failed" = 0 ]
