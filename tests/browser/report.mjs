@@ -499,6 +499,8 @@ test("dark mode has a dark page, light text and readable labels", "counters", as
 		await page.evaluate(() => getComputedStyle(document.body).color.match(/\d+/g).map(Number))];
 	const [lightPage, lightText] = await look();
 	await page.emulateMedia({ colorScheme: "dark" });
+	// The page hears of it with the next frame that is drawn.
+	await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done))));
 	const [darkPage, darkText] = await look();
 	assert.ok(lightPage[0] > 200 && lightText[0] < 80 && darkPage[0] < 80 && darkText[0] > 200);
 });
