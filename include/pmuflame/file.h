@@ -23,6 +23,9 @@ bool pmf_file_pread(int fd, uint64_t off, void *out, size_t len);
 int pmf_file_read_line(const char *path, char *out, size_t size, struct pmf_err *err);
 int pmf_file_read_s64(const char *path, long long *out, struct pmf_err *err);
 
+/* Take "." and "..", which lead nowhere else, out of @path, so that a file that is reached by different ways
+ * has one name; its new length. Symbolic links are not asked about. */
+size_t pmf_file_fold(char *path);
 /* Open @path for reading if it is a regular file, and tell @st about it; a descriptor, or -1 with
  * errno, EINVAL where it is something else. A FIFO or a device that somebody put there is not
  * opened at all, for opening alone can make one act. Needs /proc. */

@@ -254,3 +254,31 @@ int pmf_outfile_probe(const char *path, struct pmf_err *err)
 		pmf_outfile_abort(&of);
 	return ret;
 }
+
+size_t pmf_file_fold(char *path)
+{
+	char *first = path + (*path == '/'), *least = first, *out = first, *at = path;
+	size_t n;
+
+	for (; at += strspn(at, "/"), *at; at += n) {
+		bool up;
+
+		n = strcspn(at, "/");
+		up = n == 2 && at[0] == '.' && at[1] == '.';
+		if ((n == 1 && *at == '.') || (up && out == least && first != path))
+			continue;
+		if (up && out > least) {
+			while (out > least && *--out != '/')
+				;
+			continue;
+		}
+		if (out > first)
+			*out++ = '/';
+		memmove(out, at, n);
+		out += n;
+		if (up)
+			least = out; /* it leads out of where the path starts */
+	}
+	*out = '\0';
+	return (size_t)(out - path);
+}

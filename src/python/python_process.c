@@ -3,6 +3,7 @@
 
 #include "agent_protocol.h"
 #include "pmuflame/buf.h"
+#include "pmuflame/file.h"
 #include "pmuflame/mem.h"
 #include "python_priv.h"
 #include <errno.h>
@@ -161,6 +162,9 @@ static bool add_code(struct pmf_python_process *p, const struct pmf_agent_code *
 	c = pmf_zalloc(sizeof *c);
 	c->name = text(&rec->name, rec->bytes);
 	c->file = text(&rec->file, rec->bytes + name_bytes);
+	/* A script has the path that it was started by, a module that of its folder. */
+	if (c->file[0] == '/')
+		pmf_file_fold(c->file);
 	c->first_line = rec->first_line > INT32_MAX ? 0 : rec->first_line;
 	c->line_bytes = rec->line_bytes;
 	c->lines = pmf_malloc(c->line_bytes);

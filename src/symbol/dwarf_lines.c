@@ -1,6 +1,7 @@
 /* Line programs: DWARF 5 section 6.2, and versions 2 to 4 of it. */
 #include "dwarf_priv.h"
 
+#include "pmuflame/file.h"
 #include <stdlib.h>
 
 enum {
@@ -386,35 +387,6 @@ void pmf_dw_lines_find(struct pmf_dw_unit *u, uint64_t rva, const char **file, u
 	*line = row ? row->line : 0;
 }
 
-/* Take "." and "..", which lead nowhere else, out of @path: a file that units reach by different ways is one. */
-static size_t fold(char *path)
-{
-	char *first = path + (*path == '/'), *least = first, *out = first, *at = path;
-	size_t n;
-
-	for (; at += strspn(at, "/"), *at; at += n) {
-		bool up;
-
-		n = strcspn(at, "/");
-		up = n == 2 && at[0] == '.' && at[1] == '.';
-		if ((n == 1 && *at == '.') || (up && out == least && first != path))
-			continue;
-		if (up && out > least) {
-			while (out > least && *--out != '/')
-				;
-			continue;
-		}
-		if (out > first)
-			*out++ = '/';
-		memmove(out, at, n);
-		out += n;
-		if (up)
-			least = out; /* it leads out of where the path starts */
-	}
-	*out = '\0';
-	return (size_t)(out - path);
-}
-
 /* @text below @dir below @top, unless the latter of those is a whole path itself. */
 static const char *join(struct pmf_dwarf *d, const char *top, const char *dir, const char *text)
 {
@@ -434,7 +406,7 @@ static const char *join(struct pmf_dwarf *d, const char *top, const char *dir, c
 		n += len;
 	}
 	path[n] = '\0';
-	n = fold(path);
+	n = pmf_file_fold(path);
 	pmf_dw_hold(d, n);
 	return pmf_strtab_get(&d->strings, pmf_strtab_add(&d->strings, path, n));
 }
