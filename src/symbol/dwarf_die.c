@@ -38,7 +38,8 @@ struct pmf_dw_abbrevs {
 
 /* ---- Bytes ---- */
 
-uint64_t pmf_dw_uleb_long(struct pmf_dw_cursor *c)
+/* The bits of a LEB128 number, how many they are, and its last byte, whose 0x40 is the sign of a signed one. */
+static uint64_t leb(struct pmf_dw_cursor *c, unsigned *bits, uint8_t *last)
 {
 	uint64_t v = 0;
 	unsigned shift = 0;
@@ -51,24 +52,27 @@ uint64_t pmf_dw_uleb_long(struct pmf_dw_cursor *c)
 		shift += 7;
 	} while (byte & 0x80 && shift < MAX_LEB);
 	c->bad |= byte & 0x80;
+	*bits = shift;
+	*last = byte;
 	return v;
+}
+
+uint64_t pmf_dw_uleb_long(struct pmf_dw_cursor *c)
+{
+	unsigned bits;
+	uint8_t last;
+
+	return leb(c, &bits, &last);
 }
 
 int64_t pmf_dw_sleb(struct pmf_dw_cursor *c)
 {
-	uint64_t v = 0;
-	unsigned shift = 0;
-	uint8_t byte;
+	unsigned bits;
+	uint8_t last;
+	uint64_t v = leb(c, &bits, &last);
 
-	do {
-		byte = (uint8_t)pmf_dw_uint(c, 1);
-		if (shift < 64)
-			v |= (uint64_t)(byte & 0x7f) << shift;
-		shift += 7;
-	} while (byte & 0x80 && shift < MAX_LEB);
-	c->bad |= byte & 0x80;
-	if (shift < 64 && (byte & 0x40))
-		v |= ~UINT64_C(0) << shift;
+	if (bits < 64 && (last & 0x40))
+		v |= ~UINT64_C(0) << bits;
 	return (int64_t)v;
 }
 
