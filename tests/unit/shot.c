@@ -142,3 +142,14 @@ void shot_take_backtrace(struct shot *s, const void *ra)
 	s->nr_bt -= skip - 1;
 	memmove(s->bt, s->bt + skip - 1, (size_t)s->nr_bt * sizeof *s->bt);
 }
+
+void shot_capture(struct shot *s)
+{
+	ucontext_t uc;
+
+	memset(&uc, 0, sizeof uc); /* not all registers are getcontext's to fill in */
+	getcontext(&uc);
+	shot_take_regs(s, &uc);
+	shot_copy_stack(s, SHOT_MAX_DUMP);
+	shot_take_backtrace(s, __builtin_return_address(0));
+}

@@ -38,4 +38,7 @@ void shot_take_regs(struct shot *s, const ucontext_t *uc);
 /* What libgcc says, from the frame of the function that returns to @ra on. */
 void shot_take_backtrace(struct shot *s, const void *ra);
 
+/* The moment at which this is called, itself the innermost frame. */
+void shot_capture(struct shot *s);
+
 #endif

@@ -22,24 +22,13 @@ enum { DEPTH = 12 };
 
 static struct shot chain_shot;
 
-static __attribute__((noinline)) void capture(struct shot *s)
-{
-	ucontext_t uc;
-
-	memset(&uc, 0, sizeof uc); /* not all registers are getcontext's to fill in */
-	getcontext(&uc);
-	shot_take_regs(s, &uc);
-	shot_copy_stack(s, SHOT_MAX_DUMP);
-	shot_take_backtrace(s, __builtin_return_address(0));
-}
-
 static __attribute__((noinline)) int chain(struct shot *s, int depth, int salt)
 {
 	int r;
 
 	/* Two ways to call, so that frames differ in size and in saved registers. */
 	if (depth == 0) {
-		capture(s);
+		shot_capture(s);
 		return salt;
 	}
 	if (depth & 1) {
@@ -192,9 +181,9 @@ static void on_stop(int signo, siginfo_t *info, void *context)
 	(void)signo;
 	(void)info;
 	shot_take_regs(&stopped, context);
-	capture(&handler_shot);
+	shot_capture(&handler_shot);
 	step_over(context);
-	__asm__ volatile(""); /* so that the call of capture is no jump */
+	__asm__ volatile(""); /* so that the call of shot_capture is no jump */
 }
 
 static void a_signal_frame_leads_to_the_stopped_code(void **state)
@@ -215,7 +204,7 @@ static void a_signal_frame_leads_to_the_stopped_code(void **state)
 	assert_int_equal(out.n, handler_shot.nr_bt);
 	while (at < out.n && shot_frames[at].va != stopped.regs[shot_ip])
 		at++;
-	/* capture, handler, trampoline, and the exact place that the signal stopped. */
+	/* shot_capture, handler, trampoline, and the exact place that the signal stopped. */
 	assert_int_equal(at, 3);
 	assert_int_equal(shot_frames[at - 1].va, (uint64_t)(uintptr_t)handler_shot.bt[at - 1]);
 	assert_int_equal(shot_frames[at + 1].va + 1, (uint64_t)(uintptr_t)handler_shot.bt[at + 1]);

@@ -14,23 +14,12 @@
 
 static struct shot caller;
 
-static __attribute__((noinline)) void capture(struct shot *s)
-{
-	ucontext_t uc;
-
-	memset(&uc, 0, sizeof uc); /* not all registers are getcontext's to fill in */
-	getcontext(&uc);
-	shot_take_regs(s, &uc);
-	shot_copy_stack(s, SHOT_MAX_DUMP);
-	shot_take_backtrace(s, __builtin_return_address(0));
-}
-
 static int setup(void **state)
 {
 	int ret = shot_setup(state);
 
 	caller.stack = malloc(SHOT_MAX_DUMP);
-	capture(&caller);
+	shot_capture(&caller);
 	return ret;
 }
 
