@@ -1,4 +1,4 @@
-/* Advice: what rules may say, what of a profile fires them, and where loops are. */
+/* Advice: what of a profile fires its rules, and where loops are. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -137,47 +137,6 @@ static bool is_not_judged(const char *rule)
 }
 
 /* ---- Files of rules ---- */
-
-static void a_wrong_line_is_named(void **state)
-{
-	static const struct {
-		const char *text, *line, *why;
-	} files[] = {
-		{"label = x\n", ":1: ", "'label' stands before the first section"},
-		{"[event a]\nlabel = (\n", ":2: ", "label '(' is no regular expression"},
-		{"[event a]\nlabel = x\n", ":2: ", "[event a] has no 'record'"},
-		{"[event a]\nrecord = x\n", ":2: ", "[event a] has no 'label'"},
-		{"[event a]\neach = 0\n", ":2: ", "each '0' is no number of events above 0"},
-		{"[event a]\neach = nan\n", ":2: ", "each 'nan' is no number of events above 0"},
-		{"[event a]\ncolour = red\n", ":2: ", "an event has no 'colour'"},
-		{"[library]\nname = x\n", ":2: ", "[library] has no 'name'"},
-		{"[rules a]\nx = y\n", ":2: ", "'[rules a]' is none of"},
-		{"[rule a b]\nx = y\n", ":2: ", "'[rule a b]' is none of"},
-		{"[rule a]\ncolour = red\n", ":2: ", "a rule has no 'colour'"},
-		{"[rule a]\nown = maybe\n", ":2: ", "own 'maybe' is neither yes nor no"},
-		{"[rule a]\nkind = python,root\n", ":2: ", "'root' is none of kernel"},
-		{"[rule a]\nloop = yes\n", ":2: ", "loop 'yes' is neither line nor caller"},
-		{"[rule a]\nevidence = share(time) >= 5%\n", ":2: ", "no [event time] before this"},
-		{"[rule a]\ntitle = x\nevidence =\n", ":3: ", "'evidence' has no value"},
-		{"[rule a]\ntitle = x\n\n", ":2: ", "rule 'a' has no 'try'"},
-		{"[rule a]\noff = yes\n[rule b]\noff = yes\n[rule a]\noff = yes\n",
-			":6: ", "rule 'a' is defined twice"},
-		{"[rule a]\nnonsense\n", ":2: ", "neither '[section]' nor 'key = value'"},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < PMF_ARRAY_SIZE(files); i++) {
-		assert_int_equal(read_rules(files[i].text), PMF_EFORMAT);
-		assert_non_null(strstr(err.text, files[i].why));
-		assert_ptr_equal(strstr(err.text, rules_path), err.text);
-		assert_ptr_equal(strstr(err.text, files[i].line), err.text + strlen(rules_path));
-		pmf_rules_release(&rules);
-	}
-	assert_int_equal(pmf_rules_read(&rules, folder, &err), PMF_EUSAGE);
-	assert_non_null(strstr(err.text, "is no regular file"));
-	unlink(rules_path);
-	assert_int_equal(pmf_rules_read(&rules, rules_path, &err), PMF_ENOTFOUND);
-}
 
 #define EVENTS "[event time]\nlabel = ^cycles$\nrecord = cycles\n[rule a]\n"
 
@@ -585,7 +544,6 @@ static void a_comprehension_is_a_loop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_wrong_line_is_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(evidence_is_a_share_or_a_ratio, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_later_file_replaces_rules, setup, teardown),
 		cmocka_unit_test_setup_teardown(
