@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct pmf_buf {
 	char *data; /* NUL-terminated once anything was added; NULL before */
@@ -44,6 +45,23 @@ void pmf_buf_addcsv(struct pmf_buf *b, const char *s);
 char *pmf_buf_detach(struct pmf_buf *b);
 /* The text while the buffer lives and is not changed; "" when nothing was added. */
 const char *pmf_buf_str(const struct pmf_buf *b);
+
+/* Words that need not be aligned. */
+static inline uint32_t pmf_u32_at(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof v);
+	return v;
+}
+
+static inline uint64_t pmf_u64_at(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof v);
+	return v;
+}
 
 bool pmf_starts_with(const char *s, const char *prefix);
 

@@ -3,8 +3,21 @@
 #ifndef PMUFLAME_MEM_H
 #define PMUFLAME_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Is this built with a sanitizer of memory, which needs memory, files and system calls of its own? */
+#if defined(__SANITIZE_ADDRESS__)
+#define PMF_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PMF_SANITIZED 1
+#endif
+#endif
+#ifndef PMF_SANITIZED
+#define PMF_SANITIZED 0
+#endif
 
 /* Each of these returns memory or ends the program with one sentence and status 125: a size that
  * comes from outside is checked against a limit before it is asked for, so running out here means
@@ -17,6 +30,18 @@ char *pmf_strdup(const char *s);
 char *pmf_strdup_or_null(const char *s); /* NULL of NULL */
 char *pmf_strndup(const char *s, size_t len);
 char *pmf_asprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Keep @bytes, or what of them there is, for when memory runs out: the first allocation that fails has them back. Only address space, as
+ * long as nothing fails. */
+void pmf_mem_reserve(size_t bytes);
+/* It ran out: what is kept from now on had better be little. */
+bool pmf_mem_is_low(void);
+/* It did, or can do so before the machine's has: by RLIMIT_AS or RLIMIT_DATA (setrlimit(2)), or because the
+ * kernel grants only what it has (proc(5), overcommit_memory). */
+bool pmf_mem_is_limited(void);
+/* Somebody waits for this process, and tries with less where it fails: end by SIGKILL and without a word
+ * where memory runs out, which is how the kernel does it, too. */
+void pmf_mem_fail_silently(void);
 
 /* The @n strings of a list, and the list. */
 void pmf_free_strings(char **items, size_t n);

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int pmf_file_read_fd(
@@ -86,10 +88,31 @@ int pmf_file_read_s64(const char *path, long long *out, struct pmf_err *err)
 	return 0;
 }
 
+int pmf_file_place_in(int root_fd, const char *path, int flags)
+{
+	struct open_how how = {.flags = (unsigned)(O_PATH | O_CLOEXEC | flags),
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+
+	return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
+}
+
+/* A descriptor of the place alone. */
+static int open_place(const char *path)
+{
+	int root_fd, end = 0, fd;
+
+	if (sscanf(path, PMF_FILE_ROOT "%d%n", &root_fd, &end) == 1 && path[end] == '/') {
+		fd = pmf_file_place_in(root_fd, path + end, 0);
+		if (fd >= 0 || errno != ENOSYS)
+			return fd;
+	}
+	return open(path, O_PATH | O_CLOEXEC);
+}
+
 int pmf_file_open_regular(const char *path, struct stat *st)
 {
 	char link[32];
-	int place = open(path, O_PATH | O_CLOEXEC), fd = -1, saved;
+	int place = open_place(path), fd = -1, saved;
 
 	if (place < 0)
 		return -1;
@@ -97,12 +120,18 @@ int pmf_file_open_regular(const char *path, struct stat *st)
 		errno = EINVAL;
 		snprintf(link, sizeof link, "/proc/self/fd/%d", place);
 		if (S_ISREG(st->st_mode))
-			fd = open(link, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+			/* A lease of its owner's would have us wait (fcntl(2)). */
+			fd = open(link, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	}
 	saved = errno;
 	close(place);
 	errno = saved;
 	return fd;
+}
+
+int pmf_file_open_by(const struct pmf_opener *o, const char *path, struct stat *st)
+{
+	return o ? o->open(o->ctx, path, st) : pmf_file_open_regular(path, st);
 }
 
 char *pmf_file_safe_name(const char *text)
@@ -176,7 +205,54 @@ static int refuse_place(const char *path, struct pmf_err *err)
 		S_ISDIR(st.st_mode) ? "a folder" : "no regular file");
 }
 
-int pmf_outfile_open(struct pmf_outfile *of, const char *path, struct pmf_err *err)
+/* The name that @path's file has before it is whole; free(3) it. */
+static char *name_before(const char *path, unsigned n)
+{
+	return pmf_asprintf("%s.%d-%u", path, (int)getpid(), n);
+}
+
+/* A file without a name in the folder of @path, which is gone if this program is killed; -1 where the
+ * file system has none, /proc is not there to name it, or it could not be named. */
+static int open_nameless(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? pmf_strndup(path, (size_t)(slash - path) + 1) : pmf_strdup("."),
+	     *later = name_before(path, 0);
+	struct stat st;
+	int fd = -1;
+
+	if (access("/proc/self/fd", X_OK) == 0 && (lstat(later, &st) == 0 || errno == ENOENT))
+		fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	free(later);
+	free(folder);
+	return fd;
+}
+
+static void drop_name(const struct pmf_outfile *of)
+{
+	if (of->tmp_path)
+		unlink(of->tmp_path);
+}
+
+/* Give the file a temporary name, if it has none yet (open(2), O_TMPFILE). A link replaces nothing. */
+static bool name_file(struct pmf_outfile *of)
+{
+	char link[32];
+
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fileno(of->f));
+	for (unsigned n = 0; !of->tmp_path; n++) {
+		of->tmp_path = name_before(of->path, n);
+		if (linkat(AT_FDCWD, link, AT_FDCWD, of->tmp_path, AT_SYMLINK_FOLLOW) == 0)
+			break;
+		free(of->tmp_path);
+		of->tmp_path = NULL;
+		if (errno != EEXIST)
+			return false;
+	}
+	return true;
+}
+
+static int outfile_open(struct pmf_outfile *of, const char *path, bool named, struct pmf_err *err)
 {
 	mode_t mask;
 	int fd = refuse_place(path, err);
@@ -187,8 +263,12 @@ int pmf_outfile_open(struct pmf_outfile *of, const char *path, struct pmf_err *e
 	umask(mask);
 	of->f = NULL;
 	of->path = pmf_strdup(path);
-	of->tmp_path = pmf_asprintf("%s.XXXXXX", path);
-	fd = mkostemp(of->tmp_path, O_CLOEXEC);
+	of->tmp_path = NULL;
+	fd = named ? -1 : open_nameless(path);
+	if (fd < 0) {
+		of->tmp_path = pmf_asprintf("%s.XXXXXX", path);
+		fd = mkostemp(of->tmp_path, O_CLOEXEC);
+	}
 	if (fd >= 0) {
 		if (fchmod(fd, 0666 & ~mask) == 0)
 			give_to_caller(fd);
@@ -196,7 +276,7 @@ int pmf_outfile_open(struct pmf_outfile *of, const char *path, struct pmf_err *e
 		if (!of->f) {
 			int saved = errno;
 
-			unlink(of->tmp_path);
+			drop_name(of);
 			close(fd);
 			errno = saved;
 		}
@@ -213,6 +293,16 @@ int pmf_outfile_open(struct pmf_outfile *of, const char *path, struct pmf_err *e
 	return 0;
 }
 
+int pmf_outfile_open(struct pmf_outfile *of, const char *path, struct pmf_err *err)
+{
+	return outfile_open(of, path, false, err);
+}
+
+int pmf_outfile_open_named(struct pmf_outfile *of, const char *path, struct pmf_err *err)
+{
+	return outfile_open(of, path, true, err);
+}
+
 static void outfile_free(struct pmf_outfile *of)
 {
 	free(of->path);
@@ -222,16 +312,21 @@ static void outfile_free(struct pmf_outfile *of)
 
 int pmf_outfile_commit(struct pmf_outfile *of, struct pmf_err *err)
 {
-	int ret = 0, failed = ferror(of->f);
+	/* errno may be that of an earlier write, and gone. */
+	bool whole = !ferror(of->f);
+	int ret = 0, failed = fflush(of->f) || !whole || !name_file(of) ? errno : 0;
 
-	if (fclose(of->f) != 0 || (!failed && rename(of->tmp_path, of->path) != 0))
-		ret = pmf_err_errno(err, PMF_EIO, errno, "cannot write '%s'", of->path);
-	else if (failed) /* errno was that of an earlier write, and is gone */
+	if (fclose(of->f) != 0 && whole && !failed)
+		failed = errno;
+	if (!whole)
 		ret = pmf_err_set(err, PMF_EIO,
-			"cannot write '%s': not all of it could be written; is the disk full?",
+			"cannot write '%s': not all of it could be written; is the disk full, or a limit (ulimit -f) reached?",
 			of->path);
+	else if (failed || rename(of->tmp_path, of->path) != 0)
+		ret = pmf_err_errno(
+			err, PMF_EIO, failed ? failed : errno, "cannot write '%s'", of->path);
 	if (ret)
-		unlink(of->tmp_path);
+		drop_name(of);
 	outfile_free(of);
 	return ret;
 }
@@ -240,7 +335,7 @@ void pmf_outfile_abort(struct pmf_outfile *of)
 {
 	if (of->f) {
 		fclose(of->f);
-		unlink(of->tmp_path);
+		drop_name(of);
 	}
 	outfile_free(of);
 }

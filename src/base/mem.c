@@ -1,9 +1,14 @@
 #include "pmuflame/mem.h"
 
+#include "pmuflame/file.h"
+#include <malloc.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { ARENA_ALIGN = 16, ARENA_BLOCK = 64 * 1024, EXIT_FAILED = 125 };
@@ -13,10 +18,63 @@ struct pmf_arena_block {
 	_Alignas(ARENA_ALIGN) uint8_t data[];
 };
 
+/* Globals, because allocations have no other state to look at. */
+static void *_Atomic reserve;
+static atomic_bool low, silent;
+
+void pmf_mem_reserve(size_t bytes)
+{
+	void *kept = NULL;
+
+	/* Else each thread takes 64 MiB of address space to have its own small blocks in. */
+	if (pmf_mem_is_limited())
+		mallopt(M_ARENA_MAX, 1);
+	while (bytes && !(kept = malloc(bytes)))
+		bytes /= 2;
+	free(atomic_exchange(&reserve, kept));
+}
+
+bool pmf_mem_is_low(void)
+{
+	return atomic_load_explicit(&low, memory_order_relaxed);
+}
+
+bool pmf_mem_is_limited(void)
+{
+	enum { NEVER_OVERCOMMIT = 2 };
+	struct rlimit space, data;
+	long long overcommit;
+
+	return pmf_mem_is_low() ||
+	       (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) ||
+	       (getrlimit(RLIMIT_DATA, &data) == 0 && data.rlim_cur != RLIM_INFINITY) ||
+	       (pmf_file_read_s64("/proc/sys/vm/overcommit_memory", &overcommit, NULL) == 0 &&
+		       overcommit == NEVER_OVERCOMMIT);
+}
+
+void pmf_mem_fail_silently(void)
+{
+	atomic_store(&silent, true);
+}
+
+/* An allocation failed: give back what was kept for that. Another thread may just have done so, hence each
+ * is tried twice. */
+static void make_room(void)
+{
+	void *kept = atomic_exchange(&reserve, NULL);
+
+	if (kept)
+		atomic_store(&low, true);
+	free(kept);
+}
+
 static void out_of_memory(void)
 {
-	static const char text[] = "pmuflame: out of memory\n";
+	static const char text[] =
+		"pmuflame: out of memory: the limit (ulimit -v) is too low, or the machine too small\n";
 
+	if (atomic_load(&silent))
+		raise(SIGKILL);
 	if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
 		_exit(EXIT_FAILED);
 	_exit(EXIT_FAILED);
@@ -29,29 +87,32 @@ static void *check(void *p)
 	return p;
 }
 
+/* What @allocation gives, or the end. */
+#define GET(allocation) check((allocation) ?: (make_room(), (allocation)))
+
 void *pmf_malloc(size_t size)
 {
-	return check(malloc(size ? size : 1));
+	return GET(malloc(size ? size : 1));
 }
 
 void *pmf_zalloc(size_t size)
 {
-	return check(calloc(1, size ? size : 1));
+	return GET(calloc(1, size ? size : 1));
 }
 
 void *pmf_calloc(size_t n, size_t size)
 {
-	return check(calloc(n ? n : 1, size ? size : 1));
+	return GET(calloc(n ? n : 1, size ? size : 1));
 }
 
 void *pmf_reallocarray(void *p, size_t n, size_t size)
 {
-	return check(reallocarray(p, n ? n : 1, size ? size : 1));
+	return GET(reallocarray(p, n ? n : 1, size ? size : 1));
 }
 
 char *pmf_strdup(const char *s)
 {
-	return check(strdup(s));
+	return GET(strdup(s));
 }
 
 char *pmf_strdup_or_null(const char *s)
@@ -61,19 +122,30 @@ char *pmf_strdup_or_null(const char *s)
 
 char *pmf_strndup(const char *s, size_t len)
 {
-	return check(strndup(s, len));
+	return GET(strndup(s, len));
+}
+
+static char *format(const char *fmt, va_list ap)
+{
+	char *s;
+	va_list copy;
+	int n;
+
+	va_copy(copy, ap);
+	n = vasprintf(&s, fmt, copy);
+	va_end(copy);
+	return n < 0 ? NULL : s;
 }
 
 char *pmf_asprintf(const char *fmt, ...)
 {
-	char *s = NULL;
+	char *s;
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vasprintf(&s, fmt, ap) < 0)
-		s = NULL;
+	s = GET(format(fmt, ap));
 	va_end(ap);
-	return check(s);
+	return s;
 }
 
 void pmf_free_strings(char **items, size_t n)

@@ -1,6 +1,7 @@
 /* From record to record through the bytes: what is the kernel's goes to the queue, what is perf's is
  * dealt with. */
 #include "perf_data_priv.h"
+#include "pmuflame/buf.h"
 
 #include <string.h>
 
@@ -8,29 +9,13 @@
  * finished. */
 enum { START_MAX = 64 << 20, HELD_MAX = 512 << 20 };
 
-static uint32_t u32_at(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof v);
-	return v;
-}
-
-static uint64_t u64_at(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof v);
-	return v;
-}
-
 /* Bytes that stand behind a record without being counted in its size. */
 static uint64_t payload(const struct perf_event_header *h, const uint8_t *rec)
 {
 	if (h->type == PMF_PD_TRACING_DATA && h->size >= 12)
-		return ((uint64_t)u32_at(rec + 8) + 7) & ~(uint64_t)7;
+		return ((uint64_t)pmf_u32_at(rec + 8) + 7) & ~(uint64_t)7;
 	if (h->type == PMF_PD_AUXTRACE && h->size >= 16)
-		return u64_at(rec + 8);
+		return pmf_u64_at(rec + 8);
 	return 0;
 }
 
@@ -41,11 +26,11 @@ static void unpack(struct pmf_perf_data *pd, const struct pmf_pd_stream *from,
 
 	if (h->type == PMF_PD_COMPRESSED2) {
 		head += sizeof(uint64_t);
-		if (h->size < head || u64_at(rec + sizeof *h) > h->size - head) {
+		if (h->size < head || pmf_u64_at(rec + sizeof *h) > h->size - head) {
 			pd->damage.malformed++;
 			return;
 		}
-		len = (size_t)u64_at(rec + sizeof *h);
+		len = (size_t)pmf_u64_at(rec + sizeof *h);
 	}
 	if (from == &pd->unpacked) /* perf compresses once */
 		pd->damage.malformed++;

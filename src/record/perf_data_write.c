@@ -165,7 +165,7 @@ int pmf_perf_data_create(
 	struct pmf_perf_data_writer **out, const struct pmf_perf_data_out *o, struct pmf_err *err)
 {
 	struct pmf_perf_data_writer *w = pmf_zalloc(sizeof *w);
-	int ret = pmf_outfile_open(&w->of, o->path, err);
+	int ret = pmf_outfile_open_named(&w->of, o->path, err);
 
 	if (ret) {
 		free(w);

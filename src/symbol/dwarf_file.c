@@ -1,22 +1,15 @@
 /* The debug sections of ELF files, compressed or not. They are read with pread(2), since a file that is
  * mapped and then truncated ends the process. */
-#include "config.h"
-
 #include "dwarf_priv.h"
 
 #include "pmuflame/file.h"
+#include "pmuflame/unpack.h"
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
-#ifdef HAVE_LIBZSTD
-#include <zstd.h>
-#endif
 
 enum {
 	MAX_CODE = 64,
-	MAX_RATIO =
-		1032 /* zlib's; of zstd's frames that are packed more tightly no linker makes any */
 };
 
 /* Behind ".debug_" or ".zdebug_". */
@@ -59,46 +52,6 @@ static size_t section_of(const struct source *s, const char *name, bool *gnu_zli
 	return i;
 }
 
-static bool unzip(uint8_t *out, size_t out_bytes, const uint8_t *in, size_t in_bytes)
-{
-	uLongf n = out_bytes;
-
-	return uncompress(out, &n, in, in_bytes) == Z_OK && n == out_bytes;
-}
-
-static bool unzstd(uint8_t *out, size_t out_bytes, const uint8_t *in, size_t in_bytes)
-{
-#ifdef HAVE_LIBZSTD
-	return ZSTD_decompress(out, out_bytes, in, in_bytes) == out_bytes;
-#else
-	(void)out, (void)out_bytes, (void)in, (void)in_bytes;
-	return false;
-#endif
-}
-
-typedef bool unpacker(uint8_t *out, size_t out_bytes, const uint8_t *in, size_t in_bytes);
-
-/* How the bytes at @in are compressed (ELF gABI, "Section Compression"; or GNU's older way), and to how many
- * they unpack; @in moves behind what says so. NULL: in no known way. */
-static unpacker *compression(struct pmf_dw_cursor *in, bool elf32, bool gnu, uint64_t *size)
-{
-	uint64_t type;
-
-	if (gnu) {
-		type = pmf_dw_uint(in, 4);
-		*size = __builtin_bswap64(pmf_dw_uint(in, 8));
-		return !in->bad && type == 0x42494c5a /* "ZLIB" */ ? unzip : NULL;
-	}
-	type = pmf_dw_uint(in, 4);
-	if (!elf32)
-		pmf_dw_skip(in, 4);
-	*size = pmf_dw_uint(in, elf32 ? 4 : 8);
-	pmf_dw_skip(in, elf32 ? 4 : 8); /* alignment */
-	if (in->bad)
-		return NULL;
-	return type == ELFCOMPRESS_ZLIB ? unzip : type == 2 /* ELFCOMPRESS_ZSTD */ ? unzstd : NULL;
-}
-
 static bool may_load(struct pmf_dwarf *d, uint64_t size)
 {
 	if (size > PMF_DW_MAX_BYTES - d->loaded)
@@ -110,18 +63,17 @@ static bool may_load(struct pmf_dwarf *d, uint64_t size)
 static uint8_t *unpack(struct pmf_dwarf *d, const struct source *s, struct pmf_dw_bytes packed,
 	bool gnu, size_t *n)
 {
-	struct pmf_dw_cursor c = pmf_dw_at(packed, 0);
-	uint64_t size = 0;
-	unpacker *fn = compression(&c, s->elf.elf32, gnu, &size);
+	struct pmf_packed p;
 	uint8_t *out;
 
-	if (!fn || !size || size / MAX_RATIO > packed.size || !may_load(d, size))
+	if (!pmf_packed_take(&p, packed.data, packed.size, s->elf.elf32, gnu) ||
+		!may_load(d, p.size))
 		return NULL;
-	out = pmf_malloc(size);
-	*n = size;
-	if (fn(out, size, c.at, (size_t)(c.end - c.at)))
+	out = pmf_malloc(p.size);
+	*n = p.size;
+	if (pmf_packed_unpack(&p, out))
 		return out;
-	d->loaded -= size;
+	d->loaded -= p.size;
 	free(out);
 	return NULL;
 }

@@ -9,11 +9,9 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { STATUS_BYTES_MAX = 1 << 16, NS_PER_S = 1000000000 };
@@ -173,9 +171,7 @@ static bool shares_our_root(const struct pmf_jit_process *p)
  * nothing promises that, and only our own tree is looked into. */
 static int open_place(const struct pmf_jit_process *p, const char *path)
 {
-	struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-	int fd = (int)syscall(SYS_openat2, p->root_fd, path, &how, sizeof how);
+	int fd = pmf_file_place_in(p->root_fd, path, O_NOFOLLOW);
 
 	if (fd < 0 && errno == ENOSYS && shares_our_root(p))
 		fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -1,4 +1,4 @@
-/* The base module's dealings with the world: files in and out, messages. */
+/* The base module's dealings with the world: files in and out, messages, who runs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,12 +10,16 @@
 #include "pmuflame/file.h"
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
-#include <dirent.h>
+#include "pmuflame/tasks.h"
+#include "skip.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* A fresh folder that the test's files live in; gone again after it. */
@@ -227,6 +231,40 @@ static void test_open_regular(void **state)
 	free(fifo);
 }
 
+/* Whoever opens a file that its owner has a lease of waits for the owner, 45 seconds by default. */
+static void test_open_leased(void **state)
+{
+	char *path = pmf_asprintf("%s/file", (char *)*state);
+	int ready[2], fd;
+	struct stat st;
+	char leased = 0;
+	pid_t pid;
+
+	write_text(path, "x", 1);
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		signal(SIGIO, SIG_IGN);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		leased = fd >= 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0;
+		if (write(ready[1], &leased, 1) == 1)
+			pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &leased, 1), 1);
+	close(ready[0]);
+	fd = leased ? pmf_file_open_regular(path, &st) : -1;
+	if (leased)
+		assert_int_equal(errno, EAGAIN);
+	assert_int_equal(fd, -1);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	free(path);
+	if (!leased)
+		skip_because("this file system has no leases");
+}
+
 /* Who gets the file at @path when it is written with these in the environment. */
 static uid_t owner_with(const char *path, const char *uid, const char *gid)
 {
@@ -249,8 +287,7 @@ static void test_outfile_under_sudo(void **state)
 	static const char *const bad[] = {"", "12x", "-5", " 5", "4294967295", "99999999999999"};
 	char *path;
 
-	if (geteuid() != 0)
-		skip();
+	NEED_ROOT("writes in the name of others");
 	path = pmf_asprintf("%s/out.svg", (char *)*state);
 	assert_int_equal(owner_with(path, "1234", "55"), 1234);
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(bad); i++)
@@ -369,6 +406,113 @@ static void test_safe_name(void **state)
 	free(name);
 }
 
+/* ---- tasks ---- */
+
+static pthread_barrier_t meeting;
+
+static void *attend(void *tid)
+{
+	*(pid_t *)tid = gettid();
+	pthread_barrier_wait(&meeting); /* all are there */
+	pthread_barrier_wait(&meeting); /* they were listed */
+	return NULL;
+}
+
+static void test_tasks(void **state)
+{
+	enum { OTHERS = 3 };
+	pid_t tids[1 + OTHERS] = {getpid()}, tid;
+	unsigned seen[1 + OTHERS] = {0};
+	pthread_t threads[OTHERS];
+	DIR *tasks;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(pthread_barrier_init(&meeting, NULL, 1 + OTHERS), 0);
+	for (size_t i = 0; i < OTHERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, attend, &tids[1 + i]), 0);
+	pthread_barrier_wait(&meeting);
+	tasks = pmf_tasks_open(getpid());
+	for (n = 0; (tid = pmf_tasks_next(tasks)); n++)
+		for (size_t i = 0; i < PMF_ARRAY_SIZE(tids); i++)
+			seen[i] += tid == tids[i];
+	pmf_tasks_close(tasks);
+	assert_int_equal(pmf_tasks_count(getpid()), n);
+	pthread_barrier_wait(&meeting);
+	for (size_t i = 0; i < OTHERS; i++)
+		pthread_join(threads[i], NULL);
+	pthread_barrier_destroy(&meeting);
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(seen); i++)
+		assert_int_equal(seen[i], 1);
+}
+
+static void test_tasks_of_nobody(void **state)
+{
+	pid_t pid = fork();
+	siginfo_t ended;
+	DIR *tasks;
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT), 0);
+	assert_int_equal(pmf_tasks_count(pid), 1);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(pmf_tasks_count(pid), 0);
+	errno = 0;
+	tasks = pmf_tasks_open(pid);
+	assert_null(tasks);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(pmf_tasks_next(tasks), 0);
+	pmf_tasks_close(tasks);
+}
+
+static void test_tasks_children(void **state)
+{
+	pid_t pids[2], found[3];
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(pids); i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0)
+			for (;;)
+				pause();
+	}
+	n = pmf_tasks_children(getpid(), found, PMF_ARRAY_SIZE(found));
+	if (n > 0) { /* the kernel says */
+		assert_int_equal(n, PMF_ARRAY_SIZE(pids));
+		assert_memory_equal(found, pids, sizeof pids);
+		assert_int_equal(pmf_tasks_children(getpid(), found, 1), 1);
+		assert_int_equal(pmf_tasks_children(pids[0], found, PMF_ARRAY_SIZE(found)), 0);
+	}
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(pids); i++) {
+		kill(pids[i], SIGKILL);
+		waitpid(pids[i], NULL, 0);
+	}
+	assert_int_equal(pmf_tasks_children(getpid(), found, PMF_ARRAY_SIZE(found)), 0);
+}
+
+static void test_tasks_are_numbers(void **state)
+{
+	static const char *const names[] = {"self", "12k", "0", "-3", "4294967296", "12"};
+	DIR *dir;
+
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(names); i++) {
+		char *path = pmf_asprintf("%s/%s", (char *)*state, names[i]);
+
+		write_text(path, "", 0);
+		free(path);
+	}
+	dir = opendir(*state);
+	assert_non_null(dir);
+	assert_int_equal(pmf_tasks_next(dir), 12);
+	assert_int_equal(pmf_tasks_next(dir), 0);
+	pmf_tasks_close(dir);
+}
+
 #define FOLDER_TEST(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
 
 int main(void)
@@ -382,8 +526,13 @@ int main(void)
 		FOLDER_TEST(test_outfile_refuses_devices),
 		FOLDER_TEST(test_outfile_under_sudo),
 		FOLDER_TEST(test_open_regular),
+		FOLDER_TEST(test_open_leased),
 		FOLDER_TEST(test_outfile_failures_leave_nothing),
 		FOLDER_TEST(test_log),
+		cmocka_unit_test(test_tasks),
+		cmocka_unit_test(test_tasks_of_nobody),
+		cmocka_unit_test(test_tasks_children),
+		FOLDER_TEST(test_tasks_are_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
