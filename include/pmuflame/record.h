@@ -23,7 +23,11 @@ struct pmf_layout {
 	 * long those fields are. */
 	uint64_t branch_sample_type; /* attr.branch_sample_type */
 	uint64_t regs_intr;          /* attr.sample_regs_intr */
-	bool signals; /* its overflows were signalled to an agent in the process, too */
+	bool signals;  /* its overflows were signalled to an agent in the process, too */
+	bool cpu_wide; /* it counts on a CPU, whoever runs there: sample.count is not the task's */
+	/* Its samples are no samples, but what belongs to the record behind them in their ring: they have
+	 * no time of their own, and go out right before that one. */
+	bool leads;
 };
 #define PMF_NO_EVENT UINT32_MAX
 
@@ -47,7 +51,8 @@ const struct pmf_layout *pmf_layouts_find(const struct pmf_layouts *ls, uint64_t
 
 struct pmf_sample {
 	uint64_t ip, weight;
-	uint64_t count;    /* of the event so far, in this task on this CPU; if has_count */
+	uint64_t
+		count; /* of the event so far, in this task (or cpu_wide) on this CPU; if has_count */
 	bool has_count;    /* PERF_SAMPLE_READ of a single event */
 	uint64_t count_id; /* whose count it is; 0 if the layout does not say */
 	/* PERF_SAMPLE_READ of a group: a value per member, behind each its id and its lost samples as
@@ -56,6 +61,8 @@ struct pmf_sample {
 	size_t nr_group, group_words;
 	const uint64_t *callchain; /* unaligned is not possible: records are 8-byte aligned */
 	size_t nr_callchain;
+	const uint8_t *raw; /* PERF_SAMPLE_RAW, padded by the kernel at its end */
+	size_t raw_bytes;
 	const struct perf_branch_entry *branches; /* newest first */
 	size_t nr_branches;
 	uint64_t regs_abi; /* 0: no user registers (PERF_SAMPLE_REGS_ABI_NONE) */
@@ -74,7 +81,7 @@ struct pmf_record {
 	uint32_t pid, tid, cpu;
 	uint32_t event;  /* of the layout; PMF_NO_EVENT for sideband */
 	uint32_t reader; /* which of struct pmf_readers delivers it; 0 where there is but one */
-	bool signals;    /* of the layout */
+	bool signals, cpu_wide; /* of the layout */
 	/* All of the record, its header included. */
 	const uint8_t *bytes;
 	size_t size;

@@ -37,7 +37,8 @@ struct pmf_source_facts {
 	size_t ring_bytes;       /* per CPU, 0 if it does not apply */
 	size_t readers;          /* at least 1 */
 	size_t inherited_events; /* that every task started got a copy of; 0: none, or not known */
-	uint64_t lost_sideband;  /* valid after stop */
+	uint64_t lost_sideband;  /* valid after stop, as is the next */
+	struct pmf_perf_hotplug hotplug;
 	uint64_t out_of_order, malformed;
 };
 

@@ -17,51 +17,6 @@ struct pmf_perf_process {
 	size_t n, cap;
 };
 
-/* The leader of a group on a CPU, while a set of events is opened. */
-struct leaders {
-	int *fds;
-	size_t nr_groups;
-};
-
-static void leaders_init(struct leaders *l, const struct pmf_perf_session *s)
-{
-	size_t n = s->nr_cpus * (size_t)s->list->nr_groups;
-
-	l->nr_groups = (size_t)s->list->nr_groups;
-	l->fds = pmf_calloc(n, sizeof *l->fds);
-	for (size_t i = 0; i < n; i++)
-		l->fds[i] = -1;
-}
-
-/* Open @o with @attr on @pid and CPU number @c. Returns the descriptor, -1 where there is no such
- * CPU any more, or a negative status below that. */
-static int open_one(struct pmf_perf_session *s, const struct pmf_perf_opened *o,
-	struct perf_event_attr attr, pid_t pid, size_t c, struct leaders *l, struct pmf_err *err)
-{
-	const struct pmf_event *ev = &s->list->events[o->event];
-	int *leader = ev->group >= 0 ? &l->fds[c * l->nr_groups + (size_t)ev->group] : NULL;
-	int group_fd = leader ? *leader : -1, fd;
-
-	if (group_fd >= 0) /* a member follows its leader */
-		attr.disabled = attr.enable_on_exec = 0;
-	fd = pmf_perf_sys_open(&attr, pid, s->cpus[c].cpu, group_fd, 0);
-	if (fd < 0)
-		return pmf_perf_explain(ev, -fd, &attr, &s->limits, err);
-	if (leader && group_fd < 0)
-		*leader = fd;
-	if (ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT, s->cpus[c].fd) < 0 ||
-		pmf_perf_add_layout(s, fd,
-			&(struct pmf_layout){.event = (uint32_t)o->event,
-				.period = ev->period,
-				.signals = attr.sigtrap},
-			&attr, err)) {
-		close(fd);
-		return pmf_err_set(
-			err, PMF_EIO, "cannot send '%s' into the ring of its CPU", ev->spec);
-	}
-	return fd;
-}
-
 /* Can a second event of this kind run in a process and its samples be told apart? */
 static bool can_repeat(const struct pmf_perf_session *s, const struct pmf_perf_opened *o)
 {
@@ -69,11 +24,6 @@ static bool can_repeat(const struct pmf_perf_session *s, const struct pmf_perf_o
 
 	return o->attr.type != PERF_TYPE_SOFTWARE || ev->cls == PMF_EVENT_CLOCK ||
 	       (o->attr.sample_type & PERF_SAMPLE_READ) != 0;
-}
-
-static bool covers(const struct pmf_perf_session *s, const struct pmf_perf_opened *o, size_t c)
-{
-	return s->cpus[c].fd >= 0 && pmf_perf_cpu_listed(o->cpus, s->cpus[c].cpu);
 }
 
 static void process_free(struct pmf_perf_process *p)
@@ -89,10 +39,11 @@ static void process_free(struct pmf_perf_process *p)
 
 static int open_all(struct pmf_perf_session *s, struct pmf_perf_process *p, struct pmf_err *err)
 {
-	struct leaders leaders;
+	const struct pmf_perf_where where = {.pid = p->opts.pid};
+	struct pmf_perf_leaders leaders;
 	int ret = 0;
 
-	leaders_init(&leaders, s);
+	pmf_perf_leaders_init(&leaders, s);
 	for (size_t i = 0; i < s->nr_opened && ret >= 0; i++) {
 		const struct pmf_perf_opened *o = &s->opened[i];
 		struct perf_event_attr attr = o->attr;
@@ -106,15 +57,16 @@ static int open_all(struct pmf_perf_session *s, struct pmf_perf_process *p, stru
 		attr.remove_on_exec = 1;
 		attr.sigtrap = p->opts.signals;
 		for (size_t c = 0; c < s->nr_cpus && ret >= 0; c++) {
-			if (!covers(s, o, c))
+			if (!pmf_perf_covers(s, o, c))
 				continue;
-			ret = open_one(s, o, attr, p->opts.pid, c, &leaders, err);
+			ret = pmf_perf_open_one(s, o, attr, &where, c, &leaders, err);
 			if (ret >= 0)
-				PMF_PUSH(p->fds, p->n, p->cap) =
-					(struct pmf_perf_fd){ret, o->event, c};
+				PMF_PUSH(p->fds, p->n, p->cap) = (struct pmf_perf_fd){.fd = ret,
+					.event = (uint32_t)o->event,
+					.cpu_index = (uint32_t)c};
 		}
 	}
-	free(leaders.fds);
+	pmf_perf_leaders_release(&leaders);
 	pmf_layouts_seal(&s->layouts);
 	return ret < 0 ? ret : 0;
 }
@@ -219,49 +171,17 @@ void pmf_perf_inherited_close(struct pmf_perf_inherited *in)
 {
 	for (size_t i = 0; i < in->n; i++)
 		close(in->fds[i].fd);
-	for (size_t i = 0; i < in->nr_guards; i++)
-		close(in->guards[i]);
 	free(in->fds);
-	free(in->guards);
 }
 
-static int open_home_guards(struct pmf_perf_session *s, pid_t tid, struct pmf_err *err)
-{
-	int guards[PMF_PERF_GUARDS] = {-1, -1};
-	int ret = pmf_perf_open_guards(s, tid, guards, err);
-
-	for (size_t i = 0; i < PMF_PERF_GUARDS; i++)
-		if (guards[i] >= 0)
-			PMF_PUSH(s->inherited.guards, s->inherited.nr_guards,
-				s->inherited.cap_guards) = guards[i];
-	return ret;
-}
-
-/* The inherited events once more, on @home and not enabled. */
+/* The session's events once more, on @home and not enabled. */
 static int open_home(
 	struct pmf_perf_session *s, const struct pmf_perf_home *home, struct pmf_err *err)
 {
-	struct leaders leaders;
-	int ret = open_home_guards(s, home->tid, err);
+	const struct pmf_perf_where where = {.pid = home->tid, .on_exec = home->asleep};
+	int ret = pmf_perf_guard(s, home->tid, 0, err);
 
-	leaders_init(&leaders, s);
-	for (size_t i = 0; i < s->nr_opened && ret >= 0; i++) {
-		const struct pmf_perf_opened *o = &s->opened[i];
-		struct perf_event_attr attr = o->attr;
-
-		attr.disabled = 1;
-		attr.enable_on_exec = home->asleep;
-		for (size_t c = 0; c < s->nr_cpus && ret >= 0; c++) {
-			if (!covers(s, o, c))
-				continue;
-			ret = open_one(s, o, attr, home->tid, c, &leaders, err);
-			if (ret >= 0)
-				PMF_PUSH(s->inherited.fds, s->inherited.n, s->inherited.cap) =
-					(struct pmf_perf_fd){ret, o->event, c};
-		}
-	}
-	free(leaders.fds);
-	return ret < 0 ? ret : 0;
+	return ret ? ret : pmf_perf_open_events(s, &where, err);
 }
 
 static int open_homes(struct pmf_perf_session *s, const struct pmf_perf_home *homes, size_t n,
@@ -278,7 +198,7 @@ static int open_homes(struct pmf_perf_session *s, const struct pmf_perf_home *ho
 static void retire(struct pmf_perf_session *s, struct pmf_perf_inherited *in)
 {
 	for (size_t i = 0; i < in->n; i++)
-		pmf_perf_add_fd(s, in->fds[i].fd, true, &s->past[in->fds[i].event], NULL);
+		pmf_perf_keep(s, &in->fds[i]);
 	pmf_perf_inherited_close(in);
 }
 
@@ -298,10 +218,12 @@ int pmf_perf_rehome(struct pmf_perf_session *s, const struct pmf_perf_home *home
 	size_t nr_awake;
 	int ret;
 
+	if (s->opts.target != PMF_PERF_COMMAND)
+		return pmf_err_set(err, PMF_EUNSUP, "only a command's events can move");
 	if (s->waiting)
 		return pmf_err_set(err, PMF_EUNSUP,
 			"events that wake at an exec would not wait for the start of counting");
-	*now = (struct pmf_perf_inherited){.nr_homes = n};
+	*now = (struct pmf_perf_inherited){0};
 	ret = open_homes(s, homes, n, false, err);
 	nr_awake = now->n;
 	if (ret == 0)

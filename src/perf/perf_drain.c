@@ -41,10 +41,14 @@ static int drain_record(void *ctx, const struct pmf_record *rec)
 	struct pmf_perf_session *s = ctx;
 	struct pmf_perf_drain *d = &s->drains[rec->reader];
 
+	if (s->tasks && rec->reader == 0)
+		pmf_perf_tasks_record(s->tasks, rec);
 	if (++d->since_publish == PUBLISH_EVERY) {
 		d->since_publish = 0;
 		publish(s, rec->reader);
 	}
+	if (pmf_perf_is_stranger(s, rec))
+		return 0;
 	/* Two events of one kind that overflow at once share the record's header in the kernel
 	 * (do_perf_sw_event in its core.c): the count says whose it is. */
 	if (rec->type == PERF_RECORD_SAMPLE && rec->sample.count_id &&
@@ -56,6 +60,7 @@ static int drain_record(void *ctx, const struct pmf_record *rec)
 			own.id = l->id;
 			own.event = l->event;
 			own.signals = l->signals;
+			own.cpu_wide = l->cpu_wide;
 			return s->cb(s->cb_ctx, &own);
 		}
 	}
@@ -76,6 +81,8 @@ int pmf_perf_drain(struct pmf_perf_session *s, bool final, pmf_record_cb *cb, vo
 	ret = pmf_readers_drain(s->readers, final ? UINT64_MAX : until_ns, drain_record, s);
 	for (size_t i = 0; i < s->nr_cpus; i++)
 		pmf_perf_ring_publish(&s->cpus[i]);
+	pmf_perf_tend_tasks(s);
+	pmf_perf_tend_cpus(s);
 	return ret;
 }
 

@@ -142,6 +142,18 @@ static int explain_missing(const struct pmf_event *ev, const char *name, int err
 	return PMF_EUNSUP;
 }
 
+/* Docker's filter lets perf_event_open through with CAP_PERFMON since 23.0, and answers EPERM without;
+ * podman's wanted CAP_SYS_ADMIN as well for long, and answers ENOSYS without CAP_PERFMON. */
+static int explain_filter(const char *name, int errnum, struct pmf_err *err)
+{
+	return pmf_err_set(err, PMF_EPERM,
+		"cannot open %s: a seccomp filter refuses perf_event_open (%s; container or "
+		"sandbox): start the container with '--cap-add PERFMON', or with "
+		"'--security-opt seccomp=unconfined' too (docker, podman; 'pmuflame doctor' has "
+		"Kubernetes' words)",
+		name, errnum == ENOSYS ? "ENOSYS" : "EPERM");
+}
+
 static int explain_permission(const char *name, int errnum, const struct perf_event_attr *attr,
 	const struct pmf_perf_limits *l, struct pmf_err *err)
 {
@@ -153,11 +165,7 @@ static int explain_permission(const char *name, int errnum, const struct perf_ev
 
 	/* A filter answers EPERM, perf_event_paranoid EACCES. */
 	if (errnum == EPERM && l->seccomp_filter)
-		return pmf_err_set(err, PMF_EPERM,
-			"cannot open %s: a seccomp filter refuses perf_event_open (container or "
-			"sandbox): start the container with '--cap-add PERFMON', or with "
-			"'--security-opt seccomp=unconfined' (docker, podman)",
-			name);
+		return explain_filter(name, errnum, err);
 	if (!l->cap_perfmon && l->paranoid >= 3)
 		return pmf_err_set(err, PMF_EPERM,
 			"cannot open %s: kernel.perf_event_paranoid is %lld, with which Debian's "
@@ -264,6 +272,9 @@ int pmf_perf_explain(const struct pmf_event *ev, int errnum, const struct perf_e
 	case EACCES:
 		return explain_permission(name, errnum, attr, l, err);
 	case ENOSYS:
+		/* A kernel without perf events has no such setting either. */
+		if (l->seccomp_filter && l->paranoid != PMF_PERF_PARANOID_UNKNOWN)
+			return explain_filter(name, errnum, err);
 		return pmf_err_set(err, PMF_EUNSUP,
 			"cannot open %s: there is no perf_event_open here: the kernel was built "
 			"without CONFIG_PERF_EVENTS, or a sandbox%s hides it",

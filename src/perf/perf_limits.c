@@ -10,8 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BIT_CAP_IPC_LOCK = 14, BIT_CAP_SYS_ADMIN = 21, BIT_CAP_PERFMON = 38 }; /* capabilities(7) */
-enum { PARANOID_UNKNOWN = -100, SECCOMP_FILTERED = 2 };
+enum {
+	BIT_CAP_IPC_LOCK = 14,
+	BIT_CAP_SYS_PTRACE = 19,
+	BIT_CAP_SYS_ADMIN = 21,
+	BIT_CAP_PERFMON = 38,
+	BIT_CAP_BPF = 39,
+}; /* capabilities(7) */
+enum { SECCOMP_FILTERED = 2 };
 
 static long long read_sysctl(const char *name, long long missing)
 {
@@ -50,7 +56,7 @@ void pmf_perf_limits_read(struct pmf_perf_limits *l)
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	memset(l, 0, sizeof *l);
-	l->paranoid = read_sysctl("perf_event_paranoid", PARANOID_UNKNOWN);
+	l->paranoid = read_sysctl("perf_event_paranoid", PMF_PERF_PARANOID_UNKNOWN);
 	l->mlock_kb = read_sysctl("perf_event_mlock_kb", 0);
 	l->max_rate_hz = read_sysctl("perf_event_max_sample_rate", 0);
 	l->max_stack = read_sysctl("perf_event_max_stack", 0);
@@ -62,6 +68,8 @@ void pmf_perf_limits_read(struct pmf_perf_limits *l)
 	if (l->user_namespace)
 		caps = 0;
 	l->cap_perfmon = caps >> BIT_CAP_PERFMON & 1 || caps >> BIT_CAP_SYS_ADMIN & 1;
+	l->cap_sys_ptrace = caps >> BIT_CAP_SYS_PTRACE & 1;
+	l->cap_bpf = caps >> BIT_CAP_BPF & 1 || caps >> BIT_CAP_SYS_ADMIN & 1;
 	l->cap_ipc_lock = caps >> BIT_CAP_IPC_LOCK & 1;
 	l->seccomp_filter =
 		status_field(pmf_buf_str(&status), "\nSeccomp:", 10) == SECCOMP_FILTERED;

@@ -25,12 +25,17 @@ static int by_id(const void *a, const void *b)
 
 void pmf_layouts_seal(struct pmf_layouts *ls)
 {
+	size_t first = 0;
+
 	if (ls->n == 0)
 		return;
 	qsort(ls->items, ls->n, sizeof *ls->items, by_id);
-	ls->common_trailer = ls->items[0].sample_type & PMF_TRAILER_FIELDS;
-	for (size_t i = 1; i < ls->n; i++)
-		if ((ls->items[i].sample_type & PMF_TRAILER_FIELDS) != ls->common_trailer)
+	while (first + 1 < ls->n && ls->items[first].leads)
+		first++;
+	ls->common_trailer = ls->items[first].sample_type & PMF_TRAILER_FIELDS;
+	for (size_t i = first + 1; i < ls->n; i++)
+		if (!ls->items[i].leads &&
+			(ls->items[i].sample_type & PMF_TRAILER_FIELDS) != ls->common_trailer)
 			ls->common_trailer = 0;
 }
 

@@ -48,6 +48,31 @@ static uint64_t ring_u64(const struct pmf_ring *r, uint64_t pos)
 	return v;
 }
 
+/* The time of the first record from @pos on that has one. UINT64_MAX if there is none yet, for then the
+ * record that those before it belong to is still being written; 0 if that makes no sense. */
+static uint64_t time_behind(
+	const struct pmf_layouts *layouts, const struct pmf_ring *r, uint64_t pos)
+{
+	while (pos != r->head) {
+		uint64_t word = ring_u64(r, pos), id;
+		struct pmf_record_shape shape;
+		struct perf_event_header h;
+		size_t off;
+
+		memcpy(&h, &word, sizeof h);
+		if (h.size < sizeof h + sizeof id || h.size % 8 || h.size > r->head - pos)
+			return 0;
+		id = ring_u64(r, pos + pmf_record_id_offset(h.type, h.size));
+		if (pmf_record_shape_find(layouts, h.type, id, &shape)) {
+			off = pmf_record_time_offset(&shape, h.type, h.size);
+			if (off)
+				return ring_u64(r, pos + off);
+		}
+		pos += h.size;
+	}
+	return UINT64_MAX;
+}
+
 bool pmf_ring_look(const struct pmf_layouts *layouts, struct pmf_ring *r, struct pmf_merge_entry *e,
 	uint64_t *malformed)
 {
@@ -73,6 +98,8 @@ bool pmf_ring_look(const struct pmf_layouts *layouts, struct pmf_ring *r, struct
 			if (pmf_record_shape_find(layouts, h.type, id, &e->shape)) {
 				off = pmf_record_time_offset(&e->shape, h.type, h.size);
 				e->time_ns = off ? ring_u64(r, r->tail + off) : 0;
+				if (!off && e->shape.layout && e->shape.layout->leads)
+					e->time_ns = time_behind(layouts, r, r->tail + h.size);
 				return true;
 			}
 		}

@@ -150,7 +150,8 @@ static void take_sample_head(struct cursor *c, const struct pmf_layout *l, struc
 
 		if (size % 8 != 4) /* the kernel pads it, so that what follows is aligned */
 			refuse(c, "raw data");
-		take(c, size, "raw data");
+		s->raw = take(c, size, "raw data");
+		s->raw_bytes = s->raw ? size : 0;
 	}
 }
 
@@ -370,6 +371,7 @@ int pmf_record_parse_shaped(const struct pmf_record_shape *shape, const void *da
 	out->misc = h.misc;
 	out->event = l ? l->event : PMF_NO_EVENT;
 	out->signals = l && l->signals;
+	out->cpu_wide = l && l->cpu_wide;
 	if (h.type == PERF_RECORD_SAMPLE) {
 		take_sample(&c, l, out);
 	} else {

@@ -29,6 +29,7 @@ static void live_stop(struct pmf_source *src)
 
 	pmf_perf_disable(l->session);
 	src->facts.lost_sideband = pmf_perf_lost_sideband(l->session);
+	src->facts.hotplug = pmf_perf_hotplug(l->session);
 }
 
 static int live_totals(

@@ -15,8 +15,9 @@
 #define SIDE_TYPE (PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_TID | PERF_SAMPLE_TIME)
 #define SAMPLE_TYPE (SIDE_TYPE | PERF_SAMPLE_IP | PERF_SAMPLE_STACK_USER)
 #define DUMMY_TYPE ((uint64_t)PERF_SAMPLE_IDENTIFIER)
+#define LEADING_TYPE (PERF_SAMPLE_IDENTIFIER | PERF_SAMPLE_RAW)
 
-enum { SIDE_ID = 11, EVENT_ID = 12, TIMELESS_ID = 13, MAX_RINGS = 8 };
+enum { SIDE_ID = 11, EVENT_ID = 12, TIMELESS_ID = 13, LEADING_ID = 14, MAX_RINGS = 8 };
 
 struct seen {
 	uint64_t time_ns, ip, sum;
@@ -41,6 +42,10 @@ static struct world *world_new(size_t rings, size_t size)
 		{.id = SIDE_ID, .event = PMF_NO_EVENT, .sample_type = SIDE_TYPE},
 		{.id = EVENT_ID, .event = 0, .sample_type = SAMPLE_TYPE, .period = 1},
 		{.id = TIMELESS_ID, .event = PMF_NO_EVENT, .sample_type = DUMMY_TYPE},
+		{.id = LEADING_ID,
+			.event = PMF_NO_EVENT,
+			.sample_type = LEADING_TYPE,
+			.leads = true},
 	};
 	struct world *w = pmf_zalloc(sizeof *w);
 	struct pmf_err err = PMF_ERR_INIT;
@@ -361,6 +366,82 @@ static void test_records_without_time(void **state)
 }
 
 /* A size that cannot be takes the rest of the ring with it; what is written afterwards is fine. */
+/* What a BPF program wrote: @value. */
+static void put_leading(struct world *w, size_t ring, uint32_t value)
+{
+	build_start(&w->b, PERF_RECORD_SAMPLE, 0);
+	build_u64(&w->b, LEADING_ID);
+	build_u32(&w->b, sizeof value);
+	build_u32(&w->b, value);
+	build_end(&w->b);
+	ring_put(&w->rings[ring], w->b.bytes, w->b.len);
+}
+
+static void put_sample(struct world *w, size_t ring, uint64_t time_ns)
+{
+	make_sample(&w->b, time_ns, time_ns, 0);
+	ring_put(&w->rings[ring], w->b.bytes, w->b.len);
+}
+
+static int note_raw(void *ctx, const struct pmf_record *rec)
+{
+	struct world *w = ctx;
+	uint32_t value = (uint32_t)rec->time_ns;
+
+	if (rec->sample.raw) {
+		assert_int_equal(rec->event, PMF_NO_EVENT);
+		assert_int_equal(rec->sample.raw_bytes, sizeof value);
+		memcpy(&value, rec->sample.raw, sizeof value);
+	}
+	PMF_PUSH(w->seen, w->nr_seen, w->cap_seen) = (struct seen){.sum = value};
+	return 0;
+}
+
+/* They go out right before the record that they lead, whatever other rings hold, and wait for it. */
+static void test_leading_records(void **state)
+{
+	static const uint64_t order[] = {5, 901, 10, 15, 902, 903, 20, 25};
+	struct world *w = world_new(2, 4096);
+
+	(void)state;
+	put_leading(w, 0, 901);
+	put_sample(w, 0, 10);
+	put_leading(w, 0, 902);
+	put_leading(w, 0, 903);
+	put_sample(w, 1, 5);
+	put_sample(w, 1, 15);
+	assert_int_equal(pmf_merge_drain(&w->merge, 20, note_raw, w), 0);
+	assert_int_equal(w->nr_seen, 4); /* what the last two lead is not written yet */
+	put_sample(w, 0, 20);
+	put_sample(w, 1, 25);
+	assert_int_equal(pmf_merge_drain(&w->merge, UINT64_MAX, note_raw, w), 0);
+	assert_int_equal(w->nr_seen, PMF_ARRAY_SIZE(order));
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(order); i++)
+		assert_int_equal(w->seen[i].sum, order[i]);
+	assert_int_equal(w->merge.out_of_order, 0);
+	assert_int_equal(w->merge.malformed, 0);
+	world_free(w);
+}
+
+/* One that leads nothing waits for the end, and one before garbage does not. */
+static void test_leading_nothing(void **state)
+{
+	struct world *w = world_new(1, 4096);
+
+	(void)state;
+	put_leading(w, 0, 901);
+	assert_int_equal(pmf_merge_drain(&w->merge, UINT64_MAX - 1, note_raw, w), 0);
+	assert_int_equal(w->nr_seen, 0);
+	assert_int_equal(pmf_merge_drain(&w->merge, UINT64_MAX, note_raw, w), 0);
+	assert_int_equal(w->nr_seen, 1);
+	put_leading(w, 0, 902);
+	ring_put(&w->rings[0], "no record", 8);
+	assert_int_equal(pmf_merge_drain(&w->merge, 1, note_raw, w), 0);
+	assert_int_equal(w->nr_seen, 2);
+	assert_int_equal(w->merge.malformed, 1);
+	world_free(w);
+}
+
 static void test_resync_at_head(void **state)
 {
 	static const uint16_t sizes[] = {0, 4, 7, 12, 49, 65528};
@@ -504,6 +585,8 @@ int main(void)
 		cmocka_unit_test(test_merge_is_sort),
 		cmocka_unit_test(test_out_of_order),
 		cmocka_unit_test(test_records_without_time),
+		cmocka_unit_test(test_leading_records),
+		cmocka_unit_test(test_leading_nothing),
 		cmocka_unit_test(test_resync_at_head),
 		cmocka_unit_test(test_bad_record_is_skipped_alone),
 		cmocka_unit_test(test_impossible_heads),
