@@ -39,7 +39,8 @@ bool pmf_frame_is_code(enum pmf_frame_kind kind);
  * table. */
 struct pmf_frame {
 	enum pmf_frame_kind kind;
-	uint32_t module; /* file name of the mapping: "libc.so.6", "[kernel]", "" */
+	uint32_t module; /* file name of the mapping: "libc.so.6", "[kernel]", ""; of a process: its
+			  * container */
 	uint32_t path;   /* the whole path, for tooltips and later look-ups */
 	uint64_t rva;    /* address in the image, 0 when made by name */
 	uint32_t image; /* the recorder's number of the file, for symbolizing; UINT32_MAX if none */
@@ -69,6 +70,7 @@ struct pmf_profile_event {
 	uint64_t freq_hz; /* asked for, or 0 */
 	int precise_ip;   /* granted */
 	bool exclude_kernel, exclude_user;
+	bool cpu_timer; /* sampled by timers of the CPUs: samples share what was counted */
 	bool in_kernel; /* only ever happens there: what called into it is of interest */
 	char *fallback_reason;
 	uint64_t counted;  /* Σ read() over CPUs, not scaled */
@@ -125,8 +127,11 @@ struct pmf_profile {
 	struct pmf_note *notes;
 	size_t nr_notes, cap_notes;
 	/* The run. */
-	char *title;     /* the target's or command's name */
-	char *command;   /* the command line, shell-quoted, home as ~; NULL if left out */
+	char *title;   /* the target's or command's name */
+	char *command; /* the command line, shell-quoted, home as ~; NULL if left out */
+	/* Who was recorded that ran already, "attached to nginx (pid 12, 64 threads)"; NULL: a command that
+	 * was started for it. */
+	char *watched;
 	char *host_note; /* machine, kernel: "x86_64, Linux 6.18.44, 2 CPUs" */
 	uint64_t start_unix_ns, duration_ns;
 	uint64_t lost_sideband;     /* non-sample records lost */
@@ -137,6 +142,8 @@ struct pmf_profile {
 
 /* Frame 0 and node 0 are the root, "all". Every event's scale is 1 and its lost is known. */
 void pmf_profile_init(struct pmf_profile *p, size_t nr_events);
+/* Begin @p as @like stands, which has no sample yet: its events, notes and machine. */
+void pmf_profile_init_like(struct pmf_profile *p, const struct pmf_profile *like);
 void pmf_profile_release(struct pmf_profile *p);
 /* One more event, with empty columns; returns its number. */
 size_t pmf_profile_add_event(struct pmf_profile *p);
@@ -152,6 +159,9 @@ uint32_t pmf_profile_frame_at(struct pmf_profile *p, enum pmf_frame_kind kind, u
 	uint32_t module, uint32_t path, uint64_t rva);
 /* Intern a frame that is only a name. */
 uint32_t pmf_profile_frame_named(struct pmf_profile *p, enum pmf_frame_kind kind, const char *name);
+/* The frame of a process called @comm in the container @container, which may be NULL: "COMM (CONTAINER)",
+ * with the container as its module. */
+uint32_t pmf_profile_process_frame(struct pmf_profile *p, const char *comm, const char *container);
 /* Name a frame once known: the strings are copied. */
 void pmf_profile_name_frame(
 	struct pmf_profile *p, uint32_t frame, const char *name, const char *file, uint32_t line);
@@ -180,6 +190,9 @@ void pmf_profile_add(
  * image i. Returns @p's node for each of @from's; free(3) it. */
 uint32_t *pmf_profile_absorb(
 	struct pmf_profile *p, const struct pmf_profile *from, const uint32_t *images);
+/* @p's frame for @from's frame @frame, made if new; @images as above. */
+uint32_t pmf_profile_take_frame(struct pmf_profile *p, const struct pmf_profile *from,
+	uint32_t frame, const uint32_t *images);
 /* Multiply the weights of event @event by @scale (2^-60 to 2^20), in such a way that their sum is
  * right to the last unit, and with them weight, unsampled and weight_sq. */
 void pmf_profile_scale_weights(struct pmf_profile *p, size_t event, double scale);

@@ -57,8 +57,9 @@ enum { PMF_PPROF_MAX_LABELS = 2 };
 extern const struct pmf_pprof_label pmf_pprof_labels[];
 extern const size_t pmf_pprof_nr_labels;
 
-#define PMF_PPROF_SAMPLES ".samples" /* behind an event's label: its column of samples */
-#define PMF_PPROF_JOINED ".joined"   /* behind its file name: a label's key */
+#define PMF_PPROF_CONTAINER "container" /* the key of a process's other label */
+#define PMF_PPROF_SAMPLES ".samples"    /* behind an event's label: its column of samples */
+#define PMF_PPROF_JOINED ".joined"      /* behind its file name: a label's key */
 
 /* ---- profile_comments.c ---- */
 

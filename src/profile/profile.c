@@ -157,6 +157,7 @@ void pmf_profile_release(struct pmf_profile *p)
 	pmf_strtab_release(&p->strings);
 	free(p->title);
 	free(p->command);
+	free(p->watched);
 	free(p->host_note);
 	memset(p, 0, sizeof *p);
 }
@@ -214,6 +215,17 @@ uint32_t pmf_profile_frame_named(struct pmf_profile *p, enum pmf_frame_kind kind
 		.by_name = true};
 
 	return intern_frame(p, &k);
+}
+
+uint32_t pmf_profile_process_frame(struct pmf_profile *p, const char *comm, const char *container)
+{
+	char *name = container ? pmf_asprintf("%s (%s)", comm, container) : NULL;
+	uint32_t frame = pmf_profile_frame_named(p, PMF_FRAME_PROCESS, name ? name : comm);
+
+	if (container)
+		p->frames[frame].module = pmf_strtab_addz(&p->strings, container);
+	free(name);
+	return frame;
 }
 
 void pmf_profile_name_frame(

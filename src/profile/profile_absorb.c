@@ -23,6 +23,12 @@ static uint32_t take_frame(struct pmf_profile *p, const struct pmf_profile *from
 	return id;
 }
 
+uint32_t pmf_profile_take_frame(struct pmf_profile *p, const struct pmf_profile *from,
+	uint32_t frame, const uint32_t *images)
+{
+	return take_frame(p, from, &from->frames[frame], images);
+}
+
 uint32_t *pmf_profile_absorb(
 	struct pmf_profile *p, const struct pmf_profile *from, const uint32_t *images)
 {

@@ -79,6 +79,7 @@ struct text {
 static const struct text run_texts[] = {
 	{"title", offsetof(struct pmf_profile, title)},
 	{"command", offsetof(struct pmf_profile, command)},
+	{"watched", offsetof(struct pmf_profile, watched)},
 	{"host", offsetof(struct pmf_profile, host_note)},
 };
 

@@ -234,6 +234,7 @@ static int join(struct pmf_diff *d, const struct pmf_profile *base, const struct
 	take_notes(&d->joined, now, "now");
 	d->joined.title = pmf_strdup_or_null(now->title);
 	d->joined.command = pmf_strdup_or_null(now->command);
+	d->joined.watched = pmf_strdup_or_null(now->watched);
 	d->joined.host_note = pmf_strdup_or_null(now->host_note);
 	d->joined.start_unix_ns = now->start_unix_ns;
 	d->joined.duration_ns = now->duration_ns;

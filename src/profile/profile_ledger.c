@@ -202,6 +202,8 @@ static void run_line(const struct pmf_profile *p, struct pmf_buf *out)
 
 	if (p->command)
 		add_part(out, line_start, "run: ", p->command);
+	if (p->watched)
+		add_part(out, line_start, "run: ", p->watched);
 	if (p->host_note)
 		add_part(out, line_start, "run: ", p->host_note);
 	if (p->start_unix_ns && gmtime_r(&start, &tm) &&

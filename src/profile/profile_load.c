@@ -219,7 +219,8 @@ static int read_ints(const struct pmf_pb_field *f, uint64_t **items, size_t *n, 
 struct labels {
 	/* By place in pmf_pprof_labels: string ids of their names; 0: none. */
 	uint32_t frames[PMF_PPROF_MAX_LABELS];
-	size_t event; /* whose stacks were joined here, SIZE_MAX: nobody's */
+	uint32_t container; /* of the process, or 0 */
+	size_t event;       /* whose stacks were joined here, SIZE_MAX: nobody's */
 	uint64_t joined;
 };
 
@@ -243,6 +244,8 @@ static int read_label(struct pmf_pprof_loader *l, struct labels *labels,
 	for (size_t i = 0; i < pmf_pprof_nr_labels && str; i++)
 		if (strcmp(pmf_strtab_get(&l->p->strings, key), pmf_pprof_labels[i].key) == 0)
 			labels->frames[i] = str;
+	if (str && strcmp(pmf_strtab_get(&l->p->strings, key), PMF_PPROF_CONTAINER) == 0)
+		labels->container = str;
 	for (size_t e = 0; e < l->p->nr_events && num && l->ours; e++) {
 		if (key == l->columns[e].joined_key) {
 			labels->event = e;
@@ -273,12 +276,17 @@ static int add_stack(struct pmf_pprof_loader *l, const struct labels *labels, ui
 	int ret = 0;
 
 	*node = 0;
-	for (size_t i = 0; i < pmf_pprof_nr_labels && ret == 0; i++)
-		if (labels->frames[i])
-			ret = step(l, node,
-				pmf_profile_frame_named(p, pmf_pprof_labels[i].kind,
-					pmf_strtab_get(&p->strings, labels->frames[i])),
-				err);
+	for (size_t i = 0; i < pmf_pprof_nr_labels && ret == 0; i++) {
+		uint32_t frame;
+
+		if (!labels->frames[i])
+			continue;
+		frame = pmf_profile_frame_named(p, pmf_pprof_labels[i].kind,
+			pmf_strtab_get(&p->strings, labels->frames[i]));
+		if (pmf_pprof_labels[i].kind == PMF_FRAME_PROCESS)
+			p->frames[frame].module = labels->container;
+		ret = step(l, node, frame, err);
+	}
 	for (size_t i = l->nr_stack; i-- > 0 && ret == 0;) {
 		uint32_t place = pmf_pprof_place(&l->location_ids, l->stack[i]);
 

@@ -300,6 +300,7 @@ static void merge_run(struct merger *m)
 			p->host_note, from->host_note);
 	keep_if_same(&p->title, from->title);
 	keep_if_same(&p->command, from->command);
+	keep_if_same(&p->watched, from->watched);
 	keep_if_same(&p->host_note, from->host_note);
 	if (from->start_unix_ns && (!p->start_unix_ns || from->start_unix_ns < p->start_unix_ns))
 		p->start_unix_ns = from->start_unix_ns;

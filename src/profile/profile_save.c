@@ -193,7 +193,8 @@ static uint8_t label_of_frame(const struct pmf_frame *f)
 {
 	for (size_t i = 0; i < pmf_pprof_nr_labels; i++)
 		if (f->kind == pmf_pprof_labels[i].kind)
-			return f->module || f->path || f->file || f->nr_inline || !f->name
+			return (f->module && f->kind != PMF_FRAME_PROCESS) || f->path || f->file ||
+					       f->nr_inline || !f->name
 				       ? 0
 				       : (uint8_t)(i + 1);
 	return 0;
@@ -213,21 +214,33 @@ static void choose_labels(struct saver *s)
 	}
 }
 
+/* Does the module of @f begin like the name of the process @of, without its container? */
+static bool starts_with_comm(
+	const struct pmf_profile *p, const struct pmf_frame *f, const struct pmf_frame *of)
+{
+	const char *name = pmf_strtab_get(&p->strings, of->name);
+	size_t len = strlen(name);
+
+	if (of->module)
+		len -= PMF_MIN(
+			len, strlen(pmf_strtab_get(&p->strings, of->module)) + strlen(" ()"));
+	return len && strncmp(pmf_strtab_get(&p->strings, f->module), name, len) == 0;
+}
+
 /* pprof's first mapping is the main program: the file of the first native frame that is called as
  * its process is, whose name the kernel cuts at 15 bytes. */
 static void emit_main_mapping(struct saver *s)
 {
 	const struct pmf_profile *p = s->p;
-	uint32_t *process = pmf_calloc(p->nr_nodes, sizeof *process); /* the name, by node */
+	uint32_t *process = pmf_calloc(p->nr_nodes, sizeof *process); /* the frame, by node */
 
 	for (size_t i = 1; i < p->nr_nodes; i++) {
-		const struct pmf_frame *f = &p->frames[p->nodes[i].frame];
-		const char *name;
+		const struct pmf_frame *f = &p->frames[p->nodes[i].frame], *of;
 
-		process[i] = f->kind == PMF_FRAME_PROCESS ? f->name : process[p->nodes[i].parent];
-		name = pmf_strtab_get(&p->strings, process[i]);
-		if (f->kind == PMF_FRAME_NATIVE && *name &&
-			strncmp(pmf_strtab_get(&p->strings, f->module), name, strlen(name)) == 0) {
+		process[i] = f->kind == PMF_FRAME_PROCESS ? p->nodes[i].frame
+							  : process[p->nodes[i].parent];
+		of = &p->frames[process[i]];
+		if (f->kind == PMF_FRAME_NATIVE && process[i] && starts_with_comm(p, f, of)) {
 			mapping_of(s, f);
 			break;
 		}
@@ -275,9 +288,13 @@ static void put_stack(struct saver *s, size_t node)
 		pmf_pb_put_varint(&s->part, s->location_of[p->nodes[at].frame]);
 	if (s->part.len)
 		pmf_pb_put_bytes(&s->msg, SAMPLE_LOCATION_ID, s->part.data, s->part.len);
-	for (; at; at = p->nodes[at].parent)
-		put_label(s, pmf_pprof_labels[s->label_of[at] - 1].key,
-			copy_string(s, p->frames[p->nodes[at].frame].name), 0);
+	for (; at; at = p->nodes[at].parent) {
+		const struct pmf_frame *f = &p->frames[p->nodes[at].frame];
+
+		put_label(s, pmf_pprof_labels[s->label_of[at] - 1].key, copy_string(s, f->name), 0);
+		if (f->module)
+			put_label(s, PMF_PPROF_CONTAINER, copy_string(s, f->module), 0);
+	}
 }
 
 /* Weights as drawn: each is how far it brings the sum of them, rounded, so that their sum is that

@@ -51,3 +51,17 @@ void pmf_profile_add_sampled(struct pmf_profile_event *to, const struct pmf_prof
 	to->skewed_stacks += from->skewed_stacks;
 	to->weight_sq += from->weight_sq;
 }
+
+void pmf_profile_init_like(struct pmf_profile *p, const struct pmf_profile *like)
+{
+	pmf_profile_init(p, like->nr_events);
+	for (size_t e = 0; e < like->nr_events; e++)
+		pmf_profile_take_event(&p->events[e], &like->events[e]);
+	for (size_t i = 0; i < like->nr_notes; i++)
+		pmf_profile_note(
+			p, like->notes[i].level, like->notes[i].event, "%s", like->notes[i].text);
+	p->host_note = pmf_strdup_or_null(like->host_note);
+	p->watched = pmf_strdup_or_null(like->watched);
+	p->ring_bytes = like->ring_bytes;
+	p->cpus = like->cpus;
+}

@@ -233,6 +233,8 @@ void pmf_html_add_data(struct pmf_buf *out, const struct pmf_tree *t, const char
 	pmf_json_string(out, title);
 	pmf_json_field(out, "command");
 	pmf_json_string(out, p->command ? p->command : "");
+	pmf_json_field(out, "watched");
+	pmf_json_string(out, p->watched ? p->watched : "");
 	pmf_json_field(out, "host");
 	pmf_json_string(out, p->host_note ? p->host_note : "");
 	pmf_buf_printf(out, ",\n\"startMs\":%" PRIu64 ",\n\"durationNs\":%" PRIu64,

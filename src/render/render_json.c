@@ -139,6 +139,10 @@ static int render(FILE *f, const struct pmf_tree *t, size_t event,
 	pmf_buf_addstr(&out, ",\n");
 	add_text(&out, "command", p->command);
 	pmf_buf_addstr(&out, ",\n");
+	if (p->watched) {
+		add_text(&out, "watched", p->watched);
+		pmf_buf_addstr(&out, ",\n");
+	}
 	add_text(&out, "host", p->host_note);
 	add_number(&out, "start_unix_ns", p->start_unix_ns);
 	add_number(&out, "duration_ns", p->duration_ns);

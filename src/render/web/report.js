@@ -348,7 +348,7 @@ function start(data) {
 		return -1;
 	});
 	part("title").textContent = model.title;
-	part("run").textContent = [model.command, model.host].filter((s) => s).join(" \u00b7 ");
+	part("run").textContent = [model.command, model.watched, model.host].filter((s) => s).join(" \u00b7 ");
 	part("app").hidden = false;
 	stateFromHash(location.hash);
 	makeTabs();

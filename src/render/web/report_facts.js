@@ -199,7 +199,7 @@ function fillLedger(section) {
 	section.textContent = "";
 	const facts = make(section, "dl", "run");
 	const started = model.startMs ? new Date(model.startMs).toISOString().replace(/\.\d+Z$/, " UTC").replace("T", " ") : "";
-	for (const [key, value] of [["command", model.command], ["machine", model.host], ["started", started],
+	for (const [key, value] of [["command", model.command], ["recorded", model.watched], ["machine", model.host], ["started", started],
 		["took", model.durationNs ? formatTime(model.durationNs) : ""]]) {
 		if (value) {
 			make(facts, "dt", "", key);
