@@ -8,6 +8,7 @@
 #define PMUFLAME_DWARF_H
 
 #include "pmuflame/err.h"
+#include "pmuflame/file.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,10 +30,12 @@ struct pmf_dwarf_opts {
 	int fd;           /* of the file with .debug_info: the image or its debug file; borrowed */
 	const char *path; /* where that lies: .dwo, .dwp and dwz's file are looked for from here */
 	const char *debug_root; /* "/usr/lib/debug": dwz's file by build id; NULL: nowhere */
+	const struct pmf_opener *opener; /* of those files, as in pmf_file_open_by; not copied */
 };
 
 /* NULL with @err: there is no DWARF (PMF_ENOTFOUND), or the file is none to be read (PMF_EFORMAT,
- * PMF_EUNSUP). All that is needed is read now: nothing of @opts is used afterwards. */
+ * PMF_EUNSUP). All that is needed is read now: nothing of @opts is used afterwards,
+ * but the opener, for units that stand in other files. */
 struct pmf_dwarf *pmf_dwarf_open(const struct pmf_dwarf_opts *opts, struct pmf_err *err);
 void pmf_dwarf_close(struct pmf_dwarf *d);
 /* About how much memory it takes by now. */

@@ -7,10 +7,11 @@
 #ifndef PMUFLAME_PROCESS_H
 #define PMUFLAME_PROCESS_H
 
+#include "pmuflame/elf.h"
 #include "pmuflame/err.h"
 #include "pmuflame/hash.h"
 #include "pmuflame/record.h"
-#include <libelf.h>
+#include <elf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,7 +48,13 @@ struct pmf_image {
 	uint32_t id;
 	enum pmf_image_kind kind;
 	const char *path; /* as the kernel said it */
-	const char *file; /* what was opened: path, or where a recording's file was found; NULL */
+	const char *file; /* what was opened: path, or where it was found instead; NULL */
+	/* "/proc/self/fd/N", the root folder (of another mount namespace, of chroot(2)) that path is
+	 * one of and file lies in; NULL: this process's own. */
+	const char *root;
+	/* Whose file it is: 0 if it counts for all, else only for processes with this root folder, for who is
+	 * root there says what it likes at any path and under any build id. */
+	uint64_t tree;
 	const char *name; /* last part of path */
 	uint64_t dev,
 		ino; /* as the kernel said; where it told the build id: 0, and the file's own */
@@ -58,7 +65,7 @@ struct pmf_image {
 	 * names. fd is -1 and elf NULL if it could not be; why says the reason ("" if it
 	 * opened). */
 	int fd;
-	Elf *elf;
+	struct pmf_elf *elf;
 	uint64_t file_bytes;
 	uint16_t elf_machine;
 	bool elf32;
@@ -68,9 +75,18 @@ struct pmf_image {
 	/* PT_LOAD segments that are executable or readable: file offset ↔ address in the image. */
 	struct pmf_segment *segments;
 	size_t nr_segments;
-	uint8_t *vdso;     /* the vDSO's bytes when kind is VDSO; owned */
+	uint8_t *vdso; /* the vDSO's bytes when kind is VDSO; owned */
+	const struct pmf_image_unpacker
+		*unpacker; /* of compressed sections; NULL: pmf_image_section */
 	void *unwind_priv; /* owned by the unwinder, released by its unwind_free */
 	void (*unwind_free)(void *priv);
+};
+
+/* Somebody else unpacks section @name of @im, into new memory; false if it cannot be. */
+struct pmf_image_unpacker {
+	bool (*unpack)(void *ctx, const struct pmf_image *im, const char *name, uint8_t **out,
+		size_t *size);
+	void *ctx;
 };
 
 struct pmf_segment {
@@ -112,6 +128,14 @@ struct pmf_process {
 	void (*unwind_free)(void *priv);
 };
 
+/* A root folder that is not this process's. */
+struct pmf_root {
+	uint64_t mnt_ns, dev, ino; /* of the mount namespace; of the folder */
+	int fd;
+	const char *path; /* "/proc/self/fd/N" of fd */
+	uint64_t used;
+};
+
 struct pmf_process_table {
 	struct pmf_process **procs; /* alive, and exited ones until pmf_process_table_reap */
 	size_t n, cap;
@@ -123,6 +147,9 @@ struct pmf_process_table {
 	struct pmf_strtab strings;
 	bool live;                             /* /proc may be asked about these pids */
 	const struct pmf_image_search *search; /* of a recording; NULL: recorded paths alone */
+	struct pmf_root *roots, own_root;      /* those that processes were met in */
+	size_t nr_roots, cap_roots;
+	struct pmf_image_unpacker unpacker; /* of the images that come; unpack may be NULL */
 	size_t nr_opened; /* images, since the last look for those that can be closed */
 	uint64_t nr_gets;
 	/* Called before images are closed: the last chance to name their frames. */
@@ -184,6 +211,11 @@ struct pmf_image *pmf_image_by_id(const struct pmf_process_table *t, uint32_t id
  * file. */
 void pmf_images_recheck(struct pmf_process_table *t);
 
+/* The image of the ELF file of @bytes bytes that @fd has open, by itself: only what its headers say is there, and
+ * it is of no table. NULL if it is no ELF program. @fd is taken over. */
+struct pmf_image *pmf_image_of_file(int fd, uint64_t bytes);
+void pmf_image_of_file_free(struct pmf_image *im);
+
 /* Read @len bytes at address @rva of the image, as the loader would map the file (read-only data
  * and code; no relocations applied). False if any of it is outside the file. No mmap(2) of the
  * file: a file that is truncated meanwhile must not raise SIGBUS here. */
@@ -194,8 +226,6 @@ bool pmf_image_read(const struct pmf_image *im, uint64_t rva, void *out, size_t 
 const uint8_t *pmf_image_section(
 	const struct pmf_image *im, const char *name, size_t *size, uint64_t *addr);
 
-/* The GNU build id of an open ELF file into @out; returns its length, 0 if it has none. */
-size_t pmf_elf_build_id(Elf *elf, uint8_t out[20]);
 /* Are the two the same? Recordings made before perf 5.12 fill short ones up with zeros. */
 bool pmf_build_ids_equal(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len);
 /* "FOLDER/.build-id/ab/cdef…" and @suffix, where build-id folders keep what belongs to @id; NULL for

@@ -29,6 +29,13 @@ struct pmf_symbol {
 struct pmf_symbolizer *pmf_symbolizer_new(void);
 void pmf_symbolizer_free(struct pmf_symbolizer *s);
 
+/* Read this machine's kernel's functions now, in a thread, until the first question about them: that takes
+ * some 30 ms, which nobody then waits for at the end of a run. No thread is left once
+ * pmf_symbol_kernel_status was asked, so that fork(2) is safe. */
+void pmf_symbolizer_read_ahead(struct pmf_symbolizer *s);
+/* The same where nobody wants to know: wait for the thread, if there is one. */
+void pmf_symbolizer_end_ahead(struct pmf_symbolizer *s);
+
 /* The function at @rva of @im. False if none is known (out is then untouched). Tables are read at
  * the first question about an image and kept. */
 bool pmf_symbol_find(

@@ -94,6 +94,9 @@ void pmf_unwind(struct pmf_unwinder *u, const struct pmf_unwind_in *in, struct p
 void pmf_unwind_remember(
 	const struct pmf_process *p, const struct pmf_unwind_frame *f, uint32_t user);
 
+/* Forget what was remembered of @p; it is found out again. */
+void pmf_unwind_forget(struct pmf_process *p);
+
 /* Where the function at @rva of @im starts, as its call frame information says: what a stripped
  * file still tells about its functions. For a part that stands elsewhere ("name.cold") that is the
  * start of the function that it belongs to. False if nothing covers @rva, or

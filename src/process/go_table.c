@@ -1,7 +1,7 @@
 #include "pmuflame/go_table.h"
 
 #include "pmuflame/mem.h"
-#include <gelf.h>
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,19 +43,19 @@ static bool tail(const struct pmf_go_bytes *b, uint64_t off, struct pmf_go_bytes
  * system's linker made to be moved. */
 static uint64_t relocation(const struct pmf_image *im, uint64_t rva)
 {
-	Elf_Scn *scn = NULL;
-	GElf_Shdr sh;
-	GElf_Rela r;
+	for (size_t i = 0; i < im->elf->nr_sections; i++) {
+		struct pmf_elf_section *s = &im->elf->sections[i];
+		const uint8_t *bytes;
+		Elf64_Rela r;
 
-	while ((scn = elf_nextscn(im->elf, scn))) {
-		Elf_Data *d;
-
-		if (!gelf_getshdr(scn, &sh) || sh.sh_type != SHT_RELA ||
-			!(sh.sh_flags & SHF_ALLOC) || !(d = elf_getdata(scn, NULL)))
+		if (s->type != SHT_RELA || !(s->flags & SHF_ALLOC) || im->elf32 ||
+			!(bytes = pmf_elf_section_bytes(im->elf, s)))
 			continue;
-		for (int i = 0; gelf_getrela(d, i, &r); i++)
+		for (uint64_t at = 0; s->nr_bytes - at >= sizeof r; at += sizeof r) {
+			memcpy(&r, bytes + at, sizeof r);
 			if (r.r_offset == rva)
 				return (uint64_t)r.r_addend;
+		}
 	}
 	return 0;
 }
@@ -74,7 +74,7 @@ static uint64_t text_start(const struct pmf_image *im, const struct pmf_go_bytes
 {
 	struct pmf_go_bytes module;
 	uint64_t module_rva, text, at = 8 + (uint64_t)HEADER_TEXT * t->ptr_bytes;
-	size_t size;
+	const struct pmf_elf_section *code;
 
 	text = moved_word(im, table, rva, at, t->ptr_bytes);
 	module.data = text ? NULL : pmf_image_section(im, ".go.module", &module.size, &module_rva);
@@ -82,9 +82,8 @@ static uint64_t text_start(const struct pmf_image *im, const struct pmf_go_bytes
 		text = moved_word(im, &module, module_rva, (uint64_t)MODULE_TEXT * t->ptr_bytes,
 			t->ptr_bytes);
 	/* Without a C compiler in it, a program's code begins there. */
-	if (!text && !pmf_image_section(im, ".text", &size, &text))
-		return 0;
-	return text;
+	code = text ? NULL : pmf_elf_find(im->elf, ".text");
+	return code ? code->addr : text;
 }
 
 static size_t index_bytes(const struct pmf_go_table *t)

@@ -7,8 +7,9 @@
 
 #include "pmuflame/buf.h"
 #include "pmuflame/file.h"
+#include "pmuflame/unpack.h"
+#include <elf.h>
 #include <errno.h>
-#include <gelf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,13 +19,8 @@
 #include <unistd.h>
 
 enum {
-	MAX_LOADS = 4096,         /* PT_LOAD entries: ld.so itself has no use for more */
-	MAX_NOTES = 64 * 1024,    /* bytes of a note segment worth reading */
-	MAX_VDSO = 1024 * 1024,   /* bytes; it is about 8 KiB */
-	MAX_INFLATE_RATIO = 1100, /* deflate cannot do better than 1032 : 1 */
+	MAX_VDSO = 1024 * 1024, /* bytes; it is about 8 KiB */
 };
-#define MAX_SECTION (UINT64_C(2) << 30)
-#define MAX_INFLATED (UINT64_C(1) << 30)
 
 static const char deleted[] = " (deleted)"; /* d_path(9) puts it behind an unlinked file's path */
 
@@ -56,6 +52,11 @@ static enum pmf_image_kind kind_of(const char *path)
 	return PMF_IMAGE_FILE;
 }
 
+uint64_t pmf_image_hash(const char *path)
+{
+	return pmf_hash_bytes(path, strlen(path));
+}
+
 static bool image_eq(const void *ctx, uint32_t value, const void *key)
 {
 	const struct pmf_process_table *t = ctx;
@@ -66,82 +67,41 @@ static bool image_eq(const void *ctx, uint32_t value, const void *key)
 		return false;
 	if (im->kind != PMF_IMAGE_FILE)
 		return true;
+	if (im->tree && im->tree != w->tree)
+		return false;
 	if (w->build_id_len && im->build_id_len)
 		return w->build_id_len == im->build_id_len &&
 		       memcmp(w->build_id, im->build_id, w->build_id_len) == 0;
 	if (w->ino && im->ino)
-		return w->ino == im->ino && (w->dev == im->dev || !w->dev || !im->dev);
+		return w->ino == im->ino &&
+		       (w->dev == im->dev || (!w->exactly && (!w->dev || !im->dev)));
 	return !w->ino && !w->build_id_len;
-}
-
-static bool take_note(
-	Elf *elf, uint64_t off, uint64_t size, uint64_t align, uint8_t out[20], size_t *len)
-{
-	Elf_Data *d;
-	GElf_Nhdr n;
-	size_t at = 0, next, name, desc;
-
-	if (size > MAX_NOTES || off > INT64_MAX)
-		return false;
-	d = elf_getdata_rawchunk(elf, (int64_t)off, size, align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
-	while (d && (next = gelf_getnote(d, at, &n, &name, &desc)) > 0) {
-		if (n.n_type == NT_GNU_BUILD_ID && n.n_namesz == 4 && n.n_descsz > 0 &&
-			n.n_descsz <= 20 && memcmp((char *)d->d_buf + name, "GNU", 4) == 0) {
-			memcpy(out, (uint8_t *)d->d_buf + desc, n.n_descsz);
-			*len = n.n_descsz;
-			return true;
-		}
-		at = next;
-	}
-	return false;
-}
-
-size_t pmf_elf_build_id(Elf *elf, uint8_t out[20])
-{
-	size_t n = 0, len = 0;
-	Elf_Scn *scn = NULL;
-	GElf_Phdr ph;
-	GElf_Shdr sh;
-
-	if (elf_getphdrnum(elf, &n) < 0)
-		n = 0;
-	for (size_t i = 0; i < n && i < MAX_LOADS; i++)
-		if (gelf_getphdr(elf, (int)i, &ph) && ph.p_type == PT_NOTE &&
-			take_note(elf, ph.p_offset, ph.p_filesz, ph.p_align, out, &len))
-			return len;
-	/* Separate debug files keep the section, but may have no such segment. */
-	for (size_t i = 0; i < UINT16_MAX && (scn = elf_nextscn(elf, scn)); i++)
-		if (gelf_getshdr(scn, &sh) && sh.sh_type == SHT_NOTE &&
-			take_note(elf, sh.sh_offset, sh.sh_size, sh.sh_addralign, out, &len))
-			return len;
-	return 0;
 }
 
 /* Take what is asked of every open image from its headers; false if it is no ELF program. */
 static bool read_headers(struct pmf_image *im)
 {
-	GElf_Ehdr eh;
-	GElf_Phdr ph;
-	size_t n = 0, cap = 0;
+	size_t cap = 0;
 
-	if (!im->elf || elf_kind(im->elf) != ELF_K_ELF || !gelf_getehdr(im->elf, &eh))
+	/* Plain reads, not mmap: a file that shrinks must not raise SIGBUS here. */
+	im->elf = pmf_elf_open(im->fd, im->vdso, im->file_bytes);
+	if (!im->elf)
 		return false;
-	im->elf_machine = eh.e_machine;
-	im->elf32 = gelf_getclass(im->elf) == ELFCLASS32;
-	if (elf_getphdrnum(im->elf, &n) < 0)
-		n = 0;
-	for (size_t i = 0;
-		i < n && im->nr_segments < MAX_LOADS && gelf_getphdr(im->elf, (int)i, &ph); i++) {
+	im->elf_machine = im->elf->machine;
+	im->elf32 = im->elf->elf32;
+	for (size_t i = 0; i < im->elf->nr_segments; i++) {
+		const struct pmf_elf_segment *s = &im->elf->segments[i];
+
 		/* Ranges that wrap would defeat every later comparison; the kernel refuses them. */
-		if (ph.p_type != PT_LOAD || ph.p_offset + ph.p_filesz < ph.p_offset ||
-			ph.p_vaddr + ph.p_memsz < ph.p_vaddr || ph.p_filesz > ph.p_memsz)
+		if (s->type != PT_LOAD || s->off + s->filesz < s->off || s->va + s->memsz < s->va ||
+			s->filesz > s->memsz)
 			continue;
 		PMF_PUSH(im->segments, im->nr_segments, cap) = (struct pmf_segment){
-			.off = ph.p_offset,
-			.va = ph.p_vaddr,
-			.filesz = ph.p_filesz,
-			.memsz = ph.p_memsz,
-			.flags = ph.p_flags,
+			.off = s->off,
+			.va = s->va,
+			.filesz = s->filesz,
+			.memsz = s->memsz,
+			.flags = s->flags,
 		};
 	}
 	return true;
@@ -150,7 +110,7 @@ static bool read_headers(struct pmf_image *im)
 /* Forget what an attempt to open left behind. */
 static void forget_file(struct pmf_image *im)
 {
-	elf_end(im->elf);
+	pmf_elf_close(im->elf);
 	im->elf = NULL;
 	if (im->fd >= 0)
 		close(im->fd);
@@ -163,8 +123,8 @@ static void forget_file(struct pmf_image *im)
 	im->elf32 = false;
 }
 
-/* Is what @im has open the file that @w means? The device is not compared: on overlayfs and btrfs
- * stat(2) reports another one than the mapping does. */
+/* Is what @im has open the file that @w means? The device is not compared where the path says as much: on
+ * overlayfs and btrfs stat(2) reports another one than the mapping does. */
 static bool is_wanted(
 	const struct pmf_image *im, const struct pmf_image_want *w, const struct stat *st)
 {
@@ -175,6 +135,8 @@ static bool is_wanted(
 		len = im->elf ? pmf_elf_build_id(im->elf, id) : 0;
 		return pmf_build_ids_equal(id, len, w->build_id, w->build_id_len);
 	}
+	if (w->exactly)
+		return w->ino && w->ino == st->st_ino && w->dev == st->st_dev;
 	return !w->ino || w->ino == st->st_ino;
 }
 
@@ -188,9 +150,9 @@ enum pmf_image_attempt pmf_image_try(struct pmf_process_table *t, struct pmf_ima
 	if (im->fd < 0)
 		return errno == EINVAL ? PMF_IMAGE_OTHER_FILE : PMF_IMAGE_FAILED;
 	im->file_bytes = (uint64_t)st.st_size;
-	/* Plain reads, not mmap: a file that shrinks must not raise SIGBUS here. */
-	im->elf = elf_begin(im->fd, ELF_C_READ, NULL);
 	elf_ok = read_headers(im);
+	if (im->elf)
+		pmf_elf_limit(im->elf, (uint64_t)st.st_blocks);
 	if (!is_wanted(im, w, &st)) {
 		forget_file(im);
 		return PMF_IMAGE_OTHER_FILE;
@@ -207,42 +169,15 @@ enum pmf_image_attempt pmf_image_try(struct pmf_process_table *t, struct pmf_ima
 	return PMF_IMAGE_OPENED;
 }
 
-/* Other ways to the file: the process's own root folder, the mapping itself (needs CAP_SYS_ADMIN or
- * CAP_CHECKPOINT_RESTORE, proc(5)), and the program that it runs. */
-static enum pmf_image_attempt try_proc(struct pmf_process_table *t, struct pmf_image *im,
-	const struct pmf_image_want *w, const char *path)
-{
-	enum pmf_image_attempt how;
-	char *p = pmf_asprintf("/proc/%d/root%s", (int)w->pid, path);
-
-	how = pmf_image_try(t, im, w, p);
-	free(p);
-	if (how != PMF_IMAGE_OPENED && w->end) {
-		p = pmf_asprintf("/proc/%d/map_files/%llx-%llx", (int)w->pid,
-			(unsigned long long)w->start, (unsigned long long)w->end);
-		how = pmf_image_try(t, im, w, p);
-		free(p);
-	}
-	if (how != PMF_IMAGE_OPENED && (w->ino || w->build_id_len)) {
-		p = pmf_asprintf("/proc/%d/exe", (int)w->pid);
-		how = pmf_image_try(t, im, w, p);
-		free(p);
-	}
-	return how;
-}
-
 static void open_file(
 	struct pmf_process_table *t, struct pmf_image *im, const struct pmf_image_want *w)
 {
-	char *path = pmf_strndup(w->path, pmf_image_path_len(w->path));
-	enum pmf_image_attempt how =
-		t->search ? pmf_image_try_recorded(t, im, w) : pmf_image_try(t, im, w, path);
-	int why = errno;
+	enum pmf_image_attempt how;
+	int why;
 
-	if (how != PMF_IMAGE_OPENED && how != PMF_IMAGE_NOT_ELF && t->live && w->pid > 0 &&
-		try_proc(t, im, w, path) == PMF_IMAGE_OPENED)
-		how = PMF_IMAGE_OPENED;
-	free(path);
+	im->root = NULL;
+	how = t->search ? pmf_image_try_recorded(t, im, w) : pmf_image_try_live(t, im, w);
+	why = errno;
 	im->closed = false;
 	t->nr_opened += how == PMF_IMAGE_OPENED;
 	if (how == PMF_IMAGE_OPENED)
@@ -295,7 +230,6 @@ static bool own_vdso(
 		return false;
 	im->vdso = pmf_malloc(size);
 	memcpy(im->vdso, own, size);
-	im->elf = elf_memory((char *)im->vdso, size);
 	im->file_bytes = size;
 	len = read_headers(im) ? pmf_elf_build_id(im->elf, id) : 0;
 	if (w->build_id_len ? pmf_build_ids_equal(id, len, w->build_id, w->build_id_len)
@@ -308,6 +242,26 @@ static bool own_vdso(
 	free(im->vdso);
 	im->vdso = NULL;
 	return false;
+}
+
+struct pmf_image *pmf_image_of_file(int fd, uint64_t bytes)
+{
+	struct pmf_image *im = pmf_zalloc(sizeof *im);
+
+	im->fd = fd;
+	im->file_bytes = bytes;
+	if (read_headers(im)) {
+		im->build_id_len = (uint8_t)pmf_elf_build_id(im->elf, im->build_id);
+		return im;
+	}
+	pmf_image_of_file_free(im);
+	return NULL;
+}
+
+void pmf_image_of_file_free(struct pmf_image *im)
+{
+	if (im)
+		pmf_image_free(im);
 }
 
 static const char narrow_vdso[] = "[vdso32]";
@@ -323,7 +277,6 @@ static bool their_vdso(
 		return false;
 	im->vdso = local.iov_base = pmf_malloc(size);
 	if (process_vm_readv(w->pid, &local, 1, &remote, 1, 0) == (ssize_t)size) {
-		im->elf = elf_memory((char *)im->vdso, size);
 		im->file_bytes = size;
 		if (read_headers(im)) {
 			im->build_id_len = (uint8_t)pmf_elf_build_id(im->elf, im->build_id);
@@ -358,14 +311,42 @@ static const char *path_of(const char *path, uint64_t end)
 	return narrow ? narrow_vdso : path;
 }
 
+static void find_tree(struct pmf_process_table *t, struct pmf_image_want *w)
+{
+	w->root = pmf_root_of(t, w->pid);
+	w->tree = pmf_root_tree(w->root, w->pid);
+}
+
+/* The number of what @w means, UINT32_MAX if it is new; @w learns what had to be found out for that. */
+static uint32_t find_known(
+	struct pmf_process_table *t, struct pmf_image_want *w, uint64_t hash, uint8_t known_id[20])
+{
+	bool told = w->build_id_len, live = t->live && w->kind == PMF_IMAGE_FILE;
+	uint32_t id;
+
+	if (!told && live)
+		find_tree(t, w);
+	w->exactly = w->root;
+	id = pmf_index_find(&t->image_index, hash, image_eq, t, w);
+	w->exactly = false;
+	if (id != UINT32_MAX || !live)
+		return id;
+	/* None that counts for all. */
+	if (told)
+		find_tree(t, w);
+	if (told ? w->tree != 0 : w->root && pmf_image_own_id(t, w, known_id))
+		id = pmf_index_find(&t->image_index, hash, image_eq, t, w);
+	return id;
+}
+
 struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *mapped, uint64_t dev,
 	uint64_t ino, const uint8_t *build_id, size_t build_id_len, pid_t pid, uint64_t start,
 	uint64_t end)
 {
 	const char *path = path_of(mapped, end), *base;
-	struct pmf_image_want w = {
-		path, kind_of(path), dev, ino, build_id, build_id_len, pid, start, end};
-	uint64_t hash = pmf_hash_bytes(path, strlen(path));
+	struct pmf_image_want w = {path, kind_of(path), dev, ino, build_id, build_id_len, pid,
+		start, end, NULL, 0, false};
+	uint64_t hash = pmf_image_hash(path);
 	struct pmf_image *im;
 	uint8_t known_id[20];
 	uint32_t id;
@@ -376,7 +357,7 @@ struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *mapped,
 		w.build_id_len = t->search->build_id(t->search->ctx, path, known_id);
 		w.build_id = known_id;
 	}
-	id = pmf_index_find(&t->image_index, hash, image_eq, t, &w);
+	id = find_known(t, &w, hash, known_id);
 	if (id != UINT32_MAX) {
 		im = t->images[id];
 		im->last_get = ++t->nr_gets;
@@ -407,12 +388,13 @@ struct pmf_image *pmf_image_get(struct pmf_process_table *t, const char *mapped,
 				     pmf_image_path_len(path) - (size_t)(base - path)));
 	im->dev = dev;
 	im->ino = ino;
+	im->tree = w.tree;
 	im->last_get = ++t->nr_gets;
 	if (w.build_id_len)
 		memcpy(im->build_id, w.build_id, w.build_id_len);
 	im->build_id_len = (uint8_t)w.build_id_len;
 	im->told_build_id = w.build_id_len > 0;
-	elf_version(EV_CURRENT);
+	im->unpacker = t->unpacker.unpack ? &t->unpacker : NULL;
 	if (im->kind == PMF_IMAGE_FILE)
 		open_file(t, im, &w);
 	else if (im->kind == PMF_IMAGE_VDSO)
@@ -429,8 +411,9 @@ struct pmf_image *pmf_image_like(const struct pmf_process_table *t, const struct
 		.dev = im->dev,
 		.ino = im->ino,
 		.build_id = im->build_id,
-		.build_id_len = im->build_id_len};
-	uint64_t hash = pmf_hash_bytes(im->path, strlen(im->path));
+		.build_id_len = im->build_id_len,
+		.tree = im->tree};
+	uint64_t hash = pmf_image_hash(im->path);
 
 	return pmf_image_by_id(t, pmf_index_find(&t->image_index, hash, image_eq, t, &w));
 }
@@ -469,42 +452,49 @@ bool pmf_image_read(const struct pmf_image *im, uint64_t rva, void *out, size_t 
 }
 
 /* Replace a compressed section's bytes by what they stand for. */
-static bool inflate_section(Elf_Scn *scn, uint64_t size)
+static bool unpack_section(const struct pmf_image *im, struct pmf_elf_section *s)
 {
-	GElf_Chdr ch;
+	struct pmf_packed p = {0};
+	uint8_t *out = NULL;
+	size_t size = 0;
+	bool ok;
 
-	return gelf_getchdr(scn, &ch) && ch.ch_size <= MAX_INFLATED &&
-	       (ch.ch_type != ELFCOMPRESS_ZLIB || ch.ch_size / MAX_INFLATE_RATIO <= size) &&
-	       elf_compress(scn, 0, 0) >= 0;
+	if (im->unpacker) {
+		ok = im->unpacker->unpack(im->unpacker->ctx, im, s->name, &out, &size);
+	} else {
+		ok = s->bytes && pmf_packed_take(&p, s->bytes, s->nr_bytes, im->elf32, false) &&
+		     p.size <= PMF_ELF_HELD_MAX;
+		size = p.size;
+		out = ok ? pmf_malloc(size) : NULL;
+		ok = ok && pmf_packed_unpack(&p, out);
+	}
+	ok = ok && pmf_elf_hold(im->elf, size);
+	free(s->bytes);
+	s->bytes = ok ? out : NULL;
+	s->nr_bytes = size;
+	s->flags &= ~(uint64_t)SHF_COMPRESSED;
+	if (!ok)
+		free(out);
+	return ok;
 }
 
 const uint8_t *pmf_image_section(
 	const struct pmf_image *im, const char *name, size_t *size, uint64_t *addr)
 {
-	size_t names;
-	Elf_Scn *scn = NULL;
-	GElf_Shdr sh;
-	Elf_Data *d;
+	struct pmf_elf_section *s = im->elf ? pmf_elf_find(im->elf, name) : NULL;
+	bool packed = s && s->flags & SHF_COMPRESSED;
 
-	if (!im->elf || elf_getshdrstrndx(im->elf, &names) < 0)
+	if (!s)
 		return NULL;
-	while ((scn = elf_nextscn(im->elf, scn))) {
-		const char *s =
-			gelf_getshdr(scn, &sh) ? elf_strptr(im->elf, names, sh.sh_name) : NULL;
-
-		if (s && strcmp(s, name) == 0)
-			break;
-	}
-	if (!scn || sh.sh_type == SHT_NOBITS || sh.sh_size > MAX_SECTION ||
-		((sh.sh_flags & SHF_COMPRESSED) && !inflate_section(scn, sh.sh_size)))
+	if (!packed || !im->unpacker)
+		pmf_elf_section_bytes(im->elf, s);
+	s->tried = true;
+	if ((packed && !unpack_section(im, s)) || !s->bytes)
 		return NULL;
-	d = elf_rawdata(scn, NULL);
-	if (!d || !d->d_buf || !d->d_size)
-		return NULL;
-	*size = d->d_size;
+	*size = s->nr_bytes;
 	if (addr)
-		*addr = sh.sh_addr;
-	return d->d_buf;
+		*addr = s->addr;
+	return s->bytes;
 }
 
 void pmf_image_close(struct pmf_image *im)

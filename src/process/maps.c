@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
-enum { MAX_PROC_MAPS = 64 * 1024 * 1024 }; /* bytes: vm.max_map_count lines are about 8 MB */
 #define REREAD_EVERY_NS UINT64_C(100000000)
 
 /* The first mapping that ends above @va. */
@@ -170,8 +169,7 @@ bool pmf_maps_parse_line(char *line, struct pmf_maps_line *out)
 	return true;
 }
 
-/* The kernel writes a newline in a path as "\012" (seq_path(9)); MMAP2 records do not. */
-static void unescape_newlines(char *path)
+void pmf_maps_unescape(char *path)
 {
 	char *to = path;
 
@@ -192,7 +190,7 @@ static void add_line(struct pmf_process_table *t, struct pmf_process *fresh,
 	struct pmf_image *im;
 	struct pmf_map m;
 
-	unescape_newlines(l->path);
+	pmf_maps_unescape(l->path);
 	if (had && had->start == l->start && had->end == l->end && had->pgoff == l->pgoff &&
 		strcmp(had->image->path, path) == 0 &&
 		(!had->image->ino || !l->ino || had->image->ino == l->ino)) {
@@ -227,7 +225,7 @@ int pmf_process_reread(struct pmf_process_table *t, struct pmf_process *p, struc
 	int ret;
 
 	snprintf(path, sizeof path, "/proc/%d/maps", (int)p->pid);
-	ret = pmf_file_read(path, MAX_PROC_MAPS, &b, err);
+	ret = pmf_file_read(path, PMF_PROC_MAPS_MAX, &b, err);
 	/* A zombie's and a kernel thread's file is empty; that is no news about its code. */
 	if (ret == 0 && b.len == 0)
 		ret = pmf_err_set(err, PMF_ENOTFOUND, "process %d has no mappings", (int)p->pid);
@@ -266,7 +264,7 @@ uint64_t pmf_process_stack_end(pid_t pid, uint64_t sp)
 	uint64_t end = 0;
 
 	snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
-	if (pmf_file_read(path, MAX_PROC_MAPS, &b, NULL) == 0 && b.len)
+	if (pmf_file_read(path, PMF_PROC_MAPS_MAX, &b, NULL) == 0 && b.len)
 		for (char *line = strtok_r(b.data, "\n", &save); line && !end;
 			line = strtok_r(NULL, "\n", &save))
 			if (pmf_maps_parse_line(line, &l) && l.start <= sp && sp < l.end)

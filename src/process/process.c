@@ -46,6 +46,7 @@ void pmf_process_table_release(struct pmf_process_table *t)
 		process_free(t->procs[i]);
 	for (size_t i = 0; i < t->nr_images; i++)
 		pmf_image_free(t->images[i]);
+	pmf_roots_release(t);
 	free(t->procs);
 	free(t->images);
 	pmf_index_release(&t->by_pid);

@@ -13,6 +13,9 @@ struct pmf_image_want {
 	size_t build_id_len;
 	pid_t pid;
 	uint64_t start, end;
+	const struct pmf_root *root; /* that the path is one of; NULL: ours, or not known */
+	uint64_t tree;               /* as pmf_image.tree, if it is known */
+	bool exactly; /* an inode number counts with its device only: the path is another tree's */
 };
 
 /* The length of @path without the kernel's " (deleted)". */
@@ -32,6 +35,26 @@ enum pmf_image_attempt pmf_image_try(struct pmf_process_table *t, struct pmf_ima
 enum pmf_image_attempt pmf_image_try_recorded(
 	struct pmf_process_table *t, struct pmf_image *im, const struct pmf_image_want *w);
 
+/* The same for a process of this machine; errno is that of the path that was tried first. */
+enum pmf_image_attempt pmf_image_try_live(
+	struct pmf_process_table *t, struct pmf_image *im, const struct pmf_image_want *w);
+/* What @w->root has at the path was told by its inode alone (/proc/PID/maps): take its build id, by
+ * which it may be known already, into @w and @id. False if it has none. */
+bool pmf_image_own_id(struct pmf_process_table *t, struct pmf_image_want *w, uint8_t id[20]);
+
+/* ---- roots.c ---- */
+
+/* The root folder that @pid's paths begin at; NULL if it is ours, if it cannot be seen, or
+ * if @pid is no process's. Valid until the next
+ * call. */
+const struct pmf_root *pmf_root_of(struct pmf_process_table *t, pid_t pid);
+/* What stands for the root folder of @pid, which pmf_root_of() has just found to be @root, in pmf_image.tree: in
+ * all tables the same. Those that cannot be seen any more are one. */
+uint64_t pmf_root_tree(const struct pmf_root *root, pid_t pid);
+void pmf_roots_release(struct pmf_process_table *t);
+
+/* By which images are found. */
+uint64_t pmf_image_hash(const char *path);
 /* Close and free one image; for pmf_process_table_release. */
 void pmf_image_free(struct pmf_image *im);
 /* Let go all that was made of the image's file. */
@@ -57,5 +80,9 @@ struct pmf_maps_line {
 };
 /* Parse one line of /proc/PID/maps (without its newline); false if it is none. */
 bool pmf_maps_parse_line(char *line, struct pmf_maps_line *out);
+/* The kernel writes a newline in a path as "\\012" (seq_path(9)); MMAP2 records do not. */
+void pmf_maps_unescape(char *path);
+/* Bytes of /proc/PID/maps: vm.max_map_count lines are about 8 MB. */
+enum { PMF_PROC_MAPS_MAX = 64 * 1024 * 1024 };
 
 #endif

@@ -30,10 +30,10 @@ bool pmf_elf_src_take(struct pmf_elf_src *src, int fd, uint64_t bytes)
 	return false;
 }
 
-bool pmf_elf_src_open(struct pmf_elf_src *src, const char *path)
+bool pmf_elf_src_open(struct pmf_elf_src *src, const struct pmf_opener *opener, const char *path)
 {
 	struct stat st;
-	int fd = pmf_file_open_regular(path, &st);
+	int fd = pmf_file_open_by(opener, path, &st);
 
 	return fd >= 0 && pmf_elf_src_take(src, fd, (uint64_t)st.st_size);
 }
@@ -110,7 +110,7 @@ bool pmf_elf_src_has(const struct pmf_elf_src *src, enum pmf_debug_need need)
 static bool same_build_id(const struct pmf_elf_src *src, const struct pmf_debug_want *w)
 {
 	uint8_t id[20];
-	size_t len = pmf_elf_build_id(src->elf, id);
+	size_t len = pmf_elf_src_build_id(src, id);
 
 	return len && len == w->build_id_len && memcmp(id, w->build_id, len) == 0;
 }
@@ -126,7 +126,7 @@ bool pmf_debug_file_fits(
 static bool try_file(struct pmf_elf_src *src, const struct pmf_debug_want *w, char *path,
 	const uint32_t *crc, char **found)
 {
-	if (path && pmf_elf_src_open(src, path)) {
+	if (path && pmf_elf_src_open(src, w->dirs->opener, path)) {
 		if (pmf_debug_file_fits(src, w, crc)) {
 			if (found)
 				*found = path;
@@ -156,6 +156,12 @@ static char *folder_of(const char *path)
 	return pmf_strndup(slash ? path : "", slash ? (size_t)(slash - path) : 0);
 }
 
+/* Where the tree keeps debug files that the file lies in, if that is not ours. */
+static char *inner_debug_root(const struct pmf_debug_want *w)
+{
+	return w->root ? pmf_asprintf("%s/usr/lib/debug", w->root) : NULL;
+}
+
 /* .gnu_debuglink: a file name, zeros up to a multiple of four, a CRC. The name has no folder, so that a
  * file leads nowhere but beside itself and below the debug roots. */
 static bool by_link(struct pmf_elf_src *src, const struct pmf_debug_want *w, char **found)
@@ -164,7 +170,8 @@ static bool by_link(struct pmf_elf_src *src, const struct pmf_debug_want *w, cha
 	uint8_t *sec = read_section(w->own, ".gnu_debuglink", MAX_LINK, &size);
 	const char *name = (const char *)sec;
 	char *dir = folder_of(w->file), *mapped = folder_of(w->mapped);
-	const char *roots[] = {w->dirs->symfs_root, w->dirs->root};
+	char *inside = inner_debug_root(w);
+	const char *roots[] = {w->dirs->symfs_root, w->dirs->root, inside};
 	bool got = false;
 	uint32_t crc;
 
@@ -181,6 +188,7 @@ static bool by_link(struct pmf_elf_src *src, const struct pmf_debug_want *w, cha
 			      try_file(src, w, pmf_asprintf("%s%s/%s", roots[i], mapped, name),
 				      &crc, found);
 	}
+	free(inside);
 	free(dir);
 	free(mapped);
 	free(sec);
@@ -190,11 +198,30 @@ static bool by_link(struct pmf_elf_src *src, const struct pmf_debug_want *w, cha
 bool pmf_debug_file_open(struct pmf_elf_src *src, const struct pmf_debug_want *w, char **found)
 {
 	const struct pmf_debug_dirs *d = w->dirs;
+	char *inside = inner_debug_root(w);
+	bool got = by_build_id(src, w, d->symfs_root, ".debug", found) ||
+		   by_build_id(src, w, d->root, ".debug", found) ||
+		   by_build_id(src, w, inside, ".debug", found) || by_link(src, w, found) ||
+		   by_build_id(src, w, d->cache, "/debug", found) ||
+		   by_build_id(src, w, d->cache, "/elf", found);
 
-	return by_build_id(src, w, d->symfs_root, ".debug", found) ||
-	       by_build_id(src, w, d->root, ".debug", found) || by_link(src, w, found) ||
-	       by_build_id(src, w, d->cache, "/debug", found) ||
-	       by_build_id(src, w, d->cache, "/elf", found);
+	free(inside);
+	return got;
+}
+
+struct pmf_dwarf *pmf_debug_dwarf_open(int fd, const char *path, const char *root,
+	const struct pmf_debug_dirs *dirs, struct pmf_err *err)
+{
+	bool inside = root && pmf_starts_with(path, root);
+	char *debug_root = inside ? pmf_asprintf("%s/usr/lib/debug", root) : NULL;
+	struct pmf_dwarf_opts opts = {.fd = fd,
+		.path = path,
+		.debug_root = inside ? debug_root : dirs->root,
+		.opener = dirs->opener};
+	struct pmf_dwarf *d = pmf_dwarf_open(&opts, err);
+
+	free(debug_root);
+	return d;
 }
 
 /* ---- Within the file ---- */

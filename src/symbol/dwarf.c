@@ -56,6 +56,7 @@ struct pmf_dwarf *pmf_dwarf_open(const struct pmf_dwarf_opts *opts, struct pmf_e
 
 	d->path = pmf_strdup(opts->path);
 	d->debug_root = pmf_strdup_or_null(opts->debug_root);
+	d->opener = opts->opener;
 	pmf_strtab_init(&d->strings);
 	pmf_index_init(&d->abbrev_index);
 	pmf_index_init(&d->function_index);

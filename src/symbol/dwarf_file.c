@@ -223,26 +223,24 @@ struct pmf_dw_file *pmf_dw_file_new(struct pmf_dwarf *d)
 	return f;
 }
 
-static bool has_build_id(int fd, const uint8_t *build_id, size_t len)
+static bool has_build_id(int fd, const struct stat *st, const uint8_t *build_id, size_t len)
 {
-	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	struct pmf_elf_src src = {.fd = fd, .bytes = (uint64_t)st->st_size};
 	uint8_t id[20];
-	bool same = elf && pmf_elf_build_id(elf, id) == len && memcmp(id, build_id, len) == 0;
 
-	elf_end(elf);
-	return same;
+	return pmf_elf_src_build_id(&src, id) == len && memcmp(id, build_id, len) == 0;
 }
 
 struct pmf_dw_file *pmf_dw_file_open(struct pmf_dwarf *d, const char *path, bool dwo,
 	const uint8_t *build_id, size_t build_id_len)
 {
 	struct stat st;
-	int fd = pmf_file_open_regular(path, &st);
+	int fd = pmf_file_open_by(d->opener, path, &st);
 	struct pmf_dw_file *f = NULL;
 
 	if (fd < 0)
 		return NULL;
-	if (!build_id || has_build_id(fd, build_id, build_id_len)) {
+	if (!build_id || has_build_id(fd, &st, build_id, build_id_len)) {
 		f = pmf_dw_file_new(d);
 		/* One that has nothing stays, empty: files go all at once. */
 		if (pmf_dw_file_load(f, fd, path, dwo, NULL) != 0)

@@ -354,6 +354,7 @@ void pmf_dw_alt_open(struct pmf_dw_file *f);
 
 struct pmf_dwarf {
 	char *path, *debug_root;
+	const struct pmf_opener *opener;
 	struct pmf_dw_file **files; /* the first is the image's */
 	size_t nr_files, cap_files;
 	uint64_t loaded, spent; /* bytes of sections; steps */

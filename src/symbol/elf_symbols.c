@@ -2,6 +2,7 @@
  * in pieces, so that a table is never in memory beside what is made of it. */
 #include "symbol_priv.h"
 
+#include "pmuflame/elf.h"
 #include "pmuflame/file.h"
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,15 @@ void pmf_elf_src_release(struct pmf_elf_src *src)
 	if (src->fd >= 0)
 		close(src->fd);
 	free(src->mem);
+}
+
+size_t pmf_elf_src_build_id(const struct pmf_elf_src *src, uint8_t out[20])
+{
+	struct pmf_elf *e = pmf_elf_open(src->fd, src->mem, src->bytes);
+	size_t len = e ? pmf_elf_build_id(e, out) : 0;
+
+	pmf_elf_close(e);
+	return len;
 }
 
 bool pmf_elf_src_read(const struct pmf_elf_src *src, uint64_t off, void *out, size_t len)

@@ -3,14 +3,18 @@
 #include "symbol_priv.h"
 
 #include "pmuflame/file.h"
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_NOTES = 64 * 1024, PAGE = 4096 };
+enum { MAX_NOTES = 64 * 1024, MAX_MODULES = 1 << 20, PAGE = 4096 };
 
 void pmf_kernel_symbols_release(struct pmf_kernel_symbols *k)
 {
+	if (k->ahead)
+		pthread_join(k->thread, NULL);
 	pmf_symtab_release(&k->tab);
+	pmf_buf_release(&k->modules);
 	free(k->module_stays);
 }
 
@@ -45,9 +49,9 @@ static bool read_vmlinux(struct pmf_kernel_symbols *k, const char *path, uint64_
 	struct pmf_elf_src src;
 	uint8_t id[20];
 
-	if (!pmf_elf_src_open(&src, path))
+	if (!pmf_elf_src_open(&src, NULL, path))
 		return false;
-	if (pmf_build_ids_equal(id, pmf_elf_build_id(src.elf, id), r->build_id, r->build_id_len)) {
+	if (pmf_build_ids_equal(id, pmf_elf_src_build_id(&src, id), r->build_id, r->build_id_len)) {
 		pmf_elf_add_code(&k->tab, &src);
 		pmf_elf_add_symbols(&k->tab, &src, SHT_SYMTAB);
 		for (size_t i = 0; i < k->tab.n; i++)
@@ -130,11 +134,64 @@ static int read_recorded(struct pmf_kernel_symbols *k)
 	return 0;
 }
 
+/* Which modules are loaded, and where; empty if that cannot be read. */
+static void list_modules(struct pmf_buf *out)
+{
+	pmf_buf_release(out);
+	pmf_file_read("/proc/modules", MAX_MODULES, out, NULL);
+}
+
+static void *read_ahead(void *arg)
+{
+	struct pmf_kernel_symbols *k = arg;
+
+	list_modules(&k->modules);
+	pmf_kallsyms_read(&k->tab, "/proc/kallsyms", NULL, NULL, &k->why);
+	return NULL;
+}
+
+void pmf_kernel_symbols_read_ahead(struct pmf_kernel_symbols *k)
+{
+	sigset_t all, before;
+
+	if (k->read || k->ahead)
+		return;
+	/* Signals are for the thread that began the run. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	k->ahead = pthread_create(&k->thread, NULL, read_ahead, k) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* Is what was read ahead good? Modules may have come or gone since; their places are used again. */
+static bool have_ahead(struct pmf_kernel_symbols *k)
+{
+	struct pmf_buf now = PMF_BUF_INIT;
+	bool same;
+
+	if (!k->ahead)
+		return false;
+	k->ahead = false;
+	pthread_join(k->thread, NULL);
+	list_modules(&now);
+	same = now.len == k->modules.len &&
+	       (!now.len || memcmp(now.data, k->modules.data, now.len) == 0);
+	pmf_buf_release(&now);
+	if (same)
+		return true;
+	pmf_symtab_release(&k->tab);
+	pmf_symtab_init(&k->tab);
+	k->why = (struct pmf_err)PMF_ERR_INIT;
+	return false;
+}
+
 void pmf_kernel_symbols_read(struct pmf_kernel_symbols *k)
 {
 	if (k->read)
 		return;
 	k->read = true;
+	if (have_ahead(k))
+		return;
 	if (k->recorded)
 		read_recorded(k);
 	else

@@ -37,7 +37,7 @@ struct pmf_lines *pmf_lines_new(const struct pmf_image_search *search, bool inli
 		l->symfs_root = pmf_asprintf("%s/usr/lib/debug", search->symfs);
 	l->cache = pmf_strdup_or_null(search->cache);
 	l->root = pmf_strdup_or_null(search->debug_root);
-	l->dirs = (struct pmf_debug_dirs){l->symfs_root, l->root, l->cache};
+	l->dirs = (struct pmf_debug_dirs){l->symfs_root, l->root, l->cache, NULL};
 	pthread_mutex_lock(&l->lock);
 	pmf_lines_start(l, true);
 	pthread_mutex_unlock(&l->lock);

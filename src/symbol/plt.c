@@ -115,6 +115,23 @@ static void add_stubs(struct stubs *stubs, const struct pmf_symtab *t,
 	free(code);
 }
 
+/* What lazy stubs jump to first, and with them where .plt.sec has the rest of each: one name for all, as
+ * perf has it. */
+static void add_head(struct stubs *stubs, struct pmf_symtab *t, const GElf_Shdr *sh, size_t before)
+{
+	static const char name[] = ".plt";
+	struct pmf_sym sym = {.start = sh->sh_addr, .rank = PMF_SYM_WORST};
+	int blob;
+
+	if (stubs->n > before && stubs->items[before].start == sh->sh_addr)
+		return;
+	blob = pmf_symtab_add_blob(t, pmf_strdup(name), strlen(name));
+	if (blob < 0)
+		return;
+	sym.blob = (uint8_t)blob;
+	PMF_PUSH(stubs->items, stubs->n, stubs->cap) = sym;
+}
+
 static const struct pmf_plt_arch *find_arch(uint16_t elf_machine)
 {
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(archs); i++)
@@ -158,8 +175,13 @@ bool pmf_plt_add(struct pmf_symtab *t, const struct pmf_elf_src *src, int dynstr
 		/* .plt, .plt.sec, .plt.got, .plt.bnd, .iplt */
 		if (name && (strncmp(name, ".plt", 4) == 0 || strcmp(name, ".iplt") == 0) &&
 			sh.sh_type == SHT_PROGBITS && (sh.sh_flags & SHF_EXECINSTR) &&
-			spend(&budget, &sh))
+			spend(&budget, &sh)) {
+			size_t before = stubs.n;
+
 			add_stubs(&stubs, t, src, &sh, &dynsym, dynstr, &f, arch);
+			if (strcmp(name, ".plt") == 0)
+				add_head(&stubs, t, &sh, before);
+		}
 	}
 	for (size_t i = 0; i < stubs.n; i++)
 		PMF_PUSH(t->syms, t->n, t->cap) = stubs.items[i];

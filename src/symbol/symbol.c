@@ -68,6 +68,17 @@ void pmf_symbolizer_use_recording(struct pmf_symbolizer *s, const struct pmf_sym
 			pmf_asprintf("%s/usr/lib/debug", search->symfs);
 }
 
+void pmf_symbolizer_read_ahead(struct pmf_symbolizer *s)
+{
+	pmf_kernel_symbols_read_ahead(&s->kernel);
+}
+
+void pmf_symbolizer_end_ahead(struct pmf_symbolizer *s)
+{
+	if (s->kernel.ahead)
+		pmf_kernel_symbols_read(&s->kernel);
+}
+
 /* Symbols from another file that belongs to the image. False if it had no table. */
 static bool add_other(struct pmf_symtab *t, struct pmf_elf_src *src)
 {
@@ -89,15 +100,15 @@ static bool open_added(struct pmf_elf_src *src, const struct image_table *it)
 	return fd >= 0 && pmf_elf_src_take(src, fd, (uint64_t)st.st_size);
 }
 
-static void read_image(const struct pmf_symbolizer *s, struct image_table *it)
+static void read_tables(
+	const struct pmf_symbolizer *s, struct image_table *it, const struct pmf_elf_src *src)
 {
 	const struct pmf_image *im = it->image;
 	struct pmf_symtab *t = &it->tab;
-	struct pmf_elf_src src = {
-		.elf = im->elf, .fd = im->fd, .mem = im->vdso, .bytes = im->file_bytes};
-	struct pmf_debug_want want = {.own = &src,
+	struct pmf_debug_want want = {.own = src,
 		.file = im->file,
 		.mapped = im->path,
+		.root = im->root,
 		.build_id = im->build_id,
 		.build_id_len = im->build_id_len,
 		.need = PMF_DEBUG_SYMBOLS,
@@ -105,24 +116,34 @@ static void read_image(const struct pmf_symbolizer *s, struct image_table *it)
 	struct pmf_elf_src other;
 	int dynstr;
 
-	if (!pmf_elf_src_check(&src))
-		return;
-	pmf_elf_add_code(t, &src);
-	it->full = pmf_elf_add_symbols(t, &src, SHT_SYMTAB) >= 0;
+	pmf_elf_add_code(t, src);
+	it->full = pmf_elf_add_symbols(t, src, SHT_SYMTAB) >= 0;
 	if (!it->full && im->kind == PMF_IMAGE_FILE &&
 		(pmf_debug_file_open(&other, &want, NULL) || open_added(&other, it)))
 		it->full = add_other(t, &other);
 	if (!it->full)
 		it->full = pmf_go_add_symbols(t, im);
-	dynstr = pmf_elf_add_symbols(t, &src, SHT_DYNSYM);
-	if (!it->full && pmf_debug_data_open(&other, &src))
+	dynstr = pmf_elf_add_symbols(t, src, SHT_DYNSYM);
+	if (!it->full && pmf_debug_data_open(&other, src))
 		add_other(t, &other);
 	/* Nothing says what is code: then nothing is. */
 	if (!t->nr_code)
 		t->n = 0;
 	pmf_symtab_seal(t);
-	if (pmf_plt_add(t, &src, dynstr))
+	if (pmf_plt_add(t, src, dynstr))
 		pmf_symtab_seal(t);
+}
+
+static void read_image(const struct pmf_symbolizer *s, struct image_table *it)
+{
+	const struct pmf_image *im = it->image;
+	struct pmf_elf_src src = {.fd = im->fd, .mem = im->vdso, .bytes = im->file_bytes};
+
+	src.elf = im->vdso ? elf_memory((char *)im->vdso, im->file_bytes)
+			   : elf_begin(im->fd, ELF_C_READ, NULL);
+	if (pmf_elf_src_check(&src))
+		read_tables(s, it, &src);
+	elf_end(src.elf);
 }
 
 static bool table_eq(const void *ctx, uint32_t value, const void *key)

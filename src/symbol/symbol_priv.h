@@ -3,8 +3,11 @@
 #define PMF_SYMBOL_PRIV_H
 
 #include "pmuflame/buf.h"
+#include "pmuflame/dwarf.h"
+#include "pmuflame/file.h"
 #include "pmuflame/symbol.h"
 #include <gelf.h>
+#include <pthread.h>
 #include <string.h>
 
 /* ---- symtab.c: a sorted table of functions ---- */
@@ -86,10 +89,12 @@ struct pmf_elf_src {
 bool pmf_elf_src_check(struct pmf_elf_src *src);
 /* The file that @fd has open, which is taken over; false if it is no ELF program or library. */
 bool pmf_elf_src_take(struct pmf_elf_src *src, int fd, uint64_t bytes);
-/* The file at @path; the same. */
-bool pmf_elf_src_open(struct pmf_elf_src *src, const char *path);
+/* The file at @path, opened by @opener (pmf_file_open_by); the same. */
+bool pmf_elf_src_open(struct pmf_elf_src *src, const struct pmf_opener *opener, const char *path);
 void pmf_elf_src_release(struct pmf_elf_src *src);
 bool pmf_elf_src_read(const struct pmf_elf_src *src, uint64_t off, void *out, size_t len);
+/* Its GNU build id into @out; the length, 0 if it has none. */
+size_t pmf_elf_src_build_id(const struct pmf_elf_src *src, uint8_t out[20]);
 /* The next section header whose bytes lie inside the file (NOBITS passes). */
 Elf_Scn *pmf_elf_src_next(const struct pmf_elf_src *src, Elf_Scn *scn, GElf_Shdr *sh);
 /* Add @src's executable sections to @t's code ranges. */
@@ -129,13 +134,15 @@ struct pmf_debug_dirs {
 	const char *symfs_root; /* "SYMFS/usr/lib/debug" of a recording */
 	const char *root;       /* "/usr/lib/debug" */
 	const char *cache;      /* perf's build-id cache, "~/.debug" (perf-buildid-cache(1)) */
+	const struct pmf_opener *opener; /* as in pmf_file_open_by */
 };
 
 /* Whose debug file is looked for, and what it is to have. All is borrowed. */
 struct pmf_debug_want {
 	const struct pmf_elf_src *own; /* the image's file */
 	const char *file,
-		*mapped; /* where that lies, and where it lay when it was mapped; or NULL */
+		*mapped;  /* where that lies, and where it lay when it was mapped; or NULL */
+	const char *root; /* the tree that it lies in (pmf_image.root), or NULL */
 	const uint8_t *build_id;
 	size_t build_id_len;
 	enum pmf_debug_need need;
@@ -150,6 +157,9 @@ bool pmf_debug_file_open(struct pmf_elf_src *src, const struct pmf_debug_want *w
 /* Does @src belong to the image, by build id or by @crc, and has it what is needed? */
 bool pmf_debug_file_fits(
 	const struct pmf_elf_src *src, const struct pmf_debug_want *w, const uint32_t *crc);
+/* The DWARF of the file at @path that @fd has open; @root is that of the image (pmf_image.root). */
+struct pmf_dwarf *pmf_debug_dwarf_open(int fd, const char *path, const char *root,
+	const struct pmf_debug_dirs *dirs, struct pmf_err *err);
 /* The ELF file within .gnu_debugdata of @own. */
 bool pmf_debug_data_open(struct pmf_elf_src *src, const struct pmf_elf_src *own);
 
@@ -187,10 +197,15 @@ struct pmf_kernel_symbols {
 	const struct pmf_image_search *search;
 	uint64_t slide;     /* what recorded addresses of the kernel itself are higher by */
 	bool *module_stays; /* per recorded module: the table has it at the same place */
+	pthread_t thread; /* that reads ahead, where @ahead says so: tab and why are its own then */
+	bool ahead;
+	struct pmf_buf modules; /* that were loaded when it began */
 };
 
 void pmf_kernel_symbols_release(struct pmf_kernel_symbols *k);
-/* Read the table, once. */
+/* Begin to read this machine's table in a thread. */
+void pmf_kernel_symbols_read_ahead(struct pmf_kernel_symbols *k);
+/* Read the table, once, or wait for who does. */
 void pmf_kernel_symbols_read(struct pmf_kernel_symbols *k);
 /* The function at @va, or NULL. */
 const struct pmf_sym *pmf_kernel_symbols_find(struct pmf_kernel_symbols *k, uint64_t va);

@@ -3,7 +3,7 @@
 
 #include "pmuflame/mem.h"
 #include "rule_priv.h"
-#include <gelf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -345,7 +345,6 @@ static struct pmf_cfi *cfi_new(const struct pmf_image *im, const struct pmf_arch
 	struct pmf_cfi *cfi = pmf_zalloc(sizeof *cfi);
 	const uint8_t *debug;
 	size_t size;
-	GElf_Ehdr eh;
 
 	cfi->dwarf_ra = arch->dwarf_ra;
 	cfi->rules = pmf_zalloc(sizeof *cfi->rules);
@@ -353,8 +352,8 @@ static struct pmf_cfi *cfi_new(const struct pmf_image *im, const struct pmf_arch
 	cfi->eh.word_bytes = cfi->debug.word_bytes = arch->word_bytes;
 	if (!im->elf)
 		return cfi;
-	if (im->kind == PMF_IMAGE_FILE && gelf_getehdr(im->elf, &eh))
-		cfi->entry_rva = eh.e_entry;
+	if (im->kind == PMF_IMAGE_FILE)
+		cfi->entry_rva = im->elf->entry;
 	cfi->go = read_go_table(im);
 	cfi->eh.data = pmf_image_section(im, ".eh_frame", &cfi->eh.size, &cfi->eh.rva);
 	if (cfi->eh.data && !use_hdr(cfi, im))
@@ -381,6 +380,10 @@ const struct pmf_cfi *pmf_cfi_of(struct pmf_image *im, const struct pmf_arch *ar
 	if (!im->unwind_priv) {
 		im->unwind_priv = cfi_new(im, arch);
 		im->unwind_free = cfi_free;
+		if (im->elf && im->elf->left_out && !im->why[0])
+			snprintf(im->why, sizeof im->why,
+				"its unwind tables take more memory than any of its size should, or are "
+				"too many with those of others");
 	}
 	cfi = im->unwind_priv;
 	return cfi->eh.data || cfi->debug.data || cfi->go || cfi->entry_rva ? cfi : NULL;

@@ -110,7 +110,7 @@ struct pmf_unwind_space *pmf_unwind_space_of(struct pmf_process *p)
 	return p->unwind_priv;
 }
 
-void pmf_unwind_space_drop(struct pmf_process *p)
+void pmf_unwind_forget(struct pmf_process *p)
 {
 	if (p->unwind_free)
 		p->unwind_free(p->unwind_priv);

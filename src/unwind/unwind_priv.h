@@ -118,8 +118,6 @@ struct pmf_unwind_space {
 };
 /* Made if new. */
 struct pmf_unwind_space *pmf_unwind_space_of(struct pmf_process *p);
-/* Forget it all, as if the process were new. */
-void pmf_unwind_space_drop(struct pmf_process *p);
 
 /* The unwinder of one row, whichever suits the architecture. */
 struct pmf_unwinder *pmf_unwinder_with(

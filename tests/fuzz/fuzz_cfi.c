@@ -103,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 	}
 	pmf_unwinder_free(unwinder);
-	pmf_unwind_space_drop(&p);
+	pmf_unwind_forget(&p);
 	free_cfi(&cfi);
 	return 0;
 }

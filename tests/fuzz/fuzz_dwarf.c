@@ -34,8 +34,9 @@ static void ask(struct pmf_dwarf *d, const struct pmf_dw_segments *s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct pmf_dwarf_opts opts = {
-		memfd_create("fuzz", MFD_CLOEXEC), "/nowhere/fuzz", "/nowhere"};
+	struct pmf_dwarf_opts opts = {.fd = memfd_create("fuzz", MFD_CLOEXEC),
+		.path = "/nowhere/fuzz",
+		.debug_root = "/nowhere"};
 	struct pmf_dwarf *d = NULL;
 	struct pmf_dw_file *f;
 	size_t i;

@@ -70,8 +70,9 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "-d") == 0)
 		return demangle();
-	opts = (struct pmf_dwarf_opts){
-		open(argv[1], O_RDONLY | O_CLOEXEC), argv[1], argc > 2 ? argv[2] : NULL};
+	opts = (struct pmf_dwarf_opts){.fd = open(argv[1], O_RDONLY | O_CLOEXEC),
+		.path = argv[1],
+		.debug_root = argc > 2 ? argv[2] : NULL};
 	d = opts.fd < 0 ? NULL : pmf_dwarf_open(&opts, &err);
 	if (!d) {
 		fprintf(stderr, "lines_at: %s\n", opts.fd < 0 ? "cannot open the file" : err.text);

@@ -16,7 +16,7 @@ enum { MAX = 16 };
 
 static struct pmf_dwarf *open_file(const char *path, struct pmf_err *err)
 {
-	struct pmf_dwarf_opts opts = {open(path, O_RDONLY | O_CLOEXEC), path, NULL};
+	struct pmf_dwarf_opts opts = {.fd = open(path, O_RDONLY | O_CLOEXEC), .path = path};
 
 	assert_true(opts.fd >= 0);
 	/* The descriptor stays open to the end: the struct pmf_dwarf goes on reading from it. */

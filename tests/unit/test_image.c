@@ -375,6 +375,45 @@ static void test_section(void **state)
 	assert_null(pmf_image_section(get("//anon", 0), ".text", &size, NULL));
 }
 
+/* Holes take no room on a disk, but would in memory. */
+static void test_section_of_holes(void **state)
+{
+	struct pmf_elf_section *s;
+	struct pmf_image *im;
+	size_t size;
+
+	(void)state;
+	copy_fixture("shared.so");
+	assert_int_equal(truncate(copy, 64 << 20), 0);
+	im = get(copy, 0);
+	assert_non_null(im->elf);
+	assert_non_null(pmf_image_section(im, ".text", &size, NULL));
+	assert_false(im->elf->left_out);
+	s = pmf_elf_find(im->elf, ".eh_frame");
+	s->size = 48 << 20;
+	assert_null(pmf_image_section(im, ".eh_frame", &size, NULL));
+	assert_true(im->elf->left_out);
+}
+
+static void test_sections_of_all(void **state)
+{
+	enum { FILES = PMF_ELF_ALL_HELD_MAX / PMF_ELF_HELD_MAX };
+	struct pmf_image *im = get_fixture("shared.so");
+	struct pmf_elf *e[FILES];
+
+	(void)state;
+	for (size_t i = 0; i < FILES; i++) {
+		e[i] = pmf_elf_open(im->fd, NULL, im->file_bytes);
+		assert_non_null(e[i]);
+		assert_true(pmf_elf_hold(e[i], PMF_ELF_HELD_MAX));
+		assert_false(pmf_elf_hold(e[i], 1));
+	}
+	assert_false(pmf_elf_hold(im->elf, 1));
+	for (size_t i = 0; i < FILES; i++)
+		pmf_elf_close(e[i]);
+	assert_true(pmf_elf_hold(im->elf, 1));
+}
+
 static void test_no_descriptors(void **state)
 {
 	struct rlimit old, none;
@@ -484,6 +523,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_truncated, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_section, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_section_of_holes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sections_of_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_trim, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_descriptors, setup, teardown),
 	};

@@ -285,12 +285,18 @@ static void test_plt(void **state)
 {
 	static const char *const needed[] = {"pie", "nopie", "shared.so", "based.so", "lazy"};
 	static const char *const more[] = {"ibt", "ibt-now", "bti", "lld", "lld-lazy", "gold"};
+	uint64_t addr;
+	size_t size;
 
 	(void)state;
 	if (!objdump_knows("pie"))
 		skip_because("no objdump that can read this machine's code (set OBJDUMP)");
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(needed); i++)
 		assert_true(check_plt(needed[i]) >= 3);
+	/* Before the first of them. */
+	assert_non_null(pmf_image_section(get_fixture("lazy"), ".plt", &size, &addr));
+	expect(get_fixture("lazy"), addr, ".plt");
+	expect(get_fixture("lazy"), addr + 15, ".plt");
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(more); i++)
 		if (built(more[i]))
 			assert_true(check_plt(more[i]) >= 3);
@@ -412,7 +418,8 @@ static void test_no_file(void **state)
 		pmf_image_get(&table, "/nonexistent", 0, 0, NULL, 0, -1, 0, 0), 0x1000, &got));
 }
 
-static void test_kernel(void **state)
+/* Every 97th function of the kernel has its name. */
+static void check_kernel(struct pmf_symbolizer *symbols)
 {
 	struct pmf_image *kernel = pmf_image_kernel(&table);
 	struct pmf_err err = PMF_ERR_INIT;
@@ -422,12 +429,11 @@ static void test_kernel(void **state)
 	size_t asked = 0, found = 0, n = 0;
 	FILE *f;
 
-	(void)state;
-	if (pmf_symbol_kernel_status(syms, &err) < 0) {
+	if (pmf_symbol_kernel_status(symbols, &err) < 0) {
 		print_message("# %s\n", err.text);
 		assert_int_equal(err.status, PMF_EPERM);
 		assert_non_null(strstr(err.text, "kernel.kptr_restrict=0"));
-		assert_false(pmf_symbol_find(syms, kernel, 0xffffffff81000000, &got));
+		assert_false(pmf_symbol_find(symbols, kernel, 0xffffffff81000000, &got));
 		skip_because("/proc/kallsyms shows no addresses to this user");
 	}
 	f = fopen("/proc/kallsyms", "r");
@@ -437,11 +443,22 @@ static void test_kernel(void **state)
 			n++ % 97)
 			continue;
 		asked++;
-		found += pmf_symbol_find(syms, kernel, addr, &got) && got.start == addr;
+		found += pmf_symbol_find(symbols, kernel, addr, &got) && got.start == addr;
 	}
 	fclose(f);
 	assert_true(asked > 10);
 	assert_int_equal(found, asked);
+}
+
+static void test_kernel(void **state)
+{
+	struct pmf_symbolizer *ahead = pmf_symbolizer_new();
+
+	(void)state;
+	pmf_symbolizer_read_ahead(ahead);
+	check_kernel(syms);
+	check_kernel(ahead);
+	pmf_symbolizer_free(ahead);
 }
 
 /* Starts that differ in their low, middle and high bytes, each three times with other ranks. */

@@ -211,7 +211,7 @@ static void every_instruction_is_walked_as_libgcc_does(void **state)
 
 		differs += !agrees(&shots[i], &out);
 	}
-	pmf_unwind_space_drop(shot_self);
+	pmf_unwind_forget(shot_self);
 	for (size_t i = 0; i < nr_shots; i++) {
 		struct pmf_unwind_out out = shot_unwind(plain, &shots[i], shots[i].stack_bytes,
 			SHOT_MAX_DUMP, PMF_UNWIND_MAX_FRAMES);
