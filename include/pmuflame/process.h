@@ -108,8 +108,9 @@ struct pmf_map {
 
 struct pmf_process {
 	pid_t pid;
-	char comm[16];        /* of the main thread */
-	struct pmf_map *maps; /* sorted by start, never overlapping */
+	char comm[16];         /* of the main thread */
+	const char *container; /* what it is called, as far as was asked (container.h), or NULL */
+	struct pmf_map *maps;  /* sorted by start, never overlapping */
 	size_t nr_maps, cap_maps;
 	size_t nr_inherited;      /* of its parent's maps, when it was forked */
 	uint64_t maps_generation; /* grows with every change: caches compare it */
@@ -118,7 +119,9 @@ struct pmf_process {
 		       * user stack */
 	bool maps_incomplete; /* sideband was lost or too much, or a pc lay outside every map */
 	uint64_t reread_ns;   /* last time that /proc/PID/maps was read for a gap */
-	uint32_t nr_threads;  /* alive, as far as the records say */
+	struct pmf_index
+		tids; /* of threads that live, as far as the records say; nr_tids of them */
+	size_t nr_tids;
 	uint64_t refs; /* of the table and of whoever keeps a pointer beyond the next record */
 	void *user;    /* the collector's own, with its release function */
 	void (*user_free)(void *user);
@@ -145,13 +148,15 @@ struct pmf_process_table {
 	size_t nr_images, cap_images;
 	struct pmf_index image_index;
 	struct pmf_strtab strings;
-	bool live;                             /* /proc may be asked about these pids */
+	bool live;    /* /proc may be asked about these pids */
+	bool outside; /* the numbers 0 and -1 are no process's: see pmf_process_sees_all() */
 	const struct pmf_image_search *search; /* of a recording; NULL: recorded paths alone */
 	struct pmf_root *roots, own_root;      /* those that processes were met in */
 	size_t nr_roots, cap_roots;
 	struct pmf_image_unpacker unpacker; /* of the images that come; unpack may be NULL */
 	size_t nr_opened; /* images, since the last look for those that can be closed */
-	uint64_t nr_gets;
+	uint64_t nr_gets,
+		gets_before; /* pmf_image_get: in all, and until images were last forgotten */
 	/* Called before images are closed: the last chance to name their frames. */
 	void (*images_closing)(void *ctx, struct pmf_image *const *images, size_t n);
 	void *closing_ctx;
@@ -184,6 +189,27 @@ const struct pmf_map *pmf_process_map_or_reread(
 /* Read /proc/PID/maps now; used after sideband was lost. Negative if it cannot be read. */
 int pmf_process_reread(struct pmf_process_table *t, struct pmf_process *p, struct pmf_err *err);
 
+/* Is this the first pid namespace (pid_namespaces(7))? In another one, a container's, records have the number
+ * 0, or -1 when they end, for every task outside of it. */
+bool pmf_process_sees_all(void);
+/* What thread @tid of process @pid calls itself: its number in the pid namespace that it is in (NSpid
+ * in proc_pid_status(5)). 0 if it is gone. */
+pid_t pmf_process_inner_tid(pid_t pid, pid_t tid);
+
+/* ---- What runs already ----
+ *
+ * Once the sideband is on and before anything is counted: read /proc and have @cb told the processes by
+ * records like the kernel's (COMM of each thread, MMAP2 of each mapping of code; with @data_maps of each
+ * mapping of a file). The records that the sideband wrote meanwhile may come later: they lead from any state
+ * in between to the one that is. */
+
+/* Process @pid. Its names are told even where its mappings may not be read (PMF_EPERM). A negative return of
+ * @cb stops. */
+int pmf_process_adopt(pid_t pid, bool data_maps, pmf_record_cb *cb, void *ctx, struct pmf_err *err);
+/* Every process there is; *refused gets how many's mappings may not be read. */
+int pmf_process_adopt_all(
+	bool data_maps, pmf_record_cb *cb, void *ctx, size_t *refused, struct pmf_err *err);
+
 /* Where the anonymous mapping that holds @sp ends, read from /proc/PID/maps now; 0 if none holds
  * it. */
 uint64_t pmf_process_stack_end(pid_t pid, uint64_t sp);
@@ -194,6 +220,12 @@ enum { PMF_IMAGES_OPEN = 512 };
  * name them is pending. With more than PMF_IMAGES_OPEN images open, close those that nothing maps and
  * that were not asked for lately, down to half as many. */
 void pmf_process_table_reap(struct pmf_process_table *t);
+
+/* Forget the images of files that nothing maps and that nobody has asked for since the last time, and number
+ * the others anew. @gone is called before one goes. Returns the new number of each old one, UINT32_MAX
+ * where it has gone; free(3) it. */
+uint32_t *pmf_process_table_forget_images(struct pmf_process_table *t,
+	void (*gone)(void *ctx, const struct pmf_image *im), void *ctx);
 
 /* The image with this identity, made and opened if new. @pid: whose mapping it is, for
  * /proc/PID/map_files and /proc/PID/exe when the path does not lead to the same file any more;

@@ -295,7 +295,7 @@ static void on_leave(struct pmf_py *py, const struct pmf_record *rec)
 	const struct pmf_process *proc = pmf_process_find(&py->stacks->table, (pid_t)rec->pid);
 
 	/* It has not been applied yet: this is the last thread's. */
-	if (!proc || proc->nr_threads > 1)
+	if (!proc || proc->nr_tids > 1)
 		return;
 	forget_child(py, (pid_t)rec->pid);
 	end_before(py, (pid_t)rec->pid, rec->time_ns);

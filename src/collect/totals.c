@@ -128,7 +128,7 @@ static void note_survivors(struct pmf_stacks *s, const struct pmf_process *main)
 	for (size_t i = 0; i < s->table.n; i++) {
 		const struct pmf_process *proc = s->table.procs[i];
 
-		if (proc->exited || proc == main || proc->nr_threads == 0)
+		if (proc->exited || proc == main || proc->nr_tids == 0)
 			continue;
 		if (alive++ < 5)
 			pmf_buf_printf(&names, "%s%s (%d)", alive > 1 ? ", " : "",

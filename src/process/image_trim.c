@@ -1,6 +1,6 @@
 /* Images that no process maps any more, of which a day of builds leaves thousands: their descriptors,
  * tables and caches go before there are too many of them. The record of an image stays, for frames
- * name it. */
+ * name it, until a profile that has none of these begins. */
 #include "process_priv.h"
 
 #include <stdlib.h>
@@ -59,4 +59,58 @@ void pmf_images_trim(struct pmf_process_table *t, size_t most)
 	t->nr_opened = open > keep ? most / 2 : open;
 	free(idle);
 	free(mapped);
+}
+
+/* *@text from the table's strings; NULL stays. */
+static void renew(struct pmf_process_table *t, const char **text)
+{
+	if (*text)
+		*text = pmf_strtab_get(&t->strings, pmf_strtab_addz(&t->strings, *text));
+}
+
+/* The table's strings anew: those of images that have gone are not among them. */
+static void renew_strings(struct pmf_process_table *t)
+{
+	struct pmf_strtab old = t->strings;
+
+	pmf_strtab_init(&t->strings);
+	for (size_t i = 0; i < t->nr_images; i++) {
+		renew(t, &t->images[i]->path);
+		renew(t, &t->images[i]->file);
+		renew(t, &t->images[i]->root);
+		renew(t, &t->images[i]->name);
+	}
+	for (size_t i = 0; i < t->nr_roots; i++)
+		renew(t, &t->roots[i].path);
+	for (size_t i = 0; i < t->n; i++)
+		renew(t, &t->procs[i]->container);
+	pmf_strtab_release(&old);
+}
+
+uint32_t *pmf_process_table_forget_images(
+	struct pmf_process_table *t, void (*gone)(void *ctx, const struct pmf_image *im), void *ctx)
+{
+	uint32_t *ids = pmf_calloc(t->nr_images, sizeof *ids);
+	bool *mapped = mark_mapped(t);
+	size_t n = t->nr_images;
+
+	t->nr_images = 0;
+	pmf_index_release(&t->image_index);
+	for (size_t i = 0; i < n; i++) {
+		struct pmf_image *im = t->images[i];
+
+		if (im->kind == PMF_IMAGE_FILE && !mapped[i] && im->last_get <= t->gets_before) {
+			ids[i] = UINT32_MAX;
+			gone(ctx, im);
+			pmf_image_free(im);
+			continue;
+		}
+		ids[i] = im->id = (uint32_t)t->nr_images;
+		t->images[t->nr_images++] = im;
+		pmf_index_add(&t->image_index, pmf_image_hash(im->path), im->id);
+	}
+	t->gets_before = t->nr_gets;
+	renew_strings(t);
+	free(mapped);
+	return ids;
 }

@@ -27,6 +27,7 @@ void pmf_process_table_init(struct pmf_process_table *t, bool live)
 	pmf_index_init(&t->image_index);
 	pmf_strtab_init(&t->strings);
 	t->live = live;
+	t->outside = live && !pmf_process_sees_all();
 }
 
 static void process_free(struct pmf_process *p)
@@ -37,6 +38,7 @@ static void process_free(struct pmf_process *p)
 		p->unwind_free(p->unwind_priv);
 	pmf_hotspot_free(p->hotspot);
 	free(p->maps);
+	pmf_index_release(&p->tids);
 	free(p);
 }
 
@@ -62,13 +64,37 @@ struct pmf_process *pmf_process_find(const struct pmf_process_table *t, pid_t pi
 	return i == UINT32_MAX ? NULL : t->procs[i];
 }
 
+/* ---- Threads ---- */
+
+static bool tid_eq(const void *ctx, uint32_t value, const void *key)
+{
+	(void)ctx;
+	return value == *(const uint32_t *)key;
+}
+
+static void add_tid(struct pmf_process *p, uint32_t tid)
+{
+	uint64_t hash = pmf_hash_u64(tid);
+
+	if (tid > INT32_MAX || pmf_index_find(&p->tids, hash, tid_eq, NULL, &tid) != UINT32_MAX)
+		return;
+	pmf_index_add(&p->tids, hash, tid);
+	p->nr_tids++;
+}
+
+static void remove_tid(struct pmf_process *p, uint32_t tid)
+{
+	p->nr_tids -= pmf_index_remove(&p->tids, pmf_hash_u64(tid), tid);
+}
+
 static struct pmf_process *process_new(struct pmf_process_table *t, pid_t pid)
 {
 	struct pmf_process *p = pmf_zalloc(sizeof *p);
 
 	p->pid = pid;
 	p->refs = 1;
-	p->nr_threads = 1;
+	pmf_index_init(&p->tids);
+	add_tid(p, (uint32_t)pid);
 	pmf_index_add(&t->by_pid, pid_hash(pid), (uint32_t)t->n);
 	PMF_PUSH(t->procs, t->n, t->cap) = p;
 	return p;
@@ -114,11 +140,13 @@ static void apply_comm(struct pmf_process_table *t, const struct pmf_record *rec
 	if (rec->comm.exec) {
 		/* execve(2) ends every other thread and gives the caller the process's id. */
 		pmf_maps_clear(p);
-		p->nr_threads = 1;
+		pmf_index_release(&p->tids);
+		p->nr_tids = 0;
 		p->exited = false;
 		p->maps_incomplete = false;
 		p->in_exec = true;
 	}
+	add_tid(p, rec->tid);
 	if (rec->pid == rec->tid)
 		set_comm(p, rec->comm.comm);
 }
@@ -130,7 +158,7 @@ static void apply_fork(struct pmf_process_table *t, const struct pmf_record *rec
 
 	t->tasks_started++;
 	if (rec->pid == rec->task.ppid) {
-		pmf_process_get(t, pid)->nr_threads++;
+		add_tid(pmf_process_get(t, pid), rec->tid);
 		return;
 	}
 	/* Whoever had this pid before is gone, its EXIT record seen or lost. */
@@ -147,6 +175,7 @@ static void apply_fork(struct pmf_process_table *t, const struct pmf_record *rec
 		return;
 	}
 	memcpy(p->comm, parent->comm, sizeof p->comm);
+	p->container = parent->container;
 	p->maps_incomplete = parent->maps_incomplete;
 	p->maps_generation = 1;
 	p->maps = pmf_grow(NULL, &p->cap_maps, parent->nr_maps, sizeof *p->maps);
@@ -161,8 +190,10 @@ static void apply_exit(struct pmf_process_table *t, const struct pmf_record *rec
 	struct pmf_process *p = pmf_process_find(t, (pid_t)rec->pid);
 
 	/* The main thread may leave before the others; samples of those are still to come. */
-	if (p && p->nr_threads && --p->nr_threads == 0)
-		p->exited = true;
+	if (!p)
+		return;
+	remove_tid(p, rec->tid);
+	p->exited = p->nr_tids == 0;
 }
 
 void pmf_process_apply(struct pmf_process_table *t, const struct pmf_record *rec)

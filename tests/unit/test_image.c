@@ -509,6 +509,65 @@ static void test_trim(void **state)
 	assert_non_null(strstr(im->why, "another file"));
 }
 
+static void count_gone(void *ctx, const struct pmf_image *im)
+{
+	assert_non_null(im->elf);
+	++*(size_t *)ctx;
+}
+
+static void test_forget(void **state)
+{
+	enum { N = 10, MAPPED = 3, AGAIN = 5, GONE = 7 };
+	struct pmf_record rec = {
+		.type = PERF_RECORD_MMAP2, .pid = (uint32_t)getpid(), .mmap.prot = PROT_EXEC};
+	const struct pmf_image *kernel = pmf_image_kernel(&table), *mapped, *again;
+	struct pmf_process *p;
+	size_t gone = 0;
+	uint32_t *ids;
+	char *path;
+
+	(void)state;
+	copy_fixture("pie");
+	for (unsigned i = 0; i < N; i++)
+		get_alias(i);
+	mapped = get_alias(MAPPED);
+	again = get_alias(AGAIN);
+	path = pmf_strdup(again->path);
+	rec.mmap.start = 0x10000;
+	rec.mmap.len = 0x1000;
+	rec.mmap.path = mapped->path;
+	pmf_process_apply(&table, &rec);
+	p = pmf_process_find(&table, getpid());
+	p->container = pmf_strtab_get(&table.strings, pmf_strtab_addz(&table.strings, "web-1"));
+	/* All were asked for just now. */
+	ids = pmf_process_table_forget_images(&table, count_gone, &gone);
+	assert_int_equal(gone, 0);
+	for (uint32_t i = 0; i <= N; i++)
+		assert_int_equal(ids[i], i);
+	free(ids);
+	get_alias(AGAIN);
+	ids = pmf_process_table_forget_images(&table, count_gone, &gone);
+	assert_int_equal(gone, N - 2);
+	assert_int_equal(table.nr_images, 3);
+	assert_int_equal(ids[0], kernel->id);
+	assert_int_equal(ids[1 + MAPPED], mapped->id);
+	assert_int_equal(ids[1 + AGAIN], again->id);
+	assert_int_equal(ids[1 + GONE], UINT32_MAX);
+	assert_string_equal(again->path, path);
+	assert_string_equal(p->container, "web-1");
+	/* They are found as before, and what has gone comes anew. */
+	for (uint32_t i = 0; i < table.nr_images; i++)
+		assert_int_equal(table.images[i]->id, i);
+	assert_ptr_equal(get_alias(AGAIN), again);
+	assert_ptr_equal(pmf_image_kernel(&table), kernel);
+	assert_ptr_equal(
+		pmf_process_map(pmf_process_find(&table, getpid()), 0x10000)->image, mapped);
+	assert_int_equal(get_alias(GONE)->id, 3);
+	assert_non_null(get_alias(GONE)->elf);
+	free(ids);
+	free(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -526,6 +585,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_section_of_holes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sections_of_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_trim, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forget, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_descriptors, setup, teardown),
 	};
 

@@ -201,10 +201,10 @@ static void exec_empties_the_address_space(void **state)
 	assert_string_equal(p->comm, "sh");
 	assert_int_equal(p->nr_maps, 1);
 	apply_task(PERF_RECORD_FORK, 5, 6, 5);
-	assert_int_equal(p->nr_threads, 2);
+	assert_int_equal(p->nr_tids, 2);
 	apply_comm(5, 5, "a-name-longer-than-fifteen", true);
 	assert_int_equal(p->nr_maps, 0);
-	assert_int_equal(p->nr_threads, 1);
+	assert_int_equal(p->nr_tids, 1);
 	assert_string_equal(p->comm, "a-name-longer-t");
 }
 
@@ -247,11 +247,11 @@ static void the_last_thread_ends_the_process(void **state)
 	apply_task(PERF_RECORD_FORK, 20, 21, 20);
 	apply_task(PERF_RECORD_EXIT, 20, 20, 1);
 	assert_false(p->exited);
-	assert_int_equal(p->nr_threads, 1);
+	assert_int_equal(p->nr_tids, 1);
 	apply_task(PERF_RECORD_EXIT, 20, 21, 20);
 	assert_true(p->exited);
 	apply_task(PERF_RECORD_EXIT, 20, 22, 20);
-	assert_int_equal(p->nr_threads, 0);
+	assert_int_equal(p->nr_tids, 0);
 	apply_task(PERF_RECORD_EXIT, 4242, 4242, 1);
 	assert_null(pmf_process_find(&table, 4242));
 }
