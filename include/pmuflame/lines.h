@@ -10,6 +10,7 @@
 
 #include "pmuflame/dwarf.h"
 #include "pmuflame/process.h"
+#include "pmuflame/sandbox.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,8 +20,10 @@ struct pmf_lines;
 /* Begin. @search: only its folders count; copied. Without @inlines no lines are looked for, only the files
  * that servers have of what has no symbols (pmf_lines_file). NULL where there is nothing to do: without
  * @inlines and without servers. Until pmf_lines_hurry the thread runs only when nobody else wants its CPU
- * (sched(7), SCHED_IDLE), if this user may end that again. */
-struct pmf_lines *pmf_lines_new(const struct pmf_image_search *search, bool inlines);
+ * (sched(7), SCHED_IDLE), if this user may end that again.
+ * @sandbox: its processes, whose work is pmf_reader_serve, read the files, and it is they that stand back. */
+struct pmf_lines *pmf_lines_new(
+	const struct pmf_image_search *search, bool inlines, struct pmf_sandbox *sandbox);
 /* Does not wait for a thread that is at work on a large file: it ends as soon as it can. */
 void pmf_lines_free(struct pmf_lines *l);
 

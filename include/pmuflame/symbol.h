@@ -14,6 +14,7 @@
 #include "pmuflame/err.h"
 #include "pmuflame/hash.h"
 #include "pmuflame/process.h"
+#include "pmuflame/sandbox.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +28,9 @@ struct pmf_symbol {
 };
 
 struct pmf_symbolizer *pmf_symbolizer_new(void);
+/* From now on have images read by processes of @sandbox, whose work is pmf_reader_serve. Only the kernel's
+ * tables are still read here. Before the first question. */
+void pmf_symbolizer_use_sandbox(struct pmf_symbolizer *s, struct pmf_sandbox *sandbox);
 void pmf_symbolizer_free(struct pmf_symbolizer *s);
 
 /* Read this machine's kernel's functions now, in a thread, until the first question about them: that takes
@@ -40,6 +44,16 @@ void pmf_symbolizer_end_ahead(struct pmf_symbolizer *s);
  * the first question about an image and kept. */
 bool pmf_symbol_find(
 	struct pmf_symbolizer *s, const struct pmf_image *im, uint64_t rva, struct pmf_symbol *out);
+
+/* In a sandbox each question costs a round trip: ask many of @im before they are needed. */
+void pmf_symbolizer_ask(
+	struct pmf_symbolizer *s, const struct pmf_image *im, const uint64_t *rvas, size_t n);
+/* @symbolizer, in a sandbox, as struct pmf_image_unpacker has it. */
+bool pmf_symbolizer_unpack(void *symbolizer, const struct pmf_image *im, const char *name,
+	uint8_t **out, size_t *size);
+bool pmf_symbolizer_wants_batches(const struct pmf_symbolizer *s);
+/* Why @im has no functions, if that is because the process that read it came to its end; else "". */
+const char *pmf_symbolizer_why(const struct pmf_symbolizer *s, const struct pmf_image *im);
 
 /* @fd has a debug file of @im open that nobody would find (a server's, <pmuflame/lines.h>): take @im's
  * functions from there if there is no other .symtab. @fd is borrowed for this call. Names that were given

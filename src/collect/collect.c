@@ -446,7 +446,7 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	if (ret == 0) {
 		pmf_raise_nofile();
 		/* Its thread is to have our usual priority. */
-		r->stacks.lines = pmf_lines_new(&search, opts->inlines);
+		r->stacks.lines = pmf_lines_new(&search, opts->inlines, NULL);
 		raise_priority(list, &before);
 		ret = open_source(r, list, err);
 		if (ret == 0)

@@ -324,7 +324,7 @@ int pmf_collect_recording(struct pmf_profile *p, struct pmf_perf_data *pd,
 	r->stacks.table.search = &r->search;
 	use_generated_code(r);
 	pmf_symbolizer_use_recording(r->stacks.symbols, &r->kernel, &r->search);
-	r->stacks.lines = pmf_lines_new(&r->search, opts->inlines);
+	r->stacks.lines = pmf_lines_new(&r->search, opts->inlines, NULL);
 	pmf_shards_init(&r->shards, &r->stacks, PMF_UNWIND_BY_AUTO, 1);
 	src = pmf_source_file(pd);
 	ret = read_records(r, src, err);

@@ -1,6 +1,8 @@
 /* Questions about lines, and the answers that the thread found. */
 #include "lines_priv.h"
 
+#include "reader_priv.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -13,7 +15,8 @@ enum {
 	NS_PER_MS = 1000000,
 };
 
-struct pmf_lines *pmf_lines_new(const struct pmf_image_search *search, bool inlines)
+struct pmf_lines *pmf_lines_new(
+	const struct pmf_image_search *search, bool inlines, struct pmf_sandbox *sandbox)
 {
 	struct pmf_lines *l = pmf_zalloc(sizeof *l);
 	pthread_condattr_t attr;
@@ -38,8 +41,10 @@ struct pmf_lines *pmf_lines_new(const struct pmf_image_search *search, bool inli
 	l->cache = pmf_strdup_or_null(search->cache);
 	l->root = pmf_strdup_or_null(search->debug_root);
 	l->dirs = (struct pmf_debug_dirs){l->symfs_root, l->root, l->cache, NULL};
+	if (sandbox)
+		l->reader = pmf_reader_new(sandbox, true);
 	pthread_mutex_lock(&l->lock);
-	pmf_lines_start(l, true);
+	pmf_lines_start(l, !sandbox);
 	pthread_mutex_unlock(&l->lock);
 	return l;
 }
@@ -68,6 +73,11 @@ void pmf_lines_free(struct pmf_lines *l)
 	pthread_mutex_lock(&l->lock);
 	l->stop = true;
 	pthread_cond_broadcast(&l->work);
+	if (l->reader)
+		pmf_reader_cancel(l->reader);
+	/* A reader's end is soon noticed, and what it takes may not be there for longer. */
+	while (l->nr_threads && l->reader)
+		pthread_cond_wait(&l->done, &l->lock);
 	while (l->nr_threads && pthread_cond_timedwait(&l->done, &l->lock, &until) != ETIMEDOUT)
 		;
 	left = l->nr_threads == 0;
@@ -86,8 +96,10 @@ static struct pmf_lines_image *file_new(const struct pmf_image *im)
 {
 	struct pmf_lines_image *f = pmf_zalloc(sizeof *f);
 
+	f->id = im->id;
 	f->path = pmf_strdup(im->file ? im->file : im->path);
 	f->mapped = pmf_strdup(im->path);
+	f->root = pmf_strdup_or_null(im->root);
 	memcpy(f->build_id, im->build_id, sizeof f->build_id);
 	f->build_id_len = im->build_id_len;
 	f->bytes = im->file_bytes;
@@ -149,6 +161,10 @@ void pmf_lines_hurry(struct pmf_lines *l)
 {
 	const struct sched_param none = {.sched_priority = 0};
 
+	if (l->reader) {
+		pmf_reader_hurry(l->reader);
+		return;
+	}
 	pthread_mutex_lock(&l->lock);
 	/* It may not have begun, where the machine is busy. */
 	if (!l->stop && (!l->tid || sched_setscheduler(l->tid, SCHED_OTHER, &none)))

@@ -23,7 +23,8 @@ struct pmf_lines_answer {
 
 struct pmf_lines_image {
 	/* Does not change. */
-	char *path, *mapped;
+	uint32_t id;
+	char *path, *mapped, *root;
 	uint8_t build_id[20];
 	size_t build_id_len;
 	uint64_t bytes;
@@ -42,6 +43,7 @@ struct pmf_lines_image {
 	char why[200];
 	int symbols_fd;
 	struct pmf_dwarf *dwarf;
+	uint64_t life; /* of the reader that has it open; 0: none */
 	uint64_t dwarf_bytes, used;
 };
 
@@ -68,6 +70,7 @@ struct pmf_lines {
 	bool stop, orphan; /* orphan: the last thread out frees it */
 	/* The working thread's. */
 	struct pmf_debuginfod *servers;
+	struct pmf_reader *reader; /* who reads the files; NULL: the thread */
 	struct pmf_strtab paths;
 	uint64_t uses, dwarf_bytes;
 	size_t nr_dwarfs;
@@ -78,6 +81,25 @@ struct pmf_lines {
 void pmf_lines_start(struct pmf_lines *l, bool idle);
 void pmf_lines_take_over(struct pmf_lines *l);
 pmf_debuginfod_progress pmf_lines_on_fetch;
+/* The descriptor of a server's file of @f, and its *path to free(3); -1 if it cannot be had. */
+int pmf_lines_fetch(struct pmf_lines *l, const struct pmf_lines_image *f, char **path);
+/* Close what @f has open, and forget its debug info; in a reader, too. */
+void pmf_lines_close_dwarf(struct pmf_lines *l, struct pmf_lines_image *f);
+void pmf_lines_close_file(struct pmf_lines *l, struct pmf_lines_image *f);
+/* Under the lock: @why is what is wrong with @f. */
+void pmf_lines_blame(struct pmf_lines *l, struct pmf_lines_image *f, const char *why);
+/* Under the lock: the answer to the next question about @f, which was asked when there were no more than
+ * the places so far. */
+void pmf_lines_store(
+	struct pmf_lines *l, struct pmf_lines_image *f, const struct pmf_line *lines, size_t n);
+
+/* ---- lines_remote.c: with a reader ---- */
+
+/* Under the lock but while they are worked on: answer some of the questions about @f. */
+void pmf_lines_remote_answer(struct pmf_lines *l, struct pmf_lines_image *f);
+/* @f's debug info is not needed there any more. */
+void pmf_lines_remote_close(struct pmf_lines *l, struct pmf_lines_image *f);
+
 /* When no thread runs any more. */
 void pmf_lines_destroy(struct pmf_lines *l);
 

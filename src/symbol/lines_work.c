@@ -1,6 +1,8 @@
 /* The thread that looks up lines. */
 #include "lines_priv.h"
 
+#include "reader_priv.h"
+
 #include "pmuflame/units.h"
 #include <fcntl.h>
 #include <sched.h>
@@ -46,12 +48,19 @@ static void keep(
 	pmf_elf_src_release(src);
 }
 
+int pmf_lines_fetch(struct pmf_lines *l, const struct pmf_lines_image *f, char **path)
+{
+	*path = NULL;
+	return l->servers ? pmf_debuginfod_fetch(l->servers, f->build_id, f->build_id_len, path)
+			  : -1;
+}
+
 static void fetch(struct pmf_lines *l, struct pmf_lines_image *f, struct pmf_debug_want *want)
 {
 	struct pmf_elf_src src;
 	struct stat st;
-	char *path = NULL;
-	int fd = pmf_debuginfod_fetch(l->servers, f->build_id, f->build_id_len, &path);
+	char *path;
+	int fd = pmf_lines_fetch(l, f, &path);
 
 	if (fd >= 0 && (fstat(fd, &st) || !pmf_elf_src_take(&src, fd, (uint64_t)st.st_size))) {
 		fd = -1;
@@ -73,6 +82,7 @@ static void look(struct pmf_lines *l, struct pmf_lines_image *f)
 	struct pmf_debug_want want = {.own = &own,
 		.file = f->path,
 		.mapped = f->mapped,
+		.root = f->root,
 		.build_id = f->build_id,
 		.build_id_len = f->build_id_len,
 		.need = l->inlines ? PMF_DEBUG_DWARF : PMF_DEBUG_SYMBOLS,
@@ -97,47 +107,58 @@ static void look(struct pmf_lines *l, struct pmf_lines_image *f)
 	if (pmf_debug_file_open(&other, &want, &path)) {
 		keep(l, f, &other, path);
 		free(path);
-	} else if (l->servers) {
+	} else {
 		fetch(l, f, &want);
 	}
 	pmf_elf_src_release(&own);
 }
 
-static void close_dwarf(struct pmf_lines *l, struct pmf_lines_image *f)
+static bool has_dwarf(const struct pmf_lines_image *f)
 {
-	if (f->dwarf) {
-		pmf_dwarf_close(f->dwarf);
+	return f->dwarf || f->life;
+}
+
+void pmf_lines_close_dwarf(struct pmf_lines *l, struct pmf_lines_image *f)
+{
+	if (has_dwarf(f)) {
 		l->nr_dwarfs--;
 		l->dwarf_bytes -= f->dwarf_bytes;
 	}
+	if (f->life)
+		pmf_lines_remote_close(l, f);
+	if (f->dwarf)
+		pmf_dwarf_close(f->dwarf);
 	f->dwarf = NULL;
 	f->dwarf_bytes = 0;
 }
 
-static void close_file(struct pmf_lines *l, struct pmf_lines_image *f)
+void pmf_lines_close_file(struct pmf_lines *l, struct pmf_lines_image *f)
 {
-	close_dwarf(l, f);
+	pmf_lines_close_dwarf(l, f);
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = -1;
 }
 
+void pmf_lines_blame(struct pmf_lines *l, struct pmf_lines_image *f, const char *why)
+{
+	/* Who stopped us reads it without the lock. */
+	if (!l->stop)
+		snprintf(f->why, sizeof f->why, "%s", why);
+}
+
 static void open_dwarf(struct pmf_lines *l, struct pmf_lines_image *f)
 {
-	struct pmf_dwarf_opts opts = {
-		.fd = f->fd, .path = f->debug_path, .debug_root = l->dirs.root};
 	struct pmf_err err = PMF_ERR_INIT;
 
-	f->dwarf = pmf_dwarf_open(&opts, &err);
+	f->dwarf = pmf_debug_dwarf_open(f->fd, f->debug_path, f->root, &l->dirs, &err);
 	l->nr_dwarfs += f->dwarf != NULL;
 	if (f->dwarf)
 		return;
 	pthread_mutex_lock(&l->lock);
-	/* Who stopped us reads it without the lock. */
-	if (!l->stop)
-		snprintf(f->why, sizeof f->why, "%s", err.text);
+	pmf_lines_blame(l, f, err.text);
 	pthread_mutex_unlock(&l->lock);
-	close_file(l, f);
+	pmf_lines_close_file(l, f);
 }
 
 static size_t find(
@@ -149,7 +170,7 @@ static size_t find(
 		look(l, f);
 	f->used = ++l->uses;
 	if (!l->inlines && f->fd >= 0)
-		close_file(l, f);
+		pmf_lines_close_file(l, f);
 	else if (!f->dwarf && f->fd >= 0)
 		open_dwarf(l, f);
 	if (!f->dwarf)
@@ -161,9 +182,7 @@ static size_t find(
 	return n;
 }
 
-/* Under the lock: the answer to the next question about @f, which was asked when there were no more than
- * the places so far. */
-static void store(
+void pmf_lines_store(
 	struct pmf_lines *l, struct pmf_lines_image *f, const struct pmf_line *lines, size_t n)
 {
 	struct pmf_lines_answer *a = &f->answers[f->next++];
@@ -218,7 +237,7 @@ static struct pmf_lines_image *least_used(const struct pmf_lines *l, bool dwarf)
 	for (size_t i = 0; i < l->n; i++) {
 		struct pmf_lines_image *f = l->files[i];
 
-		if (f && (dwarf ? f->dwarf != NULL : f->held && f->next == f->n) &&
+		if (f && (dwarf ? has_dwarf(f) : f->held && f->next == f->n) &&
 			(!least || f->used < least->used))
 			least = f;
 	}
@@ -232,9 +251,9 @@ static void make_room(struct pmf_lines *l)
 
 	while ((l->nr_dwarfs > DWARFS_OPEN || (l->nr_dwarfs > 1 && l->dwarf_bytes > DWARF_BYTES)) &&
 		(f = least_used(l, true)))
-		close_dwarf(l, f);
+		pmf_lines_close_dwarf(l, f);
 	while (l->nr_held > PMF_LINES_FILES_HELD && (f = least_used(l, false))) {
-		close_file(l, f);
+		pmf_lines_close_file(l, f);
 		f->looked = false;
 		f->held = false;
 		l->nr_held--;
@@ -248,7 +267,8 @@ void pmf_lines_destroy(struct pmf_lines *l)
 
 		if (!f)
 			continue;
-		close_file(l, f);
+		f->life = 0; /* it goes with its reader */
+		pmf_lines_close_file(l, f);
 		if (f->offered >= 0)
 			close(f->offered);
 		if (f->symbols_fd >= 0)
@@ -257,8 +277,10 @@ void pmf_lines_destroy(struct pmf_lines *l)
 		free(f->answers);
 		free(f->path);
 		free(f->mapped);
+		free(f->root);
 		free(f);
 	}
+	pmf_reader_free(l->reader);
 	pmf_debuginfod_free(l->servers);
 	pmf_strtab_release(&l->paths);
 	pmf_strtab_release(&l->strings);
@@ -280,16 +302,25 @@ static void answer_one(struct pmf_lines *l, struct pmf_lines_image *f)
 	uint64_t rva = f->answers[f->next].rva;
 	size_t n;
 
+	pthread_mutex_unlock(&l->lock);
+	n = find(l, f, rva, lines);
+	pthread_mutex_lock(&l->lock);
+	if (!l->stop)
+		pmf_lines_store(l, f, lines, n);
+}
+
+/* The same for as many as are answered at once. */
+static void answer(struct pmf_lines *l, struct pmf_lines_image *f)
+{
 	l->busy = f;
 	if (f->offered >= 0) {
 		f->fd = f->offered;
 		f->offered = -1;
 	}
-	pthread_mutex_unlock(&l->lock);
-	n = find(l, f, rva, lines);
-	pthread_mutex_lock(&l->lock);
-	if (!l->stop)
-		store(l, f, lines, n);
+	if (l->reader)
+		pmf_lines_remote_answer(l, f);
+	else
+		answer_one(l, f);
 	l->busy = NULL;
 	make_room(l);
 	pthread_cond_broadcast(&l->done);
@@ -322,7 +353,7 @@ static void *run(void *arg)
 		struct pmf_lines_image *f = l->busy ? NULL : next_file(l);
 
 		if (f)
-			answer_one(l, f);
+			answer(l, f);
 		else
 			pthread_cond_wait(&l->work, &l->lock);
 		/* Another thread may wait for its turn. */

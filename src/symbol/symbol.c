@@ -1,6 +1,8 @@
 /* The symbolizer: one table per image, filled from every provider that the image has. */
 #include "symbol_priv.h"
 
+#include "reader_priv.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@ struct pmf_symbolizer {
 	struct pmf_debug_dirs dirs;
 	char *symfs_root; /* dirs.symfs_root, or NULL */
 	struct pmf_kernel_symbols kernel;
+	struct pmf_symbol_remote *remote; /* who reads images; NULL: we */
 };
 
 struct pmf_symbolizer *pmf_symbolizer_new(void)
@@ -47,9 +50,20 @@ void pmf_symbolizer_free(struct pmf_symbolizer *s)
 	}
 	free(s->tables);
 	pmf_index_release(&s->by_image);
+	pmf_symbol_remote_free(s->remote);
 	pmf_kernel_symbols_release(&s->kernel);
 	free(s->symfs_root);
 	free(s);
+}
+
+void pmf_symbolizer_set_dirs(struct pmf_symbolizer *s, const struct pmf_debug_dirs *dirs)
+{
+	s->dirs = *dirs;
+}
+
+void pmf_symbolizer_use_sandbox(struct pmf_symbolizer *s, struct pmf_sandbox *sandbox)
+{
+	s->remote = pmf_symbol_remote_new(sandbox, &s->dirs);
 }
 
 void pmf_symbolizer_set_debug_root(struct pmf_symbolizer *s, const char *root)
@@ -182,6 +196,8 @@ void pmf_symbolizer_forget(struct pmf_symbolizer *s, const struct pmf_image *im)
 {
 	struct image_table *it = find_table(s, im);
 
+	if (s->remote)
+		pmf_symbol_remote_forget(s->remote, im);
 	if (!it)
 		return;
 	pmf_symtab_release(&it->tab);
@@ -195,12 +211,41 @@ void pmf_symbolizer_add_file(struct pmf_symbolizer *s, const struct pmf_image *i
 
 	if (!im->elf)
 		return;
+	if (s->remote) {
+		pmf_symbol_remote_add_file(s->remote, im, fd);
+		return;
+	}
 	table_of(s, im);
 	it = find_table(s, im);
 	if (it->full || it->fd >= 0)
 		return;
 	it->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	pmf_symbolizer_forget(s, im);
+}
+
+void pmf_symbolizer_ask(
+	struct pmf_symbolizer *s, const struct pmf_image *im, const uint64_t *rvas, size_t n)
+{
+	if (s->remote && im->elf && im->kind != PMF_IMAGE_KERNEL)
+		pmf_symbol_remote_ask(s->remote, im, rvas, n);
+}
+
+bool pmf_symbolizer_unpack(
+	void *symbolizer, const struct pmf_image *im, const char *name, uint8_t **out, size_t *size)
+{
+	struct pmf_symbolizer *s = symbolizer;
+
+	return pmf_symbol_remote_unpack(s->remote, im, name, out, size);
+}
+
+bool pmf_symbolizer_wants_batches(const struct pmf_symbolizer *s)
+{
+	return s->remote != NULL;
+}
+
+const char *pmf_symbolizer_why(const struct pmf_symbolizer *s, const struct pmf_image *im)
+{
+	return s->remote ? pmf_symbol_remote_why(s->remote, im) : "";
 }
 
 bool pmf_symbol_find(
@@ -212,6 +257,8 @@ bool pmf_symbol_find(
 	if (im->kind == PMF_IMAGE_KERNEL) {
 		t = &s->kernel.tab;
 		sym = pmf_kernel_symbols_find(&s->kernel, rva);
+	} else if (im->elf && s->remote) {
+		return pmf_symbol_remote_find(s->remote, im, rva, out);
 	} else if (im->elf) {
 		t = table_of(s, im);
 		sym = pmf_symtab_find(t, rva);

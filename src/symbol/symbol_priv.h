@@ -212,6 +212,9 @@ const struct pmf_sym *pmf_kernel_symbols_find(struct pmf_kernel_symbols *k, uint
 
 /* ---- symbol.c ---- */
 
+/* Look for debug files there instead; borrowed. */
+void pmf_symbolizer_set_dirs(struct pmf_symbolizer *s, const struct pmf_debug_dirs *dirs);
+
 /* Look for debug files below @root instead of /usr/lib/debug; borrowed. For tests. */
 void pmf_symbolizer_set_debug_root(struct pmf_symbolizer *s, const char *root);
 

@@ -108,7 +108,7 @@ static void every_answer_is_the_debug_infos(void **state)
 {
 	struct pmf_image *im = own_image();
 	struct pmf_dwarf *d = own_dwarf(im);
-	struct pmf_lines *l = pmf_lines_new(&nowhere, true);
+	struct pmf_lines *l = pmf_lines_new(&nowhere, true, NULL);
 	struct pmf_lines_state at;
 	uint64_t start = here();
 
@@ -136,7 +136,7 @@ static void closing_the_image_disturbs_nobody(void **state)
 {
 	struct pmf_image *im = own_image();
 	struct pmf_dwarf *d = own_dwarf(im);
-	struct pmf_lines *l = pmf_lines_new(&nowhere, true);
+	struct pmf_lines *l = pmf_lines_new(&nowhere, true, NULL);
 	struct pmf_lines_state at;
 	uint64_t start = here();
 	int fd = im->fd;
@@ -172,7 +172,7 @@ static void files_are_held_for_a_while(void **state)
 	enum { FILES = 300, MOST = 200 };
 	struct pmf_image *im = own_image(), copies[FILES];
 	struct pmf_dwarf *d = own_dwarf(im);
-	struct pmf_lines *l = pmf_lines_new(&nowhere, true);
+	struct pmf_lines *l = pmf_lines_new(&nowhere, true, NULL);
 	struct pmf_lines_state at;
 	size_t before = open_files(), most = 0;
 
@@ -200,7 +200,7 @@ static void files_are_held_for_a_while(void **state)
 static void what_is_no_program_has_no_lines(void **state)
 {
 	char path[] = "/tmp/pmuflame-lines-XXXXXX";
-	struct pmf_lines *l = pmf_lines_new(&nowhere, true);
+	struct pmf_lines *l = pmf_lines_new(&nowhere, true, NULL);
 	struct pmf_lines_state at;
 	struct pmf_image im = {.id = 3, .path = path, .fd = mkstemp(path)};
 
@@ -223,7 +223,7 @@ static void what_is_no_program_has_no_lines(void **state)
 static void nobody_waits_for_questions_that_are_open(void **state)
 {
 	struct pmf_image *im = own_image();
-	struct pmf_lines *l = pmf_lines_new(&nowhere, true);
+	struct pmf_lines *l = pmf_lines_new(&nowhere, true, NULL);
 	uint64_t start = here();
 
 	(void)state;
@@ -235,7 +235,7 @@ static void nobody_waits_for_questions_that_are_open(void **state)
 static void without_lines_and_servers_there_is_nothing_to_do(void **state)
 {
 	(void)state;
-	assert_null(pmf_lines_new(&nowhere, false));
+	assert_null(pmf_lines_new(&nowhere, false, NULL));
 	pmf_lines_free(NULL);
 }
 
