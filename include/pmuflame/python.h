@@ -82,7 +82,18 @@ struct pmf_python_code {
 	size_t line_bytes;
 };
 
-/* One process's shared memory and the code objects that it told. */
+/* The code objects that one process told. */
+struct pmf_python_codes;
+struct pmf_python_codes *pmf_python_codes_new(unsigned minor);
+void pmf_python_codes_free(struct pmf_python_codes *codes);
+/* Code object @number, or NULL if it was not told. Lives as long as @codes. */
+const struct pmf_python_code *pmf_python_code(
+	const struct pmf_python_codes *codes, uint32_t number);
+/* The line of @frame, 0 if its table does not say. */
+uint32_t pmf_python_line(
+	const struct pmf_python_codes *codes, const struct pmf_python_frame *frame);
+
+/* One process's shared memory. */
 struct pmf_python_process;
 
 /* Memory for the records of the process that sent @g, and our end of it. */
@@ -104,16 +115,64 @@ void pmf_python_read(struct pmf_python_process *p, pmf_python_stack_cb *cb, void
 /* Records that did not fit, and those that made no sense; so far. */
 uint64_t pmf_python_dropped(const struct pmf_python_process *p);
 uint64_t pmf_python_malformed(const struct pmf_python_process *p);
-/* Code object @number, or NULL if it was not told. Lives as long as the process. */
-const struct pmf_python_code *pmf_python_code(const struct pmf_python_process *p, uint32_t number);
-/* The line of @frame, 0 if its table does not say. */
-uint32_t pmf_python_line(const struct pmf_python_process *p, const struct pmf_python_frame *frame);
+/* What it told; lives as long as @p. */
+struct pmf_python_codes *pmf_python_process_codes(struct pmf_python_process *p);
 
 /* The line that @lasti stands on in the table of a code object of CPython 3.@minor: co_lnotab (3.8,
  * 3.9; Objects/lnotab_notes.txt), co_linetable of 3.10 (PEP 626) or of 3.11 (Objects/
  * locations.md). 0 for none. */
 uint32_t pmf_python_table_line(
 	unsigned minor, uint32_t first_line, const uint8_t *table, size_t len, uint32_t lasti);
+
+/* ---- The BPF program, for processes that had no agent preloaded (docs/adr/0024) ---- */
+
+/* Was this program built with it? */
+bool pmf_python_bpf_built(void);
+
+struct pmf_python_bpf;
+
+/* Load it, and let forks, execs and exits keep its list of processes. PMF_EUNSUP or PMF_EPERM with the
+ * sentence where that cannot be. */
+int pmf_python_bpf_load(struct pmf_python_bpf **out, struct pmf_err *err);
+void pmf_python_bpf_free(struct pmf_python_bpf *b);
+/* What is to run at each overflow (PERF_EVENT_IOC_SET_BPF). */
+int pmf_python_bpf_program(const struct pmf_python_bpf *b);
+/* Where it writes to on @cpu: an event of PERF_COUNT_SW_BPF_OUTPUT. */
+int pmf_python_bpf_output(struct pmf_python_bpf *b, int cpu, int fd, struct pmf_err *err);
+
+/* An interpreter, as its file has it. */
+struct pmf_python_interpreter {
+	char version[32];                  /* "3.11.2" */
+	uint64_t runtime[64];              /* the start of _PyRuntime */
+	uint64_t runtime_va, code_type_va; /* &_PyRuntime and &PyCode_Type in a process */
+};
+
+/* Process @pid runs @in, and so will its forks until they execute something else. PMF_EUNSUP with the
+ * reason if that is none whose structures are known. */
+int pmf_python_bpf_add(struct pmf_python_bpf *b, pid_t pid, const struct pmf_python_interpreter *in,
+	struct pmf_err *err);
+void pmf_python_bpf_remove(struct pmf_python_bpf *b, pid_t pid);
+
+/* What the program wrote. */
+struct pmf_python_bpf_record {
+	bool is_code; /* a code object that is told; else a stack */
+	pid_t pid, tid;
+	unsigned minor; /* of the interpreter: 8 for 3.8 */
+	/* Of a stack: the sample's ip. */
+	uint64_t ip;
+	bool cut, entering; /* as in struct pmf_python_stack */
+	bool unread;        /* a page was not there: outer frames are missing */
+	bool untold;        /* some of its code objects are told by a later sample */
+	size_t n;
+	const void *body;
+};
+/* False if @raw makes no sense. @out lives as long as @raw, which is 4-byte aligned. */
+bool pmf_python_bpf_parse(const uint8_t *raw, size_t len, struct pmf_python_bpf_record *out);
+/* The frames of a stack: @out has rec->n places. */
+void pmf_python_bpf_frames(const struct pmf_python_bpf_record *rec, struct pmf_python_codes *codes,
+	struct pmf_python_frame *out);
+/* Note the code object. */
+void pmf_python_bpf_tell(const struct pmf_python_bpf_record *rec, struct pmf_python_codes *codes);
 
 /* ---- The merge ---- */
 

@@ -2,8 +2,9 @@
  * information of 3.8.18, 3.9.18, 3.10.13, 3.11.2, 3.11.7, 3.12.1, 3.13.0 and 3.14.10; within a minor
  * version they do not change. From 3.13 on the interpreter tells them itself
  * (Include/internal/pycore_debug_offsets.h): a build that says otherwise is refused. */
-#include "agent_priv.h"
+#include "agent_layout.h"
 
+#include "agent_protocol.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,16 +134,57 @@ static const struct pmf_agent_layout layouts[] = {
 		.text_other = 56},
 };
 
+enum { FIRST = 8, SELF_DESCRIBED = 13 };
+
+/* The same builds' threads, before they told it themselves. */
+static const struct pmf_agent_threads threads[SELF_DESCRIBED - FIRST] = {
+	[8 - FIRST] = {.runtime_interpreters = 32,
+		.tstate_next = 8,
+		.tstate_interp = 16,
+		.tstate_id = 176,
+		.id_in_pthread = true,
+		.interp_threads = 8},
+	[9 - FIRST] = {.runtime_interpreters = 32,
+		.tstate_next = 8,
+		.tstate_interp = 16,
+		.tstate_id = 176,
+		.id_in_pthread = true,
+		.interp_threads = 8},
+	[10 - FIRST] = {.runtime_interpreters = 32,
+		.tstate_next = 8,
+		.tstate_interp = 16,
+		.tstate_id = 176,
+		.id_in_pthread = true,
+		.interp_threads = 8},
+	[11 - FIRST] = {.runtime_interpreters = 40,
+		.tstate_next = 8,
+		.tstate_interp = 16,
+		.tstate_id = 160,
+		.interp_threads = 16},
+	[12 - FIRST] = {.runtime_interpreters = 40,
+		.tstate_next = 8,
+		.tstate_interp = 16,
+		.tstate_id = 144,
+		.tstate_status = 24,
+		.interp_threads = 72},
+};
+
 /* struct _Py_DebugOffsets as words of 64 bits: where its groups start. */
 enum {
 	WORD_VERSION = 1,
-	WORD_FREE_THREADED = 2,
+	WORD_INTERPRETERS = 5,
+	WORD_INTERP_NEXT = 8,
+	WORD_INTERP_THREADS = 9,
 	WORD_THREAD_13 = 19, /* behind 3 of the runtime and 13 of the interpreter */
 	WORD_THREAD_14 = 22, /* behind 3 and 16 */
 	FRAME_WORDS_13 = 6,
 	FRAME_WORDS_14 = 8,
 	THREAD_WORDS = 9,
+	THREAD_NEXT = 2,
+	THREAD_INTERP = 3,
 	THREAD_FRAME = 4,
+	THREAD_NATIVE_ID = 6,
+	THREAD_STATUS = 8,
 	FRAME_PREVIOUS = 1,
 	FRAME_EXECUTABLE = 2,
 	FRAME_INSTR = 3,
@@ -165,10 +207,15 @@ unsigned pmf_agent_minor(const char *version)
 	return end == version + 2 || minor > 1000 ? 0 : (unsigned)minor;
 }
 
+static const uint64_t *thread_words(const struct pmf_agent_layout *l, const uint64_t *words)
+{
+	return words + (l->minor == 13 ? WORD_THREAD_13 : WORD_THREAD_14);
+}
+
 static bool offsets_agree(const struct pmf_agent_layout *l, const uint64_t *words)
 {
 	bool first = l->minor == 13;
-	const uint64_t *thread = words + (first ? WORD_THREAD_13 : WORD_THREAD_14);
+	const uint64_t *thread = thread_words(l, words);
 	const uint64_t *frame = thread + THREAD_WORDS;
 	const uint64_t *code = frame + (first ? FRAME_WORDS_13 : FRAME_WORDS_14);
 
@@ -182,10 +229,29 @@ static bool offsets_agree(const struct pmf_agent_layout *l, const uint64_t *word
 	       code[CODE_FIRST_LINE] == l->code_first_line && code[CODE_INSTRS] == l->code_instrs;
 }
 
+void pmf_agent_threads_find(
+	const struct pmf_agent_layout *l, const void *runtime, struct pmf_agent_threads *out)
+{
+	const uint64_t *words = runtime, *thread;
+
+	if (l->minor < SELF_DESCRIBED) {
+		*out = threads[l->minor - FIRST];
+		return;
+	}
+	thread = thread_words(l, words);
+	*out = (struct pmf_agent_threads){
+		.runtime_interpreters = (uint16_t)words[WORD_INTERPRETERS],
+		.tstate_next = (uint16_t)thread[THREAD_NEXT],
+		.tstate_interp = (uint16_t)thread[THREAD_INTERP],
+		.tstate_id = (uint16_t)thread[THREAD_NATIVE_ID],
+		.tstate_status = (uint16_t)thread[THREAD_STATUS],
+		.interp_next = (uint32_t)words[WORD_INTERP_NEXT],
+		.interp_threads = (uint32_t)words[WORD_INTERP_THREADS]};
+}
+
 const struct pmf_agent_layout *pmf_agent_layout_find(
 	const char *version, const void *runtime, char *why)
 {
-	enum { SELF_DESCRIBED = 13 };
 	unsigned minor = pmf_agent_minor(version);
 	int len = (int)strcspn(version, " ");
 	const struct pmf_agent_layout *l = NULL;

@@ -4,6 +4,7 @@
 #ifndef PMF_AGENT_PRIV_H
 #define PMF_AGENT_PRIV_H
 
+#include "agent_layout.h"
 #include "agent_protocol.h"
 #include <signal.h>
 #include <stdbool.h>
@@ -21,37 +22,6 @@
 bool pmf_agent_leave(void);
 /* It could not be executed. */
 void pmf_agent_stay(void);
-
-/* ---- agent_layout.c: where an interpreter keeps what ---- */
-
-enum pmf_agent_entries {
-	PMF_ENTRY_EVERY, /* each frame has a native one of its own */
-	PMF_ENTRY_FLAG,  /* frames that native code called are marked */
-	PMF_ENTRY_SHIM,  /* a frame that stands for the native code lies below them */
-};
-
-/* Offsets in bytes. */
-struct pmf_agent_layout {
-	unsigned minor;
-	uint16_t tstate_frame;  /* the current frame, or the one below */
-	uint16_t tstate_cframe; /* 0 if there is none */
-	uint16_t cframe_frame, cframe_previous;
-	uint16_t frame_code, frame_previous, frame_instr, frame_entry;
-	uint16_t frame_bytes; /* that hold all of these */
-	enum pmf_agent_entries entries;
-	uint8_t entry_value;
-	bool tagged; /* the low bits of the code pointer are flags */
-	uint16_t code_name, code_file, code_first_line, code_lines, code_instrs;
-	uint16_t code_bytes;
-	uint16_t text_state, text_ascii, text_other; /* characters: ASCII, all others */
-};
-
-/* The layout of the interpreter whose Py_GetVersion() is @version and whose _PyRuntime, if it has
- * that symbol, is @runtime; NULL with the reason in @why (PMF_AGENT_WHY_CHARS). */
-const struct pmf_agent_layout *pmf_agent_layout_find(
-	const char *version, const void *runtime, char *why);
-/* Minor version of a "3.x.y" text, 0 for others. */
-unsigned pmf_agent_minor(const char *version);
 
 /* ---- agent_walk.c: the thread's Python stack ---- */
 

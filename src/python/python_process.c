@@ -2,8 +2,6 @@
 #include "pmuflame/python.h"
 
 #include "agent_protocol.h"
-#include "pmuflame/buf.h"
-#include "pmuflame/file.h"
 #include "pmuflame/mem.h"
 #include "python_priv.h"
 #include <errno.h>
@@ -21,8 +19,7 @@ struct pmf_python_process {
 	uint64_t tail; /* ours; what stands in the memory could be anybody's */
 	bool broken;   /* the head makes no sense: nothing can be found any more */
 	uint64_t malformed;
-	unsigned minor;
-	struct pmf_python_code **codes;  /* by number, PMF_AGENT_CODES_MAX */
+	struct pmf_python_codes *codes;
 	uint64_t record[RECORD_MAX / 8]; /* the one that is being read */
 	struct pmf_python_frame frames[PMF_PYTHON_MAX_FRAMES];
 };
@@ -51,8 +48,7 @@ int pmf_python_process_new(
 	p = pmf_zalloc(sizeof *p);
 	p->fd = fd;
 	p->map = map;
-	p->minor = g->minor;
-	p->codes = pmf_calloc(PMF_AGENT_CODES_MAX, sizeof *p->codes);
+	p->codes = pmf_python_codes_new(g->minor);
 	*out = p;
 	return 0;
 }
@@ -62,14 +58,9 @@ int pmf_python_process_memory(const struct pmf_python_process *p)
 	return p->fd;
 }
 
-static void code_free(struct pmf_python_code *c)
+static struct pmf_agent_ring *ring_of(const struct pmf_python_process *p)
 {
-	if (!c)
-		return;
-	free(c->name);
-	free(c->file);
-	free(c->lines);
-	free(c);
+	return (struct pmf_agent_ring *)(void *)p->map;
 }
 
 void pmf_python_process_free(struct pmf_python_process *p)
@@ -78,15 +69,8 @@ void pmf_python_process_free(struct pmf_python_process *p)
 		return;
 	munmap(p->map, PMF_AGENT_MEMORY_BYTES);
 	close(p->fd);
-	for (size_t i = 0; i < PMF_AGENT_CODES_MAX; i++)
-		code_free(p->codes[i]);
-	free(p->codes);
+	pmf_python_codes_free(p->codes);
 	free(p);
-}
-
-static struct pmf_agent_ring *ring_of(const struct pmf_python_process *p)
-{
-	return (struct pmf_agent_ring *)(void *)p->map;
 }
 
 uint64_t pmf_python_dropped(const struct pmf_python_process *p)
@@ -101,91 +85,29 @@ uint64_t pmf_python_malformed(const struct pmf_python_process *p)
 
 /* ---- Code objects ---- */
 
-static void add_utf8(struct pmf_buf *b, uint32_t c)
-{
-	enum { REPLACEMENT = 0xfffd };
-
-	/* Lone surrogates stand for bytes of a path that were no text. */
-	if ((c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff || c == 0)
-		c = REPLACEMENT;
-	if (c < 0x80) {
-		pmf_buf_addch(b, (char)c);
-	} else if (c < 0x800) {
-		pmf_buf_addch(b, (char)(0xc0 | c >> 6));
-		pmf_buf_addch(b, (char)(0x80 | (c & 0x3f)));
-	} else if (c < 0x10000) {
-		pmf_buf_addch(b, (char)(0xe0 | c >> 12));
-		pmf_buf_addch(b, (char)(0x80 | (c >> 6 & 0x3f)));
-		pmf_buf_addch(b, (char)(0x80 | (c & 0x3f)));
-	} else {
-		pmf_buf_addch(b, (char)(0xf0 | c >> 18));
-		pmf_buf_addch(b, (char)(0x80 | (c >> 12 & 0x3f)));
-		pmf_buf_addch(b, (char)(0x80 | (c >> 6 & 0x3f)));
-		pmf_buf_addch(b, (char)(0x80 | (c & 0x3f)));
-	}
-}
-
-static char *text(const struct pmf_agent_text *t, const uint8_t *from)
-{
-	struct pmf_buf b = PMF_BUF_INIT;
-
-	for (size_t i = 0; i < t->chars; i++) {
-		uint32_t c = 0;
-
-		memcpy(&c, from + i * t->width, t->width); /* little-endian, as all we run on */
-		add_utf8(&b, c);
-	}
-	return pmf_buf_detach(&b);
-}
-
-static bool text_fits(const struct pmf_agent_text *t)
-{
-	return (t->width == 1 || t->width == 2 || t->width == 4) &&
-	       t->chars <= PMF_AGENT_TEXT_MAX / t->width;
-}
-
 static bool add_code(struct pmf_python_process *p, const struct pmf_agent_code *rec, size_t size)
 {
-	struct pmf_python_code *c;
-	size_t name_bytes, file_bytes;
+	struct pmf_python_told told = {.first_line = rec->first_line,
+		.name = {rec->name.chars, rec->name.width, NULL},
+		.file = {rec->file.chars, rec->file.width, NULL},
+		.line_bytes = rec->line_bytes};
+	size_t name_bytes = pmf_python_text_bytes(&told.name);
+	size_t file_bytes = pmf_python_text_bytes(&told.file);
 
-	if (size < sizeof *rec || rec->code >= PMF_AGENT_CODES_MAX || !text_fits(&rec->name) ||
-		!text_fits(&rec->file) || rec->line_bytes > PMF_AGENT_LINES_MAX)
+	if (size < sizeof *rec || rec->code >= PMF_AGENT_CODES_MAX || name_bytes == SIZE_MAX ||
+		file_bytes == SIZE_MAX || rec->line_bytes > PMF_AGENT_LINES_MAX ||
+		name_bytes + file_bytes + rec->line_bytes > size - sizeof *rec)
 		return false;
-	name_bytes = (size_t)rec->name.chars * rec->name.width;
-	file_bytes = (size_t)rec->file.chars * rec->file.width;
-	if (name_bytes + file_bytes + rec->line_bytes > size - sizeof *rec)
-		return false;
-	/* Told twice by two threads: the first may be in use. */
-	if (p->codes[rec->code])
-		return true;
-	c = pmf_zalloc(sizeof *c);
-	c->name = text(&rec->name, rec->bytes);
-	c->file = text(&rec->file, rec->bytes + name_bytes);
-	/* A script has the path that it was started by, a module that of its folder. */
-	if (c->file[0] == '/')
-		pmf_file_fold(c->file);
-	c->first_line = rec->first_line > INT32_MAX ? 0 : rec->first_line;
-	c->line_bytes = rec->line_bytes;
-	c->lines = pmf_malloc(c->line_bytes);
-	if (c->line_bytes)
-		memcpy(c->lines, rec->bytes + name_bytes + file_bytes, c->line_bytes);
-	p->codes[rec->code] = c;
+	told.name.bytes = rec->bytes;
+	told.file.bytes = rec->bytes + name_bytes;
+	told.lines = rec->bytes + name_bytes + file_bytes;
+	pmf_python_codes_add(p->codes, rec->code, &told);
 	return true;
 }
 
-const struct pmf_python_code *pmf_python_code(const struct pmf_python_process *p, uint32_t number)
+struct pmf_python_codes *pmf_python_process_codes(struct pmf_python_process *p)
 {
-	return number < PMF_AGENT_CODES_MAX ? p->codes[number] : NULL;
-}
-
-uint32_t pmf_python_line(const struct pmf_python_process *p, const struct pmf_python_frame *frame)
-{
-	const struct pmf_python_code *c = pmf_python_code(p, frame->code);
-
-	return c ? pmf_python_table_line(
-			   p->minor, c->first_line, c->lines, c->line_bytes, frame->lasti)
-		 : 0;
+	return p->codes;
 }
 
 /* ---- Stacks ---- */

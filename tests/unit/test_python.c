@@ -3,6 +3,7 @@
 
 #include "agent_priv.h"
 #include "agent_protocol.h"
+#include "bpf_protocol.h"
 #include "pmuflame/mem.h"
 #include "python_priv.h"
 #include <setjmp.h>
@@ -318,13 +319,99 @@ static void test_code(void **state)
 	memcpy(c->bytes + 1 + sizeof file, lines, 2);
 	pmf_agent_ring_commit(c, PMF_AGENT_CODE, size);
 	pmf_python_read(m->process, count_stack, m);
-	got = pmf_python_code(m->process, 5);
+	got = pmf_python_code(pmf_python_process_codes(m->process), 5);
 	assert_non_null(got);
 	assert_string_equal(got->name, "f");
 	assert_string_equal(got->file, "/\u00e4\u20ac\ufffd");
-	assert_int_equal(pmf_python_line(m->process, &(struct pmf_python_frame){.code = 5}), 12);
-	assert_null(pmf_python_code(m->process, 6));
-	assert_null(pmf_python_code(m->process, UINT32_MAX));
+	assert_int_equal(pmf_python_line(pmf_python_process_codes(m->process),
+				 &(struct pmf_python_frame){.code = 5}),
+		12);
+	assert_null(pmf_python_code(pmf_python_process_codes(m->process), 6));
+	assert_null(pmf_python_code(pmf_python_process_codes(m->process), UINT32_MAX));
+}
+
+/* ---- What the BPF program writes ---- */
+
+static void test_bpf_stack(void **state)
+{
+	struct pmf_python_codes *codes = pmf_python_codes_new(11);
+	struct pmf_bpf_stack *raw = pmf_zalloc(sizeof *raw);
+	const size_t size = offsetof(struct pmf_bpf_stack, frames) + 2 * sizeof raw->frames[0];
+	struct pmf_python_bpf_record rec;
+	struct pmf_python_frame frames[2];
+
+	(void)state;
+	raw->rec = (struct pmf_bpf_record){PMF_BPF_STACK, 12, 13, 11};
+	raw->ip = 0x4000;
+	raw->flags = PMF_BPF_UNREAD | PMF_BPF_UNTOLD;
+	raw->nr_frames = 2;
+	raw->frames[0] = (struct pmf_bpf_frame){.code = 99, .lasti = 7};
+	raw->frames[1] =
+		(struct pmf_bpf_frame){.code = 98, .lasti = PMF_BPF_LASTI_NONE | PMF_BPF_ENTRY};
+	assert_true(pmf_python_bpf_parse((const uint8_t *)raw, size, &rec));
+	assert_false(rec.is_code);
+	assert_int_equal(rec.pid, 12);
+	assert_int_equal(rec.tid, 13);
+	assert_int_equal(rec.minor, 11);
+	assert_int_equal(rec.ip, 0x4000);
+	assert_true(rec.cut && rec.unread && rec.untold && !rec.entering);
+	assert_int_equal(rec.n, 2);
+	pmf_python_bpf_frames(&rec, codes, frames);
+	assert_null(pmf_python_code(codes, frames[0].code));
+	assert_int_equal(frames[0].lasti, 7);
+	assert_false(frames[0].entry);
+	assert_int_equal(frames[1].lasti, PMF_PYTHON_LASTI_NONE);
+	assert_true(frames[1].entry);
+	/* More frames than bytes, than there can be, and a head that is cut. */
+	assert_false(pmf_python_bpf_parse((const uint8_t *)raw, size - 1, &rec));
+	raw->nr_frames = PMF_BPF_FRAMES_MAX + 1;
+	assert_false(pmf_python_bpf_parse((const uint8_t *)raw, sizeof *raw, &rec));
+	raw->nr_frames = 0;
+	for (size_t len = 0; len < offsetof(struct pmf_bpf_stack, frames); len++)
+		assert_false(pmf_python_bpf_parse((const uint8_t *)raw, len, &rec));
+	raw->rec.type = 77;
+	assert_false(pmf_python_bpf_parse((const uint8_t *)raw, sizeof *raw, &rec));
+	free(raw);
+	pmf_python_codes_free(codes);
+}
+
+static void test_bpf_code(void **state)
+{
+	struct pmf_python_codes *codes = pmf_python_codes_new(11);
+	struct pmf_bpf_code *raw = pmf_zalloc(sizeof *raw);
+	const size_t size = offsetof(struct pmf_bpf_code, lines) + 2;
+	struct pmf_bpf_stack stack = {.rec = {PMF_BPF_STACK, 1, 1, 11},
+		.nr_frames = 1,
+		.frames = {{.code = UINT64_C(0x123456789ab), .lasti = 0}}};
+	struct pmf_python_bpf_record rec;
+	struct pmf_python_frame frame;
+
+	(void)state;
+	raw->rec = (struct pmf_bpf_record){PMF_BPF_CODE, 1, 1, 11};
+	raw->code = stack.frames[0].code;
+	raw->first_line = 12;
+	raw->line_bytes = 2;
+	raw->name = (struct pmf_bpf_text){.chars = 1, .width = 1, .bytes = "f"};
+	raw->file = (struct pmf_bpf_text){.chars = 2, .width = 2, .bytes = {'/', 0, 0xe4, 0}};
+	raw->lines[0] = 0x80 | 11 << 3; /* one instruction, a line further */
+	assert_true(pmf_python_bpf_parse((const uint8_t *)raw, size, &rec));
+	assert_true(rec.is_code);
+	pmf_python_bpf_tell(&rec, codes);
+	pmf_python_bpf_tell(&rec, codes); /* again: it is the same */
+	assert_true(pmf_python_bpf_parse((const uint8_t *)&stack, sizeof stack, &rec));
+	pmf_python_bpf_frames(&rec, codes, &frame);
+	assert_non_null(pmf_python_code(codes, frame.code));
+	assert_string_equal(pmf_python_code(codes, frame.code)->name, "f");
+	assert_string_equal(pmf_python_code(codes, frame.code)->file, "/\u00e4");
+	assert_int_equal(pmf_python_line(codes, &frame), 13);
+	assert_false(pmf_python_bpf_parse((const uint8_t *)raw, size - 1, &rec));
+	raw->name.chars = PMF_BPF_TEXT_MAX + 1;
+	assert_false(pmf_python_bpf_parse((const uint8_t *)raw, size, &rec));
+	raw->name.chars = 1;
+	raw->file.width = 3;
+	assert_false(pmf_python_bpf_parse((const uint8_t *)raw, size, &rec));
+	free(raw);
+	pmf_python_codes_free(codes);
 }
 
 /* A process may write anything: nothing is read outside of its memory, and it ends. */
@@ -356,6 +443,8 @@ static void test_layouts(void **state)
 {
 	char why[PMF_AGENT_WHY_CHARS];
 	uint64_t words[64] = {0};
+	const struct pmf_agent_layout *l;
+	struct pmf_agent_threads t;
 
 	(void)state;
 	assert_non_null(pmf_agent_layout_find("3.8.18 (default)", NULL, why));
@@ -383,7 +472,17 @@ static void test_layouts(void **state)
 	words[38] = 136;
 	words[39] = 68;
 	words[43] = 200;
-	assert_non_null(pmf_agent_layout_find("3.13.0 (main)", words, why));
+	words[8] = 7264;
+	words[25] = 160;
+	l = pmf_agent_layout_find("3.13.0 (main)", words, why);
+	assert_non_null(l);
+	/* So it does for the way to its threads, which the table has for those before. */
+	pmf_agent_threads_find(l, words, &t);
+	assert_int_equal(t.interp_next, 7264);
+	assert_int_equal(t.tstate_id, 160);
+	pmf_agent_threads_find(pmf_agent_layout_find("3.10.13 (main)", NULL, why), NULL, &t);
+	assert_true(t.id_in_pthread);
+	assert_int_equal(t.interp_threads, 8);
 	words[29] = 16;
 	assert_null(pmf_agent_layout_find("3.13.0 (main)", words, why));
 }
@@ -403,6 +502,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ring_goes_round, open_memory, close_memory),
 		cmocka_unit_test_setup_teardown(test_ring_full, open_memory, close_memory),
 		cmocka_unit_test_setup_teardown(test_code, open_memory, close_memory),
+		cmocka_unit_test(test_bpf_stack),
+		cmocka_unit_test(test_bpf_code),
 		cmocka_unit_test_setup_teardown(test_ring_hostile, open_memory, close_memory),
 		cmocka_unit_test(test_layouts),
 	};
