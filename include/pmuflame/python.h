@@ -52,7 +52,8 @@ struct pmf_python_greeting {
 	char why[160];  /* REFUSED */
 };
 
-/* Take the next greeting; false if there is none, or if it is not from an agent of ours. */
+/* Take the next greeting of an agent of ours; false if there is none. Does not wait for those who connected and
+ * have said nothing yet. */
 bool pmf_python_accept(struct pmf_python_server *s, struct pmf_python_greeting *out);
 
 /* ---- Records ---- */

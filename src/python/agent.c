@@ -1,7 +1,8 @@
-/* pmuflame-agent.so: preloaded into what pmuflame runs. In a CPython process it tells the recorder,
- * which then opens events that signal each overflow to the thread that caused it, and writes the
- * thread's Python stack to shared memory. In every other program it only takes care to be passed on
- * to those (agent_exec.c). Whatever goes wrong, the program runs on without it. */
+/* pmuflame-agent.so: preloaded into what pmuflame runs, or loaded into a CPython that runs already
+ * (agent_remote.c). In a CPython process it tells the recorder, which then opens events that signal
+ * each overflow to the thread that caused it, and writes the thread's Python stack to shared memory.
+ * In every other program it only takes care to be passed on to those (agent_exec.c). Whatever goes
+ * wrong, the program runs on without it. */
 #include "agent_priv.h"
 
 #include <dlfcn.h>
@@ -23,8 +24,10 @@ enum { ANSWER_SECONDS = 5, SOCKET_NAME_CHARS = 64 };
 static char socket_name[SOCKET_NAME_CHARS + 1];
 static char token[PMF_AGENT_TOKEN_CHARS];
 static bool has_python;
+static bool ready; /* to take part: the handler is there */
 static unsigned minor;
 static struct pmf_agent_ring *ring;
+static bool over;           /* the recording has ended */
 static pid_t connected_pid; /* whose ring it is: a child of vfork(2) sees it, too */
 static uint32_t alone;
 
@@ -34,13 +37,14 @@ static int connect_socket(void)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	const struct timeval patience = {ANSWER_SECONDS, 0};
+	bool is_file = socket_name[0] == '/';
 	size_t len = strlen(socket_name);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;
-	/* The name starts behind a NUL: it is no file (unix(7), "abstract"). */
-	memcpy(addr.sun_path + 1, socket_name, len);
+	/* Where it is no file, the name starts behind a NUL (unix(7), "abstract"). */
+	memcpy(addr.sun_path + !is_file, socket_name, len);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	if (connect(fd, (struct sockaddr *)&addr,
@@ -75,6 +79,19 @@ static bool receive_answer(int fd, struct pmf_agent_answer *answer, int *got)
 		c->cmsg_len == CMSG_LEN(sizeof *got))
 		memcpy(got, CMSG_DATA(c), sizeof *got);
 	return n == sizeof *answer && answer->magic == PMF_AGENT_MAGIC && answer->ok;
+}
+
+bool pmf_agent_over(void)
+{
+	if (ring && __atomic_load_n(&ring->closed, __ATOMIC_ACQUIRE))
+		over = true;
+	return over;
+}
+
+/* Does this process take part in a recording? */
+static bool is_recorded(void)
+{
+	return ring && connected_pid == getpid() && !pmf_agent_over();
 }
 
 /* Tell the recorder, and wait until it has done its part: false if there is none (any more). */
@@ -127,7 +144,7 @@ bool pmf_agent_leave(void)
 	struct pmf_agent_answer answer;
 	int saved = errno, memory;
 
-	if (!ring || connected_pid != getpid())
+	if (!is_recorded())
 		return false;
 	if (pmf_agent_filtered()) {
 		pmf_agent_signal_ignore(true);
@@ -161,14 +178,14 @@ void pmf_agent_stay(void)
 static void in_child(void)
 {
 	struct pmf_agent_ring *parents = ring;
+	bool go_on = parents && !pmf_agent_over();
 
 	pmf_agent_signal_forked();
 	ring = NULL;
-	if (!parents)
-		return;
-	munmap(parents, PMF_AGENT_MEMORY_BYTES);
+	if (parents)
+		munmap(parents, PMF_AGENT_MEMORY_BYTES);
 	/* A filter may answer a socket with death. */
-	if (pmf_agent_filtered())
+	if (!go_on || pmf_agent_filtered())
 		return;
 	greet(PMF_AGENT_FORKED, "");
 }
@@ -180,7 +197,9 @@ static bool has_threads(void)
 	return stat("/proc/self/task", &st) == 0 && st.st_nlink > 3; /* one beside "." and ".." */
 }
 
-static bool look_for_python(void *where)
+/* Find the interpreter that dlsym(3) knows by @where. True if there is one; why it cannot be walked goes
+ * to @why (PMF_AGENT_WHY_CHARS). */
+static bool find_python(void *where, char *why)
 {
 	typedef const char *version_fn(void);
 	typedef void *thread_state_fn(void);
@@ -188,7 +207,6 @@ static bool look_for_python(void *where)
 	struct pmf_agent_python python = {
 		.thread_state = (thread_state_fn *)dlsym(where, "PyGILState_GetThisThreadState"),
 		.code_type = (uintptr_t)dlsym(where, "PyCode_Type")};
-	char why[PMF_AGENT_WHY_CHARS] = "";
 
 	/* CPython's own evaluation loop: others that have its interface have another inside. */
 	if (!version || !dlsym(where, "_PyEval_EvalFrameDefault") || !python.thread_state ||
@@ -196,26 +214,38 @@ static bool look_for_python(void *where)
 		return false;
 	minor = pmf_agent_minor(version());
 	python.layout = pmf_agent_layout_find(version(), dlsym(where, "_PyRuntime"), why);
-	if (has_threads()) {
+	if (python.layout) {
+		pmf_agent_walk_init(&python);
+		pmf_agent_outer_init(where);
+	}
+	return true;
+}
+
+/* The handler first: once events are open, a SIGTRAP without it ends the program. */
+static bool get_ready(void)
+{
+	if (!ready)
+		ready = pmf_agent_signal_install() && pthread_atfork(NULL, NULL, in_child) == 0;
+	return ready;
+}
+
+static bool look_for_python(void *where)
+{
+	char why[PMF_AGENT_WHY_CHARS] = "";
+
+	if (!find_python(where, why))
+		return false;
+	if (has_threads())
 		snprintf(why, sizeof why,
 			"CPython was loaded when the program had started threads already");
-		python.layout = NULL;
-	}
-	if (!python.layout) {
+	if (why[0])
 		greet(PMF_AGENT_REFUSED, why);
-		return true;
-	}
-	/* The handler first: once events are open, a SIGTRAP without it ends the program. */
-	pmf_agent_walk_init(&python);
-	pmf_agent_outer_init(where);
-	if (pmf_agent_signal_install() && pthread_atfork(NULL, NULL, in_child) == 0)
+	else if (get_ready())
 		greet(PMF_AGENT_STARTED, "");
 	return true;
 }
 
-/* The file that the code at @address was loaded from, NULL if it is not known. Without the loader's
- * lock, which a thread may hold while it waits for this one. */
-static const char *file_of(void *address)
+const char *pmf_agent_file_of(void *address)
 {
 	/* <dlfcn.h> from glibc 2.35 on. */
 	struct {
@@ -248,7 +278,7 @@ PMF_AGENT_EXPORT int pthread_condattr_setclock(pthread_condattr_t *attr, clockid
 	void *library = NULL;
 
 	if (socket_name[0] && !has_python)
-		file = file_of(__builtin_return_address(0));
+		file = pmf_agent_file_of(__builtin_return_address(0));
 	/* It must not go away while a handler is in it. */
 	if (file && strstr(file, "libpython"))
 		library = dlopen(file, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
@@ -329,6 +359,68 @@ __attribute__((constructor)) static void start(void)
 	has_python = look_for_python(RTLD_DEFAULT);
 	/* dlsym(3) takes that lock, too: now, for later. */
 	real_setclock();
-	file_of(environ);
+	pmf_agent_file_of(environ);
 	errno = saved;
+}
+
+/* ---- A process that runs already ---- */
+
+/* Does this process take part in the recording that @value names? Another thread may have been asked,
+ * too. */
+static bool takes_part_in(const char *value)
+{
+	const char *at = strstr(value, socket_name);
+
+	return is_recorded() && at &&
+	       strncmp(at + strlen(socket_name) + 1, token, sizeof token) == 0;
+}
+
+/* Take part in no recording: no handler writes to the old ring any more. */
+static bool part(void)
+{
+	struct pmf_agent_ring *old = ring;
+	int fd = is_recorded() ? connect_socket() : -1;
+
+	if (fd >= 0) {
+		close(fd);
+		return false;
+	}
+	ring = NULL;
+	/* Else it stays, for a thread that was held up in its handler. */
+	if (old && pmf_agent_signal_quiet())
+		munmap(old, PMF_AGENT_MEMORY_BYTES);
+	return true;
+}
+
+const char *pmf_agent_join(const char *value, void *where)
+{
+	static char env[sizeof PMF_AGENT_ENV + PMF_AGENT_VALUE_CHARS];
+	static char why[PMF_AGENT_WHY_CHARS];
+	const char *path;
+
+	if (takes_part_in(value))
+		return "";
+	if (dlsym(RTLD_DEFAULT, "__asan_init") || dlsym(RTLD_DEFAULT, "__tsan_init"))
+		return "it is built with a sanitizer";
+	if (pmf_agent_filtered())
+		return "it has installed a filter of system calls";
+	if (!part())
+		return "another pmuflame is recording it";
+	path = strlen(value) < PMF_AGENT_VALUE_CHARS ? parse_env(value) : NULL;
+	if (!path)
+		return "the agent in it is of another version of pmuflame; restart it";
+	why[0] = '\0';
+	if (!ready && !find_python(where, why))
+		return "its interpreter does not show what is needed";
+	if (why[0])
+		return why;
+	if (!pmf_agent_own_calls() || !get_ready())
+		return "its calls of libc cannot be watched";
+	has_python = true;
+	over = false;
+	alone = 0;
+	snprintf(env, sizeof env, "%s=%s", PMF_AGENT_ENV, value);
+	pmf_agent_exec_init(path, env);
+	greet(PMF_AGENT_STARTED, "");
+	return ring ? "" : "the recorder did not answer";
 }

@@ -97,7 +97,7 @@ static size_t count(char *const *list, size_t most)
 
 bool pmf_agent_wanted_in(const char *path)
 {
-	return agent_path[0] && path && pmf_agent_may_preload(path) &&
+	return agent_path[0] && path && !pmf_agent_over() && pmf_agent_may_preload(path) &&
 	       access(agent_path, R_OK) == 0;
 }
 

@@ -20,8 +20,16 @@
  * gone would end it. False if there is nothing to stop: this is a child of vfork(2), or not
  * connected. */
 bool pmf_agent_leave(void);
+/* Has the recording that this process took part in ended? */
+bool pmf_agent_over(void);
 /* It could not be executed. */
 void pmf_agent_stay(void);
+/* Take part in the recording that @value, as PMF_AGENT_ENV has it, names; dlsym(3) knows the
+ * interpreter by @where. "" or why not. */
+const char *pmf_agent_join(const char *value, void *where);
+/* The file that the code at @address was loaded from, "" for the program, NULL if it is not known.
+ * Without the loader's lock, which a thread may hold while it waits for this one. */
+const char *pmf_agent_file_of(void *address);
 
 /* ---- agent_walk.c: the thread's Python stack ---- */
 
@@ -64,10 +72,25 @@ void pmf_agent_ring_commit(void *record, uint32_t type, size_t size);
 bool pmf_agent_signal_install(void);
 /* Start or stop (NULL) writing to a ring. */
 void pmf_agent_signal_ring(struct pmf_agent_ring *ring);
+/* Stop, and wait until no thread is writing any more; false if one does not end. */
+bool pmf_agent_signal_quiet(void);
 /* Ignore SIGTRAP, now and in the program that is executed. */
 void pmf_agent_signal_ignore(bool ignore);
 /* Note that this is another process now. */
 void pmf_agent_signal_forked(void);
+
+/* ---- agent_patch.c, agent_remote.c: an agent that was not preloaded ---- */
+
+struct pmf_agent_own {
+	const char *name;
+	void *function;
+};
+
+/* Have all loaded files but libc call the @n functions @own by these names. False if that could not be
+ * done everywhere. */
+bool pmf_agent_patch(const struct pmf_agent_own *own, size_t n);
+/* Have them call the agent, as if it had been preloaded; does it once. */
+bool pmf_agent_own_calls(void);
 
 /* ---- agent_exec.c: what the process executes ---- */
 

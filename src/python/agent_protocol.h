@@ -21,9 +21,10 @@ enum {
 	PMF_AGENT_CODES_MAX = 16384,    /* code objects that one process can tell */
 };
 
-/* "VERSION:SOCKET:TOKEN:PATH": the abstract socket's name, the secret that shows that a greeting is
- * from our own, and the agent's file. */
+/* "VERSION:SOCKET:TOKEN:PATH": the socket's file or, where it does not start with a slash, abstract
+ * name, the secret that shows that a greeting is from our own, and the agent's file. */
 #define PMF_AGENT_ENV "PMUFLAME_AGENT"
+enum { PMF_AGENT_VALUE_CHARS = 4224 };
 
 enum pmf_agent_origin {
 	PMF_AGENT_STARTED, /* a program has just been executed */
@@ -57,7 +58,8 @@ struct pmf_agent_ring {
 	uint64_t head; /* written by the process */
 	uint64_t dropped;
 	uint8_t pad[48];
-	uint64_t tail; /* written by the recorder */
+	uint64_t tail;   /* written by the recorder */
+	uint32_t closed; /* by the recorder, too: it reads no more */
 };
 
 enum {

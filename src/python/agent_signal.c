@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -15,9 +16,12 @@ enum {
 	TRAP_PERF_CODE = 6,   /* asm-generic/siginfo.h, TRAP_PERF */
 	PTHREAD_BYTES = 2304, /* how far the thread's id is looked for in glibc's descriptor */
 	SAVED_ACTIONS = 2,
+	QUIET_STEPS = 1000,
+	QUIET_STEP_NS = 100000,
 };
 
 static struct pmf_agent_ring *active;
+static unsigned writers; /* threads that may be writing to it */
 static pid_t owner; /* whose SIGTRAP is ours: a child of vfork(2) shares this memory, not that */
 /* What the program set, and a spare to write the next one to. */
 static struct sigaction actions[SAVED_ACTIONS];
@@ -123,16 +127,22 @@ static void pass_on(int sig, siginfo_t *si, void *uc)
 
 static void on_trap(int sig, siginfo_t *si, void *uc)
 {
-	struct pmf_agent_ring *ring = __atomic_load_n(&active, __ATOMIC_ACQUIRE);
+	struct pmf_agent_ring *ring;
 	int saved = errno;
 	uint64_t ip = 0, sp = 0;
 
 	if (si->si_code != TRAP_PERF_CODE) {
 		pass_on(sig, si, uc);
-	} else if (ring) {
+		errno = saved;
+		return;
+	}
+	__atomic_add_fetch(&writers, 1, __ATOMIC_SEQ_CST);
+	ring = __atomic_load_n(&active, __ATOMIC_SEQ_CST);
+	if (ring) {
 		interrupted(uc, &ip, &sp);
 		pmf_agent_walk(ring, own_tid(), ip, sp);
 	}
+	__atomic_sub_fetch(&writers, 1, __ATOMIC_RELEASE);
 	errno = saved;
 }
 
@@ -161,6 +171,19 @@ void pmf_agent_signal_ring(struct pmf_agent_ring *ring)
 	__atomic_store_n(&active, ring, __ATOMIC_RELEASE);
 }
 
+bool pmf_agent_signal_quiet(void)
+{
+	const struct timespec moment = {0, QUIET_STEP_NS};
+
+	__atomic_store_n(&active, NULL, __ATOMIC_SEQ_CST);
+	for (int i = 0; i < QUIET_STEPS; i++) {
+		if (__atomic_load_n(&writers, __ATOMIC_SEQ_CST) == 0)
+			return true;
+		nanosleep(&moment, NULL);
+	}
+	return false;
+}
+
 void pmf_agent_signal_ignore(bool ignore)
 {
 	struct sigaction ign = {.sa_handler = SIG_IGN}, own = trap_action();
@@ -171,6 +194,7 @@ void pmf_agent_signal_ignore(bool ignore)
 void pmf_agent_signal_forked(void)
 {
 	pmf_agent_signal_ring(NULL);
+	writers = 0; /* the parent's */
 	owner = getpid();
 	pending = false;
 }

@@ -38,4 +38,13 @@ uint32_t pmf_python_codes_number(struct pmf_python_codes *codes, uint64_t key, b
 extern const unsigned char pmf_bpf_program[];
 extern const size_t pmf_bpf_program_bytes;
 
+const char *pmf_python_server_agent(const struct pmf_python_server *s);
+/* What PMF_AGENT_ENV has for an agent at @agent_path that greets at @socket_path, NULL for where all
+ * do; free(3) it. */
+char *pmf_python_server_value(
+	const struct pmf_python_server *s, const char *socket_path, const char *agent_path);
+/* Listen at the file @name in the folder @dir_fd, too. Its user may connect. */
+int pmf_python_server_listen_in(
+	struct pmf_python_server *s, int dir_fd, const char *name, struct pmf_err *err);
+
 #endif

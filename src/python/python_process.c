@@ -67,6 +67,7 @@ void pmf_python_process_free(struct pmf_python_process *p)
 {
 	if (!p)
 		return;
+	__atomic_store_n(&ring_of(p)->closed, 1, __ATOMIC_RELEASE);
 	munmap(p->map, PMF_AGENT_MEMORY_BYTES);
 	close(p->fd);
 	pmf_python_codes_free(p->codes);

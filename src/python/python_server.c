@@ -1,32 +1,48 @@
 /* Where agents report: an abstract socket (unix(7)), which needs no file and asks for no rights, so
- * that a command that drops its privileges still reaches it. Whoever shows the token is one of
- * ours; who it is, the kernel says. */
+ * that a command that drops its privileges still reaches it; and files for those that live in another
+ * network namespace. Whoever shows the token is one of ours; who it is, the kernel says. */
 #include "pmuflame/python.h"
 
 #include "agent_elf.h"
 #include "agent_protocol.h"
 #include "pmf_paths.h"
+#include "pmuflame/clock.h"
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include "python_priv.h"
 #include <errno.h>
-#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 enum {
-	PATIENCE_MS = 50, /* for a greeting, which is sent right after connecting */
+	PATIENCE_NS = 500000000, /* for a greeting, which is sent right after connecting */
+	PENDING_MAX = 64,
 	BACKLOG = 128,
 	NAME_BYTES = 8,
 	AGENT_PATH_MAX = 3000,
 };
 
-struct pmf_python_server {
+/* Who has connected and said nothing yet: anybody may, and nobody is waited for. */
+struct pending {
 	int fd;
+	pid_t pid;
+	uint64_t since_ns;
+};
+
+struct pmf_python_server {
+	int fd; /* readable when one of the sockets is, or of those pending (epoll(7)) */
+	struct pending pending[PENDING_MAX]; /* oldest first */
+	size_t nr_pending;
+	int *sockets;
+	size_t nr_sockets, cap_sockets;
+	char *name; /* of the first */
+	char *agent_path;
 	char token[PMF_AGENT_TOKEN_CHARS + 1];
 	char **env;
 	char *own[2]; /* those of env that are not the process's */
@@ -90,32 +106,53 @@ static int random_hex(char *out, size_t chars, struct pmf_err *err)
 	return 0;
 }
 
-static int listen_at(struct pmf_python_server *s, const char *name, struct pmf_err *err)
+static int listen_at(struct pmf_python_server *s, const struct sockaddr_un *addr, size_t path_len,
+	struct pmf_err *err)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
+	struct epoll_event ready = {.events = EPOLLIN};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	memcpy(addr.sun_path + 1, name, strlen(name));
-	s->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->fd < 0 || bind(s->fd, (struct sockaddr *)&addr, len) < 0 ||
-		listen(s->fd, BACKLOG) < 0)
+	if (fd >= 0)
+		PMF_PUSH(s->sockets, s->nr_sockets, s->cap_sockets) = fd;
+	if (fd < 0 ||
+		bind(fd, (const struct sockaddr *)addr,
+			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_len)) < 0 ||
+		listen(fd, BACKLOG) < 0 || epoll_ctl(s->fd, EPOLL_CTL_ADD, fd, &ready) < 0)
 		return pmf_err_errno(err, PMF_EIO, errno, "cannot listen for the agents of Python");
 	return 0;
 }
 
-static void make_env(struct pmf_python_server *s, const char *agent_path, const char *name)
+int pmf_python_server_listen_in(
+	struct pmf_python_server *s, int dir_fd, const char *name, struct pmf_err *err)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int len =
+		snprintf(addr.sun_path, sizeof addr.sun_path, "/proc/self/fd/%d/%s", dir_fd, name);
+
+	return listen_at(s, &addr, (size_t)len + 1, err);
+}
+
+char *pmf_python_server_value(
+	const struct pmf_python_server *s, const char *socket_path, const char *agent_path)
+{
+	return pmf_asprintf("%d:%s:%s:%s", PMF_AGENT_VERSION, socket_path ? socket_path : s->name,
+		s->token, agent_path);
+}
+
+static void make_env(struct pmf_python_server *s)
 {
 	static const char preload[] = "LD_PRELOAD=", agent[] = PMF_AGENT_ENV "=";
 	const char *there = getenv("LD_PRELOAD");
+	char *value = pmf_python_server_value(s, NULL, s->agent_path);
 	size_t n = 0, k = 0;
 
 	while (environ[n])
 		n++;
 	s->env = pmf_calloc(n + 3, sizeof *s->env);
 	s->own[0] = pmf_asprintf(
-		"%s%s%s%s", preload, agent_path, there && *there ? ":" : "", there ? there : "");
-	s->own[1] =
-		pmf_asprintf("%s%d:%s:%s:%s", agent, PMF_AGENT_VERSION, name, s->token, agent_path);
+		"%s%s%s%s", preload, s->agent_path, there && *there ? ":" : "", there ? there : "");
+	s->own[1] = pmf_asprintf("%s%s", agent, value);
+	free(value);
 	for (size_t i = 0; i < n; i++)
 		if (strncmp(environ[i], preload, sizeof preload - 1) != 0 &&
 			strncmp(environ[i], agent, sizeof agent - 1) != 0)
@@ -124,37 +161,67 @@ static void make_env(struct pmf_python_server *s, const char *agent_path, const 
 	s->env[k] = s->own[1];
 }
 
+/* At a name that nobody has. */
+static int listen_anew(struct pmf_python_server *s, struct pmf_err *err)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	char id[2 * NAME_BYTES + 1];
+	int ret = random_hex(id, 2 * NAME_BYTES, err);
+
+	if (ret)
+		return ret;
+	s->name = pmf_asprintf("pmuflame-%s", id);
+	memcpy(addr.sun_path + 1, s->name, strlen(s->name));
+	return listen_at(s, &addr, 1 + strlen(s->name), err);
+}
+
 int pmf_python_server_open(
 	struct pmf_python_server **out, const char *agent_path, struct pmf_err *err)
 {
 	struct pmf_python_server *s = pmf_zalloc(sizeof *s);
-	char id[2 * NAME_BYTES + 1], *name = NULL;
-	int ret;
+	int ret = 0;
 
-	s->fd = -1;
-	ret = random_hex(s->token, PMF_AGENT_TOKEN_CHARS, err);
+	s->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->fd < 0)
+		ret = pmf_err_errno(err, PMF_EIO, errno, "cannot wait for the agents of Python");
 	if (ret == 0)
-		ret = random_hex(id, 2 * NAME_BYTES, err);
-	if (ret == 0) {
-		name = pmf_asprintf("pmuflame-%s", id);
-		ret = listen_at(s, name, err);
-	}
-	if (ret == 0) {
-		make_env(s, agent_path, name);
-		*out = s;
-	} else {
+		ret = random_hex(s->token, PMF_AGENT_TOKEN_CHARS, err);
+	if (ret == 0)
+		ret = listen_anew(s, err);
+	if (ret) {
 		pmf_python_server_close(s);
+		return ret;
 	}
-	free(name);
-	return ret;
+	s->agent_path = pmf_strdup(agent_path);
+	make_env(s);
+	*out = s;
+	return 0;
+}
+
+/* Returns its descriptor, which a fork may have, too: closing it does not end the watch on it. */
+static int take_pending(struct pmf_python_server *s, size_t i)
+{
+	int fd = s->pending[i].fd;
+
+	epoll_ctl(s->fd, EPOLL_CTL_DEL, fd, NULL);
+	s->nr_pending--;
+	memmove(&s->pending[i], &s->pending[i + 1], (s->nr_pending - i) * sizeof s->pending[0]);
+	return fd;
 }
 
 void pmf_python_server_close(struct pmf_python_server *s)
 {
 	if (!s)
 		return;
+	while (s->nr_pending > 0)
+		close(take_pending(s, s->nr_pending - 1));
+	for (size_t i = 0; i < s->nr_sockets; i++)
+		close(s->sockets[i]);
 	if (s->fd >= 0)
 		close(s->fd);
+	free(s->sockets);
+	free(s->name);
+	free(s->agent_path);
 	free(s->env);
 	free(s->own[0]);
 	free(s->own[1]);
@@ -171,45 +238,100 @@ char *const *pmf_python_server_env(const struct pmf_python_server *s)
 	return s->env;
 }
 
+const char *pmf_python_server_agent(const struct pmf_python_server *s)
+{
+	return s->agent_path;
+}
+
 /* ---- Greetings ---- */
 
-static bool read_greeting(
-	const struct pmf_python_server *s, int fd, struct pmf_python_greeting *out)
+/* Who connects is of those that may be recorded; *pid gets who it is. */
+static bool may_greet(int fd, pid_t *pid)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
-	struct pmf_agent_hello hello;
 	struct ucred peer;
 	socklen_t len = sizeof peer;
 
-	if (poll(&p, 1, PATIENCE_MS) != 1 ||
-		recv(fd, &hello, sizeof hello, MSG_DONTWAIT) != sizeof hello ||
-		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return false;
-	if (hello.magic != PMF_AGENT_MAGIC || hello.version != PMF_AGENT_VERSION ||
-		memcmp(hello.token, s->token, PMF_AGENT_TOKEN_CHARS) != 0 || peer.pid <= 0 ||
+	*pid = peer.pid;
+	return peer.pid > 0 && (geteuid() == 0 || peer.uid == geteuid());
+}
+
+/* Does not wait: 1 for a greeting, 0 if nothing came so far, -1 if it is none. */
+static int read_greeting(
+	const struct pmf_python_server *s, const struct pending *p, struct pmf_python_greeting *out)
+{
+	struct pmf_agent_hello hello;
+	ssize_t n = recv(p->fd, &hello, sizeof hello, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n != sizeof hello || hello.magic != PMF_AGENT_MAGIC ||
+		hello.version != PMF_AGENT_VERSION ||
+		memcmp(hello.token, s->token, PMF_AGENT_TOKEN_CHARS) != 0 ||
 		hello.origin > PMF_AGENT_STAYED)
-		return false;
-	*out = (struct pmf_python_greeting){.fd = fd,
-		.pid = peer.pid,
+		return -1;
+	*out = (struct pmf_python_greeting){.fd = p->fd,
+		.pid = p->pid,
 		.origin = (enum pmf_python_origin)hello.origin,
 		.alone = hello.alone == 1,
 		.minor = hello.python};
 	memcpy(out->why, hello.why, sizeof out->why - 1);
 	out->why[sizeof out->why - 1] = '\0';
+	return 1;
+}
+
+/* The next one that connects to @socket joins those that are waited for. Where they are too many, the one that
+ * has been silent for longest gives way: an agent sends right after connecting. False if there is none. */
+static bool accept_one(struct pmf_python_server *s, int socket)
+{
+	struct epoll_event ready = {.events = EPOLLIN};
+	struct pending p = {.since_ns = pmf_clock_ns(CLOCK_MONOTONIC)};
+
+	/* cppcheck-suppress nullPointer; nobody asks for the address */
+	p.fd = accept4(socket, NULL, NULL, SOCK_CLOEXEC);
+	if (p.fd < 0)
+		return false;
+	if (!may_greet(p.fd, &p.pid) || epoll_ctl(s->fd, EPOLL_CTL_ADD, p.fd, &ready) < 0) {
+		close(p.fd);
+		return true;
+	}
+	if (s->nr_pending == PENDING_MAX)
+		close(take_pending(s, 0));
+	s->pending[s->nr_pending++] = p;
 	return true;
+}
+
+static bool next_greeting(struct pmf_python_server *s, struct pmf_python_greeting *out)
+{
+	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC);
+
+	for (size_t i = 0; i < s->nr_pending;) {
+		int is = read_greeting(s, &s->pending[i], out), fd;
+
+		if (is == 0 && now - s->pending[i].since_ns < PATIENCE_NS) {
+			i++;
+			continue;
+		}
+		fd = take_pending(s, i);
+		if (is > 0)
+			return true;
+		close(fd);
+	}
+	return false;
 }
 
 bool pmf_python_accept(struct pmf_python_server *s, struct pmf_python_greeting *out)
 {
-	struct sockaddr_un addr;
-	socklen_t len = sizeof addr;
-	int fd = accept4(s->fd, (struct sockaddr *)&addr, &len, SOCK_CLOEXEC);
-
-	if (fd < 0)
-		return false;
-	if (read_greeting(s, fd, out))
+	if (next_greeting(s, out))
 		return true;
-	close(fd);
+	for (size_t i = 0; i < s->nr_sockets; i++) {
+		/* Who connects without end has his turn, no more. */
+		for (int n = 0; n < PENDING_MAX / 2 && accept_one(s, s->sockets[i]); n++)
+			;
+		if (next_greeting(s, out))
+			return true;
+	}
 	return false;
 }
 
