@@ -36,6 +36,12 @@ share()
 		(([.functions[].self] | add) // 1)' s.json
 }
 
+# weight FOLDED [REGEX]: of the stacks that match.
+weight()
+{
+	awk -v re="${2-}" '$0 ~ re { w += $NF } END { printf "%.0f\n", w }' "$1"
+}
+
 # folded_share FILE REGEX: what part of the weight has a stack that matches, in percent.
 folded_share()
 {

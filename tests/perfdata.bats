@@ -44,12 +44,6 @@ agree()
 		"drawn.$(file_of "$event").folded" script.txt
 }
 
-# weight FOLDED REGEX: of the stacks that match.
-weight()
-{
-	awk -v re="$2" '$0 ~ re { w += $NF } END { printf "%.0f\n", w }' "$1"
-}
-
 @test "frame pointers, two events: one picture each, with perf's shares" {
 	record r.data -F 2999 --call-graph fp -e cpu-clock,page-faults -- dataframe --passes 4
 	agree r.data "$clock" dataframe

@@ -1,4 +1,4 @@
-/* pmuflame/collect.h - run a command under its events and make the profile.
+/* pmuflame/collect.h - record a command, or what runs already, and make the profile.
  * Layer: collect (wires source → process → unwind → profile → symbol). Threads: the calling one
  * only; signals are blocked and read from a descriptor while a run lasts, and after one that a
  * signal ended SIGINT, SIGTERM and SIGHUP stay blocked, so that the profile can be written. While source
@@ -10,6 +10,7 @@
 #include "pmuflame/event.h"
 #include "pmuflame/perf_data.h"
 #include "pmuflame/profile.h"
+#include "pmuflame/sandbox.h"
 #include "pmuflame/source.h"
 #include "pmuflame/unwind.h"
 #include <stdbool.h>
@@ -48,46 +49,78 @@ struct pmf_naming_progress {
 };
 typedef void pmf_naming_cb(void *ctx, const struct pmf_naming_progress *progress);
 
+/* What is looked up for the frames of a finished recording. */
+enum pmf_naming_depth {
+	PMF_NAMES_LINES, /* functions, and where asked for source lines and inlined functions */
+	PMF_NAMES_FUNCTIONS,
+	PMF_NAMES_NONE, /* modules and addresses have to do */
+};
+typedef enum pmf_naming_depth pmf_naming_depth_cb(void *ctx);
+
 /* The most that a sample's dump can hold: perf_event_open(2), sample_stack_user. */
 enum { PMF_STACK_BYTES_MAX = 65528 };
 
 /* Whether Python frames are wanted: where they can be had, or else the run fails. */
 enum pmf_python_mode { PMF_PYTHON_AUTO, PMF_PYTHON_YES, PMF_PYTHON_NO };
 
+/* Who is recorded: the command, or whoever runs already. All is borrowed. */
+struct pmf_collect_who {
+	enum pmf_perf_target target;
+	/* TASKS: processes with all their threads or, with @single, just these threads. */
+	const pid_t *pids;
+	size_t nr_pids;
+	bool single;
+	const char *cgroup; /* CGROUP: its folder, or the path of it below the mounted hierarchy */
+	const char *cpus;   /* what runs there, "0-3,8"; NULL: everywhere */
+};
+
 struct pmf_collect_opts {
-	char *const *argv; /* NULL-terminated */
+	struct pmf_collect_who who;
+	/* The command, NULL-terminated. With who.target other than COMMAND it only says how long to record,
+	 * or is NULL: until duration_ns is over, until a signal, or until all of who.pids have ended. */
+	char *const *argv;
 	enum pmf_python_mode python;
 	bool python_lines; /* a frame for each line of a Python function, not one for all */
 	bool interpreter;  /* also the native frames that Python frames stand for */
 	bool inlines;      /* source lines and inlined functions; names come without them, too */
 	const char *cache; /* as in struct pmf_image_search, for debug files */
-	bool jit;          /* runtimes that can are told to name the code that they generate */
+	/* Whose processes read files of images and debug info; NULL: this one does, and, where it was to
+	 * be another, @no_sandbox says why. */
+	struct pmf_sandbox *sandbox;
+	const char *no_sandbox;
+	bool jit; /* runtimes that can are told to name the code that they generate */
 	enum pmf_unwind_mode call_graph;
 	enum pmf_unwind_by unwind_by; /* one that pmf_unwinder_can */
 	uint32_t stack_bytes;
 	bool inherit;
-	size_t readers; /* threads that read the rings; 0: as many as the CPUs need */
+	enum pmf_perf_timers timers;
+	bool containers; /* name those that processes run in */
+	size_t readers;  /* threads that read the rings; 0: as many as the CPUs need */
 	/* Also write the records as a perf.data file there, with raw_argv as its command line; NULL:
 	 * don't. */
 	const char *raw_path;
 	char *const *raw_argv;
-	uint64_t delay_ns;         /* count only what happens later than that; 0: everything */
-	uint64_t duration_ns;      /* then SIGTERM, five seconds later SIGKILL; 0: no limit */
+	uint64_t delay_ns; /* count only what happens later than that; 0: everything */
+	/* Then a command gets SIGTERM, five seconds later SIGKILL; 0: no limit. */
+	uint64_t duration_ns;
 	pmf_progress_cb *progress; /* about five times a second; may be NULL */
 	pmf_naming_cb *naming;     /* the same, after the run; may be NULL */
+	/* Asked between the two where memory can run out (pmf_mem_is_limited): it may fork, so that something
+	 * less is left to try. May be NULL. */
+	pmf_naming_depth_cb *naming_depth;
 	void *ctx;
 };
 
 struct pmf_collect_result {
-	int wait_status;    /* of waitpid(2) */
+	int wait_status;    /* of waitpid(2); 0 without a command */
 	int exec_errno;     /* not 0: the command did not start, and there is no profile */
 	size_t readers;     /* threads that read the rings */
-	bool duration_over; /* the command was ended by duration_ns */
+	bool duration_over; /* duration_ns was the end */
 	struct pmf_err raw; /* why raw_path could not be written after all; PMF_OK if it was */
-	uint64_t end_ns;    /* CLOCK_MONOTONIC when the command was seen to have exited */
+	uint64_t end_ns;    /* CLOCK_MONOTONIC when recording ended */
 };
 
-/* Run the command, record until it has exited, name the frames, complete the ledger. @p is
+/* Record until the command has exited, or as opts->who says; name the frames, complete the ledger. @p is
  * initialised here for @list's events. A command that cannot be executed is not an error of this
  * function. */
 int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
@@ -101,6 +134,8 @@ struct pmf_recording_opts {
 	/* As in struct pmf_image_search. */
 	const char *symfs, *cache, *debug_root;
 	bool inlines; /* as in struct pmf_collect_opts */
+	struct pmf_sandbox *sandbox;
+	const char *no_sandbox;
 	pmf_naming_cb *naming;
 	void *ctx;
 };

@@ -1,11 +1,13 @@
 /* pmuflame doctor: what limits profiling on this machine, and the command that lifts it. */
 #include "cli.h"
+#include "engine.h"
 
 #include "pmuflame/buf.h"
 #include "pmuflame/event.h"
 #include "pmuflame/file.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/perf.h"
+#include "pmuflame/process.h"
 #include "pmuflame/python.h"
 #include "pmuflame/units.h"
 #include <jansson.h>
@@ -17,18 +19,19 @@
 #include <unistd.h>
 
 enum state { STATE_OK, STATE_LIMIT, STATE_BLOCKED };
-enum { CHECKS_MAX = 16, WANTED_HZ = 997, WANTED_RING_KIB = 2048, KALLSYMS_LINES = 4096 };
+enum { CHECKS_MAX = 48, WANTED_HZ = 997, WANTED_RING_KIB = 2048, KALLSYMS_LINES = 4096 };
 
 struct check {
 	const char *name;
 	enum state state;
 	char value[32]; /* of a setting, "" if it is none */
 	char *meaning;
-	const char *command; /* what lifts it, or NULL */
+	char *command; /* what lifts it, lines of it, or NULL */
 };
 
 struct doctor {
 	struct pmf_perf_limits limits;
+	enum pmf_engine engine;
 	bool opens;    /* perf_event_open works at all */
 	bool filtered; /* a seccomp filter is why it does not */
 	bool has_pmu;
@@ -37,6 +40,13 @@ struct doctor {
 };
 
 static const char *const state_names[] = {"ok", "limit", "blocked"};
+
+static const char on_host[] = "on the host: ";
+
+static bool is_sysctl(const char *command)
+{
+	return pmf_starts_with(command, "sudo sysctl");
+}
 
 static struct check *add(struct doctor *d, enum state state, const char *name, const char *command,
 	const char *fmt, ...) __attribute__((format(printf, 5, 6)));
@@ -51,8 +61,22 @@ static struct check *add(struct doctor *d, enum state state, const char *name, c
 	va_start(ap, fmt);
 	pmf_buf_vprintf(&meaning, fmt, ap);
 	va_end(ap);
-	*c = (struct check){name, state, "", pmf_buf_detach(&meaning), command};
+	/* A container's /proc/sys is the machine's, and is not for it to change. */
+	*c = (struct check){.name = name,
+		.state = state,
+		.meaning = pmf_buf_detach(&meaning),
+		.command =
+			command ? pmf_asprintf("%s%s",
+					  d->engine && is_sysctl(command) ? on_host : "", command)
+				: NULL};
 	return c;
+}
+
+/* The command as @text, which is taken over. */
+static void set_command(struct check *c, char *text)
+{
+	free(c->command);
+	c->command = text;
 }
 
 static void set_value(struct check *c, long long value)
@@ -83,6 +107,21 @@ static void check_python(struct doctor *d)
 	free(agent);
 }
 
+/* Loading tells more than capabilities do: a kernel may lack what the program uses. */
+static void check_attached_python(struct doctor *d)
+{
+	static const char name[] = "Python frames of what runs already";
+	struct pmf_python_bpf *program;
+	struct pmf_err err = PMF_ERR_INIT;
+
+	if (pmf_python_bpf_load(&program, &err) == 0) {
+		add(d, STATE_OK, name, NULL, "of CPython 3.8 to 3.14, by a BPF program");
+		pmf_python_bpf_free(program);
+		return;
+	}
+	add(d, STATE_LIMIT, name, NULL, "of CPython 3.14 only, which can be asked: %s", err.text);
+}
+
 static void check_open(struct doctor *d)
 {
 	struct pmf_perf_features f;
@@ -93,10 +132,13 @@ static void check_open(struct doctor *d)
 	d->filtered = err.status == PMF_EPERM && d->limits.seccomp_filter &&
 		      (d->limits.cap_perfmon || d->limits.paranoid < 3);
 	if (d->filtered)
-		add(d, STATE_BLOCKED, "perf_event_open",
-			"docker (or podman) run --cap-add PERFMON ..., or with "
-			"--security-opt seccomp=unconfined",
-			"a seccomp filter (container or sandbox) refuses every event");
+		set_command(add(d, STATE_BLOCKED, "perf_event_open", NULL,
+				    "a seccomp filter (container or sandbox) refuses every event: "
+				    "docker's permits them with CAP_PERFMON (before Docker 23: "
+				    "CAP_SYS_ADMIN), podman's older one with both; CAP_PERFMON is "
+				    "%sheld here",
+				    d->limits.cap_perfmon ? "" : "not "),
+			pmf_engine_grant(d->engine, "PERFMON", true));
 	else if (!d->opens)
 		add(d, STATE_BLOCKED, "perf_event_open", NULL, "%s", err.text);
 	else if (!f.format_lost || !f.build_id)
@@ -166,9 +208,44 @@ static void check_caps(struct doctor *d)
 			"this is a user namespace (rootless container), whose capabilities do not "
 			"count for perf events: run outside it, or lower perf_event_paranoid on "
 			"the host");
+	else if (d->engine)
+		set_command(
+			add(d, STATE_LIMIT, "capabilities", NULL,
+				"CAP_PERFMON is not held: with it, perf_event_paranoid would not "
+				"matter"),
+			pmf_engine_grant(d->engine, "PERFMON", false));
 	else
 		add(d, STATE_LIMIT, "capabilities", setcap,
 			"CAP_PERFMON is not held: with it, perf_event_paranoid would not matter");
+}
+
+/* What is needed to look at others, with -p and -a. */
+static void check_others(struct doctor *d)
+{
+	const struct pmf_perf_limits *l = &d->limits;
+	struct check *c;
+
+	if (l->cap_sys_ptrace)
+		add(d, STATE_OK, "attaching", NULL, "CAP_SYS_PTRACE is held: to any process");
+	else if (d->engine)
+		set_command(add(d, STATE_LIMIT, "attaching", NULL,
+				    "CAP_SYS_PTRACE is not held: processes of other users have no "
+				    "names of functions"),
+			pmf_engine_grant(d->engine, "SYS_PTRACE", false));
+	else
+		add(d, STATE_LIMIT, "attaching", "sudo pmuflame -p PID",
+			"CAP_SYS_PTRACE is not held: to one's own processes only");
+	if (!l->cap_bpf || !l->cap_perfmon)
+		set_command(add(d, STATE_LIMIT, "Python when attached", NULL,
+				    "without CAP_BPF and CAP_PERFMON, of CPython 3.14 only"),
+			d->engine ? pmf_engine_grant(d->engine, "BPF", false)
+				  : pmf_strdup("sudo pmuflame -p PID"));
+	if (pmf_process_sees_all())
+		return;
+	c = add(d, STATE_LIMIT, "pid namespace", NULL,
+		"this is a container's: processes outside of it cannot be attached to, and with -a "
+		"they are one frame");
+	set_command(c, pmf_engine_show_processes(d->engine));
 }
 
 static void check_seccomp(struct doctor *d)
@@ -323,6 +400,13 @@ static void check_tracefs(struct doctor *d)
 	struct pmf_err err = PMF_ERR_INIT;
 	int ret = pmf_event_tracefs_check(&err);
 
+	if (ret != 0 && d->engine) {
+		add(d, STATE_LIMIT, "tracefs",
+			"docker (or podman) run -v /sys/kernel/tracing:/sys/kernel/tracing:ro ..., "
+			"Kubernetes: a hostPath volume",
+			"no tracepoints: tracefs is not in this container, or closed to this user");
+		return;
+	}
 	if (ret == 0)
 		add(d, STATE_OK, "tracefs", NULL, "tracepoints can be looked up");
 	else
@@ -331,6 +415,16 @@ static void check_tracefs(struct doctor *d)
 					 : "sudo mount -t tracefs nodev /sys/kernel/tracing",
 			ret == PMF_EPERM ? "no tracepoints: tracefs is closed to this user"
 					 : "no tracepoints: tracefs is not mounted");
+}
+
+static void print_command(const char *lines)
+{
+	while (lines && *lines) {
+		size_t len = strcspn(lines, "\n");
+
+		printf("%-8s   %.*s\n", "", (int)len, lines);
+		lines += len + (lines[len] != '\0');
+	}
 }
 
 static void print_text(const struct doctor *d, bool blocked)
@@ -342,9 +436,8 @@ static void print_text(const struct doctor *d, bool blocked)
 
 		printf("%-8s %s%s%s: %s\n", state_names[c->state], c->name,
 			c->value[0] ? " = " : "", c->value, c->meaning);
-		if (c->command)
-			printf("%-8s   %s\n", "", c->command);
-		sysctl |= c->command && strncmp(c->command, "sudo sysctl", 11) == 0;
+		print_command(c->command);
+		sysctl |= c->command && is_sysctl(c->command);
 	}
 	if (sysctl)
 		puts("\nA sysctl lasts until the next boot; a line such as "
@@ -375,13 +468,16 @@ static void print_json(const struct doctor *d, bool blocked)
 static int examine(bool json)
 {
 	static void (*const checks[])(struct doctor *) = {check_open, check_sampling,
-		check_paranoid, check_caps, check_seccomp, check_pmu, check_watchdog, check_mlock,
-		check_rate, check_kptr, check_tracefs, check_python};
+		check_paranoid, check_caps, check_others, check_seccomp, check_pmu, check_watchdog,
+		check_mlock, check_rate, check_kptr, check_tracefs, check_python,
+		check_attached_python};
 	struct doctor d = {.n = 0};
 	bool blocked = false;
 
-	_Static_assert(PMF_ARRAY_SIZE(checks) <= CHECKS_MAX, "each check adds one line");
+	_Static_assert(
+		3 * PMF_ARRAY_SIZE(checks) <= CHECKS_MAX, "a check adds three lines at most");
 	pmf_perf_limits_read(&d.limits);
+	d.engine = pmf_engine_here();
 	for (size_t i = 0; i < PMF_ARRAY_SIZE(checks); i++)
 		checks[i](&d);
 	for (size_t i = 0; i < d.n; i++)
@@ -390,8 +486,10 @@ static int examine(bool json)
 		print_json(&d, blocked);
 	else
 		print_text(&d, blocked);
-	for (size_t i = 0; i < d.n; i++)
+	for (size_t i = 0; i < d.n; i++) {
 		free(d.checks[i].meaning);
+		free(d.checks[i].command);
+	}
 	if (fflush(stdout) != 0 || ferror(stdout))
 		return pmf_cli_failf(
 			PMF_EXIT_FAILED, "cannot write the findings to the standard output");

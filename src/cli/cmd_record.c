@@ -1,7 +1,9 @@
 /* pmuflame [record] [options] [--] COMMAND|TARGET [ARG...] */
+#include "attempts.h"
 #include "cli.h"
 #include "live.h"
 #include "record_args.h"
+#include "sandbox_args.h"
 #include "target_name.h"
 #include "tree_args.h"
 
@@ -24,6 +26,8 @@ static void show_progress(void *ctx, const struct pmf_progress *g)
 	bool *shown = ctx;
 	char n[PMF_UNITS_MAX];
 
+	if (g->profile->watched)
+		pmf_buf_printf(&line, "%s  ", g->profile->watched);
 	pmf_buf_printf(&line, "%.1f s", (double)g->elapsed_ns / 1e9);
 	for (size_t e = 0; e < g->profile->nr_events; e++)
 		pmf_buf_printf(&line, "  %s %s", g->profile->events[e].label,
@@ -108,34 +112,64 @@ static int prepare_output(
 	return ret;
 }
 
+/* The command line for the outputs: of what was started, else of the one process that ran already. */
+static char *shown_command(const struct pmf_record_args *a)
+{
+	const struct pmf_collect_who *who = &a->collect.who;
+
+	if (a->no_command)
+		return NULL;
+	if (a->command[0])
+		return pmf_output_shown_command(a->target ? a->target->command : NULL, a->command);
+	return a->attached_argv && who->nr_pids == 1 ? pmf_output_quote_command(a->attached_argv)
+						     : NULL;
+}
+
+/* Say in @p what was recorded. */
+static void describe(const struct pmf_record_args *a, struct pmf_profile *p)
+{
+	p->title = pmf_strdup(a->title ? a->title : a->name);
+	p->command = shown_command(a);
+}
+
 static int record(struct pmf_record_args *a, struct pmf_event_list *list)
 {
 	struct pmf_collect_result res;
 	struct pmf_profile profile;
-	struct pmf_err err = PMF_ERR_INIT;
+	struct pmf_err err = PMF_ERR_INIT, no_sandbox;
 	bool progress_shown = false;
 	char *cache = pmf_cli_build_id_cache();
 	int status, ret;
 
-	if (prepare_output(a, list, &err)) {
+	if (pmf_sandbox_begin(a->sandbox, a->collect.who.target != PMF_PERF_COMMAND,
+		    &a->collect.sandbox, &no_sandbox, &err) ||
+		prepare_output(a, list, &err)) {
+		pmf_sandbox_stop(a->collect.sandbox);
 		pmf_output_undo(&a->output);
 		free(cache);
 		return pmf_cli_fail(PMF_EXIT_FAILED, &err);
 	}
 	warn_about_plan(list);
-	a->collect.argv = a->target ? a->target_argv : a->command;
+	if (no_sandbox.status != PMF_OK)
+		a->collect.no_sandbox = no_sandbox.text;
+	if (a->command[0])
+		a->collect.argv = a->target ? a->target_argv : a->command;
 	if (!a->no_command)
 		a->collect.raw_argv = a->collect.argv;
 	if (!a->quiet && isatty(STDERR_FILENO)) {
 		a->collect.progress = show_progress;
 		a->collect.naming = pmf_live_naming;
 	}
+	a->collect.naming_depth = pmf_attempts_depth;
 	a->collect.cache = cache;
 	a->collect.ctx = &progress_shown;
 	ret = pmf_collect_run(&profile, list, &a->collect, &res, &err);
+	pmf_sandbox_stop(a->collect.sandbox);
 	free(cache);
 	/* Whoever read stderr may have ended with the command, whose status is to be passed on. */
 	signal(SIGPIPE, SIG_IGN);
+	/* A file that may not grow (ulimit -f) is one sentence, too. */
+	signal(SIGXFSZ, SIG_IGN);
 	if (progress_shown)
 		pmf_live_clear();
 	if (ret || res.exec_errno)
@@ -145,10 +179,7 @@ static int record(struct pmf_record_args *a, struct pmf_event_list *list)
 	if (res.exec_errno) {
 		status = exec_failed(a->command[0], res.exec_errno);
 	} else {
-		profile.title = pmf_strdup(a->title ? a->title : a->name);
-		if (!a->no_command)
-			profile.command = pmf_output_shown_command(
-				a->target ? a->target->command : NULL, a->command);
+		describe(a, &profile);
 		status = exit_status(&res);
 		if (finish(a, &profile, &res, &err))
 			status = pmf_cli_fail(PMF_EXIT_FAILED, &err);
@@ -198,7 +229,7 @@ static int apply_settings(
 static int apply_config(struct pmf_record_args *a, struct pmf_err *err)
 {
 	static char default_spec[] = "cycles";
-	bool word = !strchr(a->command[0], '/');
+	bool word = a->command[0] && !strchr(a->command[0], '/');
 	const struct pmf_target *t;
 	int ret;
 
@@ -210,7 +241,7 @@ static int apply_config(struct pmf_record_args *a, struct pmf_err *err)
 	if (word && pmf_target_is_all(&a->config, a->command[0]))
 		return 0;
 	t = word ? pmf_config_target(&a->config.file, a->command[0]) : NULL;
-	ret = a->nr_settings ? apply_settings(a, t, err) : 0;
+	ret = a->nr_settings && a->command[0] ? apply_settings(a, t, err) : 0;
 	if (ret)
 		return ret;
 	if (t) {
@@ -230,6 +261,41 @@ static int apply_config(struct pmf_record_args *a, struct pmf_err *err)
 	return 0;
 }
 
+/* The last part of @path. */
+static char *name_of_cgroup(const char *path)
+{
+	size_t end = strlen(path), start;
+
+	while (end && path[end - 1] == '/')
+		end--;
+	for (start = end; start && path[start - 1] != '/';)
+		start--;
+	return end ? pmf_strndup(path + start, end - start) : pmf_strdup("cgroup");
+}
+
+/* What the run is called, as people see it. */
+static char *name_of(struct pmf_record_args *a)
+{
+	const struct pmf_collect_who *who = &a->collect.who;
+	char *first, *name;
+
+	switch (who->target) {
+	case PMF_PERF_SYSTEM:
+		return pmf_strdup("system");
+	case PMF_PERF_CGROUP:
+		return name_of_cgroup(who->cgroup);
+	case PMF_PERF_TASKS:
+		first = pmf_target_name_of_pid(who->pids[0]);
+		if (who->nr_pids == 1)
+			return first;
+		name = pmf_asprintf("%s-and-%zu", first, who->nr_pids - 1);
+		free(first);
+		return name;
+	default:
+		return a->target ? pmf_strdup(a->target->name) : pmf_target_name(a->command);
+	}
+}
+
 /* The events and names of the run, and the run; of a target, with what comes before and after it. */
 static int run(struct pmf_record_args *a, struct pmf_err *err)
 {
@@ -243,7 +309,9 @@ static int run(struct pmf_record_args *a, struct pmf_err *err)
 		(t && pmf_target_step(t, t->setup, "setup", err))) {
 		pmf_cli_fail(status, err);
 	} else {
-		a->name = t ? pmf_strdup(t->name) : pmf_target_name(a->command);
+		a->name = name_of(a);
+		if (a->collect.who.target == PMF_PERF_TASKS)
+			a->attached_argv = pmf_target_command_of_pid(a->who.pids[0]);
 		a->output.name = pmf_target_file_name(a->name);
 		status = record(a, &list);
 		if (t && pmf_target_step(t, t->teardown, "teardown", err))
@@ -268,13 +336,15 @@ static int cmd_record(int argc, char **argv)
 		ret = apply_config(&a, &err);
 	if (ret)
 		status = ret > 0 ? PMF_EXIT_OK : pmf_cli_fail(PMF_EXIT_FAILED, &err);
-	else if (!a.target && pmf_target_is_all(&a.config, a.command[0]))
+	else if (!a.target && a.command[0] && pmf_target_is_all(&a.config, a.command[0]))
 		status = pmf_target_run_all(&a.config, argv, (int)(a.command - argv));
 	else
 		status = run(&a, &err);
 	pmf_output_opts_release(&a.output);
 	pmf_tree_args_release(&a.tree);
 	pmf_target_argv_free(a.target_argv);
+	pmf_target_argv_free(a.attached_argv);
+	pmf_who_args_release(&a.who);
 	pmf_cli_config_release(&a.config);
 	free(a.name);
 	free(a.plan.specs);

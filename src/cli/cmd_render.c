@@ -3,6 +3,7 @@
 #include "input.h"
 #include "output.h"
 #include "picture_args.h"
+#include "sandbox_args.h"
 #include "target_name.h"
 #include "tree_args.h"
 
@@ -25,10 +26,10 @@ static const char help[] =
 	"      --title TEXT            instead of the profile's own name\n"
 	"      --symfs DIR             the recorded machine's files are below DIR\n"
 	"      --call-graph MODE       callers: auto, dwarf, fp (what the kernel walked) or none\n"
-	"      --inline yes|no         inlined functions and source lines (default yes)\n"
+	"      --inline yes|no         inlined functions and source lines (default yes)\n" PMF_SANDBOX_ARGS_HELP
 	"  -h, --help\n";
 
-enum { OPT_FORMAT = 256, OPT_TITLE, OPT_SYMFS, OPT_CALL_GRAPH, OPT_INLINE };
+enum { OPT_FORMAT = 256, OPT_TITLE, OPT_SYMFS, OPT_CALL_GRAPH, OPT_INLINE, OPT_SANDBOX };
 
 static const struct option long_options[] = {
 	{"output", required_argument, NULL, 'o'},
@@ -39,6 +40,7 @@ static const struct option long_options[] = {
 	{"symfs", required_argument, NULL, OPT_SYMFS},
 	{"call-graph", required_argument, NULL, OPT_CALL_GRAPH},
 	{"inline", required_argument, NULL, OPT_INLINE},
+	{"sandbox", required_argument, NULL, OPT_SANDBOX},
 	PMF_PICTURE_ARGS,
 	PMF_CODE_ARGS,
 	{"help", no_argument, NULL, 'h'},
@@ -78,6 +80,8 @@ static int take_option(void *ctx, int opt, struct pmf_err *err)
 		ret = pmf_cli_switch("--inline", optarg, &inlines, err);
 		a->input.no_inlines = !inlines;
 		return ret;
+	case OPT_SANDBOX:
+		return pmf_sandbox_arg(optarg, &a->input.sandbox, err);
 	case PMF_OPT_MIN_WIDTH:
 	case PMF_OPT_REVERSE:
 		return pmf_picture_arg(&a->output.picture, opt, optarg, err);

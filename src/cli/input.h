@@ -4,6 +4,7 @@
 
 #include "pmuflame/err.h"
 #include "pmuflame/profile.h"
+#include "pmuflame/sandbox.h"
 #include "pmuflame/unwind.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +16,7 @@ struct pmf_input_opts {
 	const char *symfs;               /* a folder with the files of the recorded machine */
 	enum pmf_unwind_mode call_graph; /* whose callers */
 	bool no_inlines;                 /* neither source lines nor inlined functions */
+	enum pmf_sandbox_mode sandbox;   /* for the files behind them */
 };
 
 /* A file to load, at its start, and seekable but for streams. */

@@ -3,6 +3,7 @@
 #include "input.h"
 #include "live.h"
 #include "output.h"
+#include "sandbox_args.h"
 #include "target_name.h"
 
 #include "pmuflame/collect.h"
@@ -66,11 +67,16 @@ int pmf_input_load_perf_data(struct pmf_profile *p, const struct pmf_input *in, 
 		.inlines = !in->opts->no_inlines,
 		.naming = isatty(STDERR_FILENO) ? pmf_live_naming : NULL,
 		.ctx = &shown};
+	struct pmf_err no_sandbox;
 	struct pmf_perf_data *pd;
 	char workload[16];
-	int ret = pmf_perf_data_open(
-		&pd, in->fd, in->name, in->head, in->is_stream ? in->head_len : 0, err);
+	int ret = pmf_sandbox_begin(in->opts->sandbox, true, &opts.sandbox, &no_sandbox, err);
 
+	if (no_sandbox.status != PMF_OK)
+		opts.no_sandbox = no_sandbox.text;
+	if (ret == 0)
+		ret = pmf_perf_data_open(
+			&pd, in->fd, in->name, in->head, in->is_stream ? in->head_len : 0, err);
 	if (ret == 0) {
 		ret = pmf_collect_recording(p, pd, &opts, workload, err);
 		if (shown)
@@ -83,6 +89,7 @@ int pmf_input_load_perf_data(struct pmf_profile *p, const struct pmf_input *in, 
 		}
 		pmf_perf_data_free(pd);
 	}
+	pmf_sandbox_stop(opts.sandbox);
 	free(cache);
 	return ret;
 }

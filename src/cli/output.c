@@ -4,6 +4,7 @@
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +194,8 @@ int pmf_output_write(const struct pmf_tree *t, const struct pmf_output_opts *o,
 	struct pmf_render_opts picture = o->picture;
 	int first = 0;
 
+	/* A file that may not grow (ulimit -f) is a write that fails. */
+	signal(SIGXFSZ, SIG_IGN);
 	picture.code = o->code.none ? NULL : &code;
 	for (size_t i = 0; i < o->nr_formats; i++) {
 		size_t n = o->formats[i]->per_event ? t->profile->nr_events : 1;

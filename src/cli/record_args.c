@@ -5,7 +5,9 @@
 
 #include "cli.h"
 #include "picture_args.h"
+#include "sandbox_args.h"
 #include "tree_args.h"
+#include "who_args.h"
 
 #include "pmuflame/log.h"
 #include "pmuflame/mem.h"
@@ -24,13 +26,17 @@ enum {
 
 static const char help[] =
 	"usage: pmuflame [record] [options] [--] COMMAND|TARGET [ARG...]\n"
+	"       pmuflame [record] -p PID|-t TID|-a|--cgroup PATH [options] [-- COMMAND [ARG...]]\n"
 	"       pmuflame COMMAND-BELOW [options]\n\n"
 	"Run COMMAND, or what pmuflame.ini calls TARGET ('all': every target), under hardware or\n"
-	"software events and draw one flame graph per event.\n\n"
+	"software events, or watch what runs already, and draw one flame graph per event.\n\n"
 	"examples:\n"
 	"  pmuflame --event cycles ./backtest\n"
 	"  pmuflame -e cpu-clock,page-faults,context-switches -- python3 strategy.py\n"
-	"  pmuflame -e '{cycles,instructions},cache-misses:u@10007' -o out/ make test\n\n"
+	"  pmuflame -e '{cycles,instructions},cache-misses:u@10007' -o out/ make test\n"
+	"  pmuflame -p 1234 --duration 10\n\n"
+	"who runs already (until Ctrl-C, --duration, their end, or COMMAND's):\n" PMF_WHO_ARGS_HELP
+	"\n"
 	"what to record:\n"
 	"  -e, --event SPEC[,SPEC...]  NAME[:modifiers][@PERIOD|@FREQhz], {A,B} for a group,\n"
 	"                              or a preset: @default @cache @branch @tlb @software\n"
@@ -38,17 +44,23 @@ static const char help[] =
 	"  -F, --freq HZ               samples a second (default 997)\n"
 	"  -c, --count PERIOD          one sample every PERIOD events\n"
 	"      --delay S               count only what happens after S seconds\n"
-	"      --duration S            end the command after S seconds\n"
+	"      --duration S            end the recording, and the command, after S seconds\n"
 	"      --call-graph MODE       auto, dwarf, fp or none (default auto)\n"
 	"      --unwinder WHO          auto, cfi, libunwind or fp: who walks dumped stacks\n"
 	"      --stack-bytes N         stack copied with each sample, at most 65528\n"
 	"                              (default 32768)\n"
 	"      --inherit yes|no        record the command's children too (default yes)\n"
+	"      --timers auto|tasks|cpus\n"
+	"                              whose timers sample clocks: the CPUs' cost a server\n"
+	"                              of many threads less (default auto: with -p, for more\n"
+	"                              threads than CPUs)\n"
+	"      --container yes|no      name the containers of processes that run in others than\n"
+	"                              pmuflame (default yes)\n"
 	"      --readers auto|N        threads that read the rings (default auto)\n"
 	"      --python auto|yes|no    Python frames of CPython 3.8 to 3.14 (default auto)\n"
 	"      --python-lines yes|no   Python frames by line, or by function (default yes)\n"
 	"      --interpreter yes|no    also the interpreter's own frames (default no)\n"
-	"      --inline yes|no         inlined functions and source lines (default yes)\n"
+	"      --inline yes|no         inlined functions and source lines (default yes)\n" PMF_SANDBOX_ARGS_HELP
 	"      --jit auto|off          have Node.js name the code that it generates (default\n"
 	"                              auto)\n"
 	"      --set KEY=VALUE         {KEY} in the command, or in TARGET's, becomes VALUE\n"
@@ -80,12 +92,15 @@ enum {
 	OPT_UNWINDER,
 	OPT_STACK_BYTES,
 	OPT_INHERIT,
+	OPT_TIMERS,
+	OPT_CONTAINER,
 	OPT_READERS,
 	OPT_PYTHON,
 	OPT_PYTHON_LINES,
 	OPT_INTERPRETER,
 	OPT_INLINE,
 	OPT_JIT,
+	OPT_SANDBOX,
 	OPT_STRICT,
 	OPT_SET,
 	OPT_FORMAT,
@@ -96,6 +111,7 @@ enum {
 };
 
 static const struct option long_options[] = {
+	PMF_WHO_ARGS,
 	{"event", required_argument, NULL, 'e'},
 	{"freq", required_argument, NULL, 'F'},
 	{"count", required_argument, NULL, 'c'},
@@ -105,12 +121,15 @@ static const struct option long_options[] = {
 	{"unwinder", required_argument, NULL, OPT_UNWINDER},
 	{"stack-bytes", required_argument, NULL, OPT_STACK_BYTES},
 	{"inherit", required_argument, NULL, OPT_INHERIT},
+	{"timers", required_argument, NULL, OPT_TIMERS},
+	{"container", required_argument, NULL, OPT_CONTAINER},
 	{"readers", required_argument, NULL, OPT_READERS},
 	{"python", required_argument, NULL, OPT_PYTHON},
 	{"python-lines", required_argument, NULL, OPT_PYTHON_LINES},
 	{"interpreter", required_argument, NULL, OPT_INTERPRETER},
 	{"inline", required_argument, NULL, OPT_INLINE},
 	{"jit", required_argument, NULL, OPT_JIT},
+	{"sandbox", required_argument, NULL, OPT_SANDBOX},
 	{"strict", no_argument, NULL, OPT_STRICT},
 	{"set", required_argument, NULL, OPT_SET},
 	{"output", required_argument, NULL, 'o'},
@@ -220,6 +239,20 @@ static int parse_python(const char *text, enum pmf_python_mode *out, struct pmf_
 	return 0;
 }
 
+static int parse_timers(const char *text, enum pmf_perf_timers *out, struct pmf_err *err)
+{
+	static const char *const names[] = {[PMF_PERF_TIMERS_AUTO] = "auto",
+		[PMF_PERF_TIMERS_TASKS] = "tasks",
+		[PMF_PERF_TIMERS_CPUS] = "cpus",
+		NULL};
+	int i = pmf_cli_choice("--timers", text, names, err);
+
+	if (i < 0)
+		return i;
+	*out = (enum pmf_perf_timers)i;
+	return 0;
+}
+
 static int parse_jit(const char *text, bool *out, struct pmf_err *err)
 {
 	static const char *const names[] = {"off", "auto", NULL};
@@ -234,6 +267,12 @@ static int parse_jit(const char *text, bool *out, struct pmf_err *err)
 static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
 {
 	switch (opt) {
+	case 'p':
+	case 't':
+	case 'a':
+	case 'C':
+	case PMF_OPT_CGROUP:
+		return pmf_who_arg(&a->who, opt, optarg, err);
 	case 'e':
 		PMF_PUSH(a->plan.specs, a->plan.nr_specs, a->cap_specs) = optarg;
 		return 0;
@@ -267,6 +306,10 @@ static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
 		return parse_stack_bytes(optarg, &a->collect.stack_bytes, err);
 	case OPT_INHERIT:
 		return pmf_cli_switch("--inherit", optarg, &a->collect.inherit, err);
+	case OPT_TIMERS:
+		return parse_timers(optarg, &a->collect.timers, err);
+	case OPT_CONTAINER:
+		return pmf_cli_switch("--container", optarg, &a->collect.containers, err);
 	case OPT_PYTHON:
 		return parse_python(optarg, &a->collect.python, err);
 	case OPT_PYTHON_LINES:
@@ -275,6 +318,8 @@ static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
 		return pmf_cli_switch("--interpreter", optarg, &a->collect.interpreter, err);
 	case OPT_INLINE:
 		return pmf_cli_switch("--inline", optarg, &a->collect.inlines, err);
+	case OPT_SANDBOX:
+		return pmf_sandbox_arg(optarg, &a->sandbox, err);
 	case OPT_JIT:
 		return parse_jit(optarg, &a->collect.jit, err);
 	case OPT_READERS:
@@ -310,6 +355,19 @@ static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
 	}
 }
 
+static int check_timers(const struct pmf_collect_opts *o, struct pmf_err *err)
+{
+	if (o->timers && o->who.target != PMF_PERF_TASKS)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--timers is for -p and -t: a command has its own, -a and --cgroup those of the CPUs");
+	if (o->timers == PMF_PERF_TIMERS_CPUS && o->readers > 1)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--timers cpus needs one reader, which knows whose each sample is: "
+			"leave '--readers %zu' out",
+			o->readers);
+	return 0;
+}
+
 int pmf_record_args_parse(struct pmf_record_args *a, int argc, char **argv, struct pmf_err *err)
 {
 	int opt, ret;
@@ -317,11 +375,13 @@ int pmf_record_args_parse(struct pmf_record_args *a, int argc, char **argv, stru
 	a->collect.call_graph = PMF_UNWIND_AUTO;
 	a->collect.stack_bytes = STACK_BYTES_DEFAULT;
 	a->collect.inherit = true;
+	a->collect.containers = true;
 	a->collect.python_lines = true;
 	a->collect.inlines = true;
 	a->collect.jit = true;
 	opterr = 0;
-	while ((opt = getopt_long(argc, argv, "+:e:F:c:o:qvhV", long_options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "+:e:F:c:o:qvhV" PMF_WHO_ARGS_SHORT, long_options,
+			NULL)) != -1) {
 		if (opt == 'h') {
 			pmf_record_args_help(stdout);
 			return 1;
@@ -351,8 +411,9 @@ int pmf_record_args_parse(struct pmf_record_args *a, int argc, char **argv, stru
 	if (a->collect.duration_ns && a->collect.delay_ns >= a->collect.duration_ns)
 		return pmf_err_set(err, PMF_EUSAGE,
 			"--duration, which counts from the start too, must be longer than --delay");
-	if (!a->command[0])
-		return pmf_err_set(err, PMF_EUSAGE,
-			"no command to profile: 'pmuflame [options] COMMAND [ARG...]'");
-	return 0;
+	if (a->nr_settings && !a->command[0])
+		return pmf_err_set(
+			err, PMF_EUSAGE, "--set %s has no command to say it to", a->settings[0]);
+	ret = pmf_who_args_finish(&a->who, &a->collect.who, a->command, err);
+	return ret ? ret : check_timers(&a->collect, err);
 }

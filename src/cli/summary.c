@@ -97,8 +97,13 @@ void pmf_output_summary_text(
 	char a[PMF_UNITS_MAX];
 
 	pmf_buf_addstr(&out, "pmuflame: ");
-	add_name(&out, p->title);
-	pmf_buf_printf(&out, " ran %s, status %d\n", pmf_format_ns(a, p->duration_ns), status);
+	add_name(&out, p->watched ? p->watched : p->title);
+	pmf_buf_printf(
+		&out, " %s %s", p->watched ? "for" : "ran", pmf_format_ns(a, p->duration_ns));
+	/* Of what ran already there is none. */
+	if (!p->watched || status)
+		pmf_buf_printf(&out, ", status %d", status);
+	pmf_buf_addch(&out, '\n');
 	for (size_t e = 0; e < p->nr_events; e++)
 		add_event(&out, t, e);
 	for (size_t i = 0; i < p->nr_notes; i++) {
@@ -260,6 +265,8 @@ static json_t *summary_json(const struct pmf_tree *t, const struct pmf_output_li
 	json_object_set_new(root, "name", pmf_json_of_text(p->title));
 	json_object_set_new(
 		root, "command", p->command ? pmf_json_of_text(p->command) : json_null());
+	json_object_set_new(
+		root, "watched", p->watched ? pmf_json_of_text(p->watched) : json_null());
 	json_object_set_new(root, "status", json_integer(status));
 	json_object_set_new(root, "host", pmf_json_of_text(p->host_note ? p->host_note : ""));
 	json_object_set_new(root, "start_unix_ns", json_integer((json_int_t)p->start_unix_ns));

@@ -1,8 +1,10 @@
 #include "target_name.h"
 
+#include "pmuflame/file.h"
 #include "pmuflame/mem.h"
 #include <ctype.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,8 +145,15 @@ static char *short_name(const char *path)
 
 char *pmf_target_file_name(const char *name)
 {
-	char *out = pmf_strdup(name);
+	enum { LONGEST = 100 }; /* a file's has 255, with the event's and more behind this one */
+	size_t len = strnlen(name, LONGEST + 1);
+	char *out;
 
+	/* Not within a character of UTF-8. */
+	if (len > LONGEST)
+		for (len = LONGEST; len > 1 && (name[len] & 0xc0) == 0x80;)
+			len--;
+	out = len ? pmf_strndup(name, len) : pmf_strdup("_");
 	for (char *c = out; *c; c++)
 		if (!isalnum((unsigned char)*c) && !strchr("._-+", *c) && !(*c & 0x80))
 			*c = '_';
@@ -186,4 +195,68 @@ char *pmf_target_name(char *const *argv)
 		}
 		argv += i;
 	}
+}
+
+char **pmf_target_command_of_pid(pid_t pid)
+{
+	enum { MOST_BYTES = 1 << 22 }; /* more than arguments may have on Linux */
+	char path[64], **argv = NULL;
+	struct pmf_buf text = PMF_BUF_INIT;
+	size_t n = 0, cap = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+	if (pmf_file_read(path, MOST_BYTES, &text, NULL) == 0) {
+		/* What a program writes over its arguments leaves empty ones at the end. */
+		while (text.len && text.data[text.len - 1] == '\0')
+			text.len--;
+		for (size_t at = 0; at < text.len; at += strlen(text.data + at) + 1)
+			PMF_PUSH(argv, n, cap) = pmf_strdup(text.data + at);
+		if (argv)
+			PMF_PUSH(argv, n, cap) = NULL;
+	}
+	pmf_buf_release(&text);
+	return argv;
+}
+
+/* Servers write their state over their command line: "postgres: 15/main: checkpointer". */
+static char *name_in_title(const char *title)
+{
+	const char *colon = strstr(title, ": ");
+	char *before = colon ? pmf_strndup(title, (size_t)(colon - title)) : NULL, *name = NULL;
+
+	if (before && before[0])
+		name = short_name(before);
+	free(before);
+	return name;
+}
+
+static char *name_by_comm(pid_t pid)
+{
+	char path[64], comm[64];
+
+	snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+	if (pmf_file_read_line(path, comm, sizeof comm, NULL) == 0 && comm[0])
+		return pmf_strdup(comm);
+	return pmf_asprintf("pid-%d", (int)pid);
+}
+
+char *pmf_target_name_of_pid(pid_t pid)
+{
+	char **argv = pmf_target_command_of_pid(pid), *name = NULL;
+	size_t n = 0;
+
+	while (argv && argv[n])
+		n++;
+	/* A login shell. */
+	if (n && argv[0][0] == '-')
+		memmove(argv[0], argv[0] + 1, strlen(argv[0]));
+	if (n && argv[0][0]) {
+		name = name_in_title(argv[0]);
+		if (!name)
+			name = pmf_target_name(argv);
+	}
+	if (!name)
+		name = name_by_comm(pid);
+	pmf_free_strings(argv, n);
+	return name;
 }

@@ -1,38 +1,27 @@
-/* One run: the command, its records while it runs, its totals after it. */
-#include "collect_priv.h"
+/* What a run needs before it and after it. */
+#include "run.h"
 
+#include "pmuflame/buf.h"
 #include "pmuflame/clock.h"
 #include "pmuflame/go_table.h"
 #include "pmuflame/mem.h"
 #include "pmuflame/python.h"
 #include "pmuflame/units.h"
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
 	RING_MAX_BYTES = 16 << 20,
 	RING_MIN_BYTES = 1 << 20,
 	RINGS_TOTAL_BYTES = 256 << 20, /* over all CPUs, where the limits allow it */
-	PROGRESS_NS = 200000000,
-	KILL_AFTER_NS_PER_S = 1000000000,
-	KILL_AFTER_S = 5,
-	WAIT_MS = 50,
-	HIGHEST_PRIORITY = -20,
 	CPUS_PER_READER = 32,
-};
-
-/* How a thread is scheduled. */
-struct schedule {
-	int policy, nice;
-	struct sched_param param;
+	RESERVE_BYTES = 16 << 20, /* to end a run with that has used up all memory */
 };
 
 static size_t wanted_ring_bytes(void)
@@ -61,32 +50,16 @@ void pmf_raise_nofile(void)
 	}
 }
 
-/* Where sixty threads of the command want every CPU, or other sessions do, a reader of their own
- * priority waits for its turn for longer than the rings last. So it takes its turn first, and gives
- * that up once the command has exited: real-time policy, else nice(1), else (no CAP_SYS_NICE) as it
- * was. What a policy takes from the command is what reading its samples takes anyway, and the kernel
- * leaves others a twentieth of every second (sched(7), sched_rt_runtime_us). Called after the fork,
- * so the command keeps its own, and before reader threads start, which inherit it. */
-static void raise_priority(const struct pmf_event_list *list, struct schedule *before)
+/* May samples stand in the kernel? */
+static bool samples_kernel(const struct pmf_event_list *list)
 {
-	bool hardware = false;
-	const struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_RR)};
+	struct pmf_perf_limits limits;
+	bool asked = false;
 
-	before->policy = sched_getscheduler(0);
-	sched_getparam(0, &before->param);
-	before->nice = getpriority(PRIO_PROCESS, 0);
-	/* Not with a PMU's counters: a task that is preempted at each of our wake-ups was seen to count for
-	 * over a thousandth less than it ran (arm64, 2 CPUs), as if counters had taken turns. */
 	for (size_t e = 0; e < list->n; e++)
-		hardware |= list->events[e].cls == PMF_EVENT_HARDWARE;
-	if (hardware || sched_setscheduler(0, SCHED_RR, &lowest))
-		setpriority(PRIO_PROCESS, 0, HIGHEST_PRIORITY);
-}
-
-static void restore_priority(const struct schedule *before)
-{
-	sched_setscheduler(0, before->policy, &before->param);
-	setpriority(PRIO_PROCESS, 0, before->nice);
+		asked |= !list->events[e].attrs[0].attr.exclude_kernel;
+	pmf_perf_limits_read(&limits);
+	return asked && pmf_perf_kernel_permitted(&limits);
 }
 
 static void describe_host(struct pmf_profile *p)
@@ -110,6 +83,7 @@ static void note_granted(struct pmf_stacks *s, const struct pmf_source *src)
 
 		p->events[e].precise_ip = g->precise_ip;
 		p->events[e].exclude_kernel = g->exclude_kernel;
+		p->events[e].cpu_timer = g->cpu_timer;
 		forced |= g->exclude_kernel_forced;
 		/* A clock runs on in the kernel where its samples are dropped. */
 		if (s->list->events[e].cls == PMF_EVENT_CLOCK && g->exclude_kernel) {
@@ -120,6 +94,11 @@ static void note_granted(struct pmf_stacks *s, const struct pmf_source *src)
 			s->unsampled_frames[e] =
 				pmf_profile_frame_named(p, PMF_FRAME_SPECIAL, name);
 		}
+		if (g->cpu_timer)
+			pmf_profile_note(p, PMF_NOTE_INFO, (int)e,
+				"'%s' was sampled by timers of the CPUs (--timers): its samples share "
+				"what the tasks' own clocks counted",
+				p->events[e].label);
 		if (s->list->events[e].cls == PMF_EVENT_FAULT && g->exclude_kernel)
 			pmf_profile_note(p, PMF_NOTE_INFO, (int)e,
 				"'%s' counts user-mode faults only", p->events[e].label);
@@ -143,160 +122,113 @@ static void note_unwinder(struct pmf_profile *p, enum pmf_unwind_by by)
 			"user stacks were unwound by %s (--unwinder)", how[by]);
 }
 
-struct run {
-	struct pmf_launch launch;
-	int wake_fd; /* readable when launch.signal_fd or a greeting is */
-	struct pmf_source *src;
-	struct pmf_stacks stacks;
-	struct pmf_shards shards;
-	struct pmf_runtimes runtimes;
-	const struct pmf_collect_opts *opts;
-	uint64_t *samples;                       /* per event, for the progress */
-	uint64_t start_ns, progress_ns, term_ns; /* term_ns: when SIGTERM was sent, 0 before */
-};
-
-static void tell_progress(struct run *r)
-{
-	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC);
-	struct pmf_progress progress = {
-		r->stacks.profile, r->samples, now - r->start_ns, r->stacks.lost_records};
-
-	if (!r->opts->progress || now - r->progress_ns < PROGRESS_NS)
-		return;
-	r->progress_ns = now;
-	for (size_t e = 0; e < r->stacks.list->n; e++)
-		r->samples[e] = pmf_shards_samples(&r->shards, e);
-	r->opts->progress(r->opts->ctx, &progress);
-}
-
-/* --duration: end the command, first politely. False if it may not be ended: the run is over then,
- * and a set-uid command goes on without us. */
-static bool check_duration(struct run *r, struct pmf_collect_result *res)
-{
-	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC);
-
-	if (!r->opts->duration_ns || now - r->start_ns < r->opts->duration_ns)
-		return true;
-	if (!r->term_ns) {
-		r->term_ns = now;
-		res->duration_over = true;
-		return kill(r->launch.pid, SIGTERM) == 0 || errno != EPERM;
-	}
-	if (now - r->term_ns >= (uint64_t)KILL_AFTER_S * KILL_AFTER_NS_PER_S)
-		kill(r->launch.pid, SIGKILL);
-	return true;
-}
-
-/* --delay: begin to count. */
-static void check_delay(struct run *r)
-{
-	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC);
-	char text[PMF_UNITS_MAX];
-
-	if (!r->stacks.not_started || now - r->start_ns < r->opts->delay_ns)
-		return;
-	pmf_perf_start(pmf_source_live_session(r->src));
-	r->stacks.not_started = false;
-	pmf_profile_note(r->stacks.profile, PMF_NOTE_INFO, -1,
-		"counting began %s after the command's start (--delay)",
-		pmf_format_ns(text, now - r->start_ns));
-}
-
-static int wait_ms(const struct run *r)
-{
-	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC), until, left;
-
-	if (r->stacks.not_started)
-		until = r->start_ns + r->opts->delay_ns;
-	else if (r->opts->duration_ns && !r->term_ns)
-		until = r->start_ns + r->opts->duration_ns;
-	else
-		return WAIT_MS;
-	left = until > now ? (until - now) / 1000000 + 1 : 0;
-	return (int)PMF_MIN(left, (uint64_t)WAIT_MS);
-}
-
-static int record_loop(struct run *r, struct pmf_collect_result *res, struct pmf_err *err)
-{
-	while (!r->launch.exited) {
-		int ret = r->src->ops->wait(r->src, r->wake_fd, wait_ms(r), err);
-
-		if (ret < 0)
-			return ret;
-		check_delay(r);
-		if (ret > 0)
-			pmf_launch_signals(&r->launch);
-		if (r->stacks.python) {
-			pmf_py_greetings(r->stacks.python, r->src, ret > 0);
-			pmf_py_read(r->stacks.python);
-		}
-		ret = r->src->ops->drain(r->src, false, pmf_shards_record, &r->shards);
-		if (ret < 0)
-			return pmf_err_set(err, PMF_EIO, "cannot go on reading the rings");
-		pmf_shards_ask(&r->shards);
-		if (r->stacks.raw)
-			pmf_perf_data_round(r->stacks.raw);
-		if (!r->launch.exited && !check_duration(r, res))
-			break;
-		tell_progress(r);
-	}
-	return 0;
-}
-
-static void note_end(struct pmf_profile *p, const struct pmf_collect_result *res)
-{
-	if (res->duration_over)
-		pmf_profile_note(p, PMF_NOTE_INFO, -1, "the command was ended by --duration");
-	else if (WIFSIGNALED(res->wait_status))
-		pmf_profile_note(p, PMF_NOTE_INFO, -1, "the command was ended by signal %d (%s)",
-			WTERMSIG(res->wait_status), strsignal(WTERMSIG(res->wait_status)));
-}
-
-static int open_wake_fd(struct run *r, struct pmf_err *err)
+static int open_wake_fd(struct pmf_run *r, struct pmf_err *err)
 {
 	struct epoll_event ready = {.events = EPOLLIN};
 
 	r->wake_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (r->wake_fd < 0 ||
 		epoll_ctl(r->wake_fd, EPOLL_CTL_ADD, r->launch.signal_fd, &ready) < 0 ||
-		(r->stacks.python && epoll_ctl(r->wake_fd, EPOLL_CTL_ADD,
-					     pmf_py_fd(r->stacks.python), &ready) < 0))
+		(r->stacks.python && pmf_py_fd(r->stacks.python) >= 0 &&
+			epoll_ctl(r->wake_fd, EPOLL_CTL_ADD, pmf_py_fd(r->stacks.python), &ready) <
+				0))
 		return pmf_err_errno(err, PMF_EIO, errno, "cannot wait for the command");
 	return 0;
 }
 
+/* Can Python frames be had of what is to be recorded, whichever way? */
+static void check_python(const struct pmf_collect_opts *o, struct pmf_err *why)
+{
+	if (o->call_graph == PMF_UNWIND_NONE || o->call_graph == PMF_UNWIND_FP)
+		pmf_err_set(why, PMF_EUNSUP,
+			"Python frames need stacks that are unwound by CFI (--call-graph)");
+	else if (o->readers > 1)
+		pmf_err_set(why, PMF_EUSAGE,
+			"Python frames are matched in one thread, and --readers asks for more");
+}
+
+static int open_agents(struct pmf_run *r, const struct pmf_py_opts *po, struct pmf_err *err)
+{
+	struct pmf_perf_features features;
+	int ret = pmf_perf_features_probe(&features, err);
+
+	if (ret)
+		return ret;
+	if (!features.sigtrap)
+		return pmf_err_set(err, PMF_EUNSUP,
+			"Python frames need events that signal to their thread (Linux 5.13)");
+	return pmf_py_new(&r->stacks.python, po, &r->stacks, err);
+}
+
+/* What runs already has no agent: a BPF program stands in for it, or it is asked to load one. */
+static int prepare_attached_python(
+	struct pmf_run *r, const struct pmf_py_opts *po, struct pmf_err *err)
+{
+	const struct pmf_collect_opts *o = r->opts;
+	struct pmf_err why = PMF_ERR_INIT, no_bpf = PMF_ERR_INIT, look = PMF_ERR_INIT;
+	int asked;
+
+	check_python(o, &why);
+	if (why.status == PMF_OK && pmf_py_new_bpf(&r->stacks.python, po, &r->stacks, &no_bpf)) {
+		asked = pmf_py_remote_look(&o->who, &look);
+		if (asked == 0)
+			open_agents(r, po, &why);
+		else if (asked == PMF_ENOTFOUND && o->who.target != PMF_PERF_TASKS)
+			why = no_bpf;
+		else if (asked == PMF_ENOTFOUND && o->python == PMF_PYTHON_AUTO)
+			return 0;
+		else
+			pmf_err_set(&why, look.status, "%s%s%s", look.text,
+				no_bpf.status == PMF_EPERM ? ", or attach as root" : "; ",
+				no_bpf.status == PMF_EPERM ? "" : no_bpf.text);
+	}
+	if (why.status == PMF_OK)
+		return 0;
+	if (o->python == PMF_PYTHON_YES)
+		return pmf_err_set(err, why.status, "%s", why.text);
+	r->no_python = why;
+	return 0;
+}
+
+/* What could not be had for processes that ran already matters if one was a Python. */
+static void note_no_python(const struct pmf_run *r)
+{
+	const struct pmf_process_table *t = &r->stacks.table;
+	bool found = false;
+
+	for (size_t i = 0; i < t->nr_images && !found; i++)
+		found = pmf_starts_with(t->images[i]->name, "python3") ||
+			pmf_starts_with(t->images[i]->name, "libpython3");
+	if (found && r->no_python.status != PMF_OK)
+		pmf_profile_note(r->stacks.profile, PMF_NOTE_WARN, -1,
+			"Python processes without Python frames: %s", r->no_python.text);
+}
+
 /* Agents for the Python processes of the command, unless they are not wanted or cannot be had:
  * automatically, that is a note, not a failure. */
-static int prepare_python(struct run *r, struct pmf_err *err)
+static int prepare_python(struct pmf_run *r, struct pmf_err *err)
 {
 	const struct pmf_collect_opts *o = r->opts;
 	struct pmf_py_opts po = {.lines = o->python_lines, .interpreter = o->interpreter};
-	struct pmf_perf_features features;
 	struct pmf_err why = PMF_ERR_INIT;
 	char *path;
 	bool may;
 
 	if (o->python == PMF_PYTHON_NO)
 		return 0;
+	if (pmf_run_is_attached(r))
+		return prepare_attached_python(r, &po, err);
 	path = pmf_find_on_path(o->argv[0]);
 	may = path && pmf_python_may_preload(path);
 	free(path);
-	if (o->call_graph == PMF_UNWIND_NONE || o->call_graph == PMF_UNWIND_FP)
-		pmf_err_set(&why, PMF_EUNSUP,
-			"Python frames need stacks that are unwound by CFI (--call-graph)");
-	else if (pmf_perf_features_probe(&features, &why) == 0 && !features.sigtrap)
-		pmf_err_set(&why, PMF_EUNSUP,
-			"Python frames need events that signal to their thread (Linux 5.13)");
-	else if (o->readers > 1)
-		pmf_err_set(&why, PMF_EUSAGE,
-			"Python frames are matched in one thread, and --readers asks for more");
-	else if (!may)
+	check_python(o, &why);
+	if (why.status == PMF_OK && !may)
 		pmf_err_set(&why, PMF_EUNSUP,
 			"the agent for Python cannot be preloaded into '%s': only into 64-bit "
 			"programs of glibc without sanitizers",
 			o->argv[0]);
 	else if (why.status == PMF_OK)
-		pmf_py_new(&r->stacks.python, &po, &r->stacks, &why);
+		open_agents(r, &po, &why);
 	if (why.status != PMF_OK && o->python == PMF_PYTHON_YES) {
 		pmf_err_set(err, why.status, "%s", why.text);
 		return why.status;
@@ -308,11 +240,11 @@ static int prepare_python(struct run *r, struct pmf_err *err)
 }
 
 /* The command's environment: with the agent for Python, and what makes runtimes name their code. */
-static char *const *prepare_env(struct run *r)
+static char *const *prepare_env(struct pmf_run *r)
 {
 	char *const *env = r->stacks.python ? pmf_py_env(r->stacks.python) : environ;
 
-	if (!r->opts->jit || r->opts->call_graph == PMF_UNWIND_NONE)
+	if (pmf_run_is_attached(r) || !r->opts->jit || r->opts->call_graph == PMF_UNWIND_NONE)
 		return env;
 	pmf_runtimes_init(&r->runtimes, r->opts->argv, env);
 	r->stacks.generated.own_maps = r->runtimes.node;
@@ -320,7 +252,7 @@ static char *const *prepare_env(struct run *r)
 }
 
 /* What agents write is matched in one thread (docs/adr/0004), and one writes --raw. */
-static size_t choose_readers(struct run *r)
+static size_t choose_readers(struct pmf_run *r)
 {
 	struct pmf_profile *p = r->stacks.profile;
 	size_t wanted = r->opts->readers ? r->opts->readers : readers_for(p->cpus);
@@ -337,24 +269,58 @@ static size_t choose_readers(struct run *r)
 	return 1;
 }
 
-/* Go's runtime goes from stack to stack, and a dump holds one. Its frame pointers lead on through all,
- * while the kernel is there to follow them. (perf report would draw both, one upon the other.) */
-static bool follow_frame_pointers(const struct run *r)
+static bool is_go(char *path)
 {
-	char *path;
-	bool go;
+	bool go = path && pmf_go_is_program(path);
 
-	if (r->opts->call_graph != PMF_UNWIND_AUTO || r->opts->raw_path)
-		return r->opts->call_graph == PMF_UNWIND_FP;
-	path = pmf_find_on_path(r->opts->argv[0]);
-	go = path && pmf_go_is_program(path);
 	free(path);
 	return go;
 }
 
-static int open_source(struct run *r, const struct pmf_event_list *list, struct pmf_err *err)
+/* Go's runtime goes from stack to stack, and a dump holds one. Its frame pointers lead on through all,
+ * while the kernel is there to follow them. (perf report would draw both, one upon the other.) */
+static bool follow_frame_pointers(const struct pmf_run *r)
 {
-	struct pmf_perf_opts po = {.pid = r->launch.pid,
+	const struct pmf_collect_who *who = &r->opts->who;
+	bool go = false;
+
+	if (r->opts->call_graph != PMF_UNWIND_AUTO || r->opts->raw_path)
+		return r->opts->call_graph == PMF_UNWIND_FP;
+	if (!pmf_run_is_attached(r))
+		return is_go(pmf_find_on_path(r->opts->argv[0]));
+	for (size_t i = 0; i < who->nr_pids && !go; i++)
+		go = is_go(pmf_asprintf("/proc/%d/exe", (int)who->pids[i]));
+	return go;
+}
+
+static int start_python(struct pmf_run *r, struct pmf_err *err)
+{
+	struct pmf_err why = PMF_ERR_INIT;
+
+	if (!r->stacks.python || pmf_py_start(r->stacks.python, pmf_source_live_session(r->src),
+					 r->launch.pid, &why) == 0)
+		return 0;
+	if (r->opts->python == PMF_PYTHON_YES)
+		return pmf_err_set(err, why.status, "%s", why.text);
+	pmf_py_free(r->stacks.python);
+	r->stacks.python = NULL;
+	r->no_python = why;
+	return 0;
+}
+
+static int open_source(struct pmf_run *r, const struct pmf_event_list *list, struct pmf_err *err)
+{
+	const struct pmf_collect_who *who = &r->opts->who;
+	struct pmf_perf_opts po = {.target = who->target,
+		.pid = r->launch.pid,
+		.pids = who->pids,
+		.nr_pids = who->nr_pids,
+		.single = who->single,
+		/* One reader knows whose samples those of the CPUs' timers are. */
+		.timers = !r->opts->timers && r->opts->readers > 1 ? PMF_PERF_TIMERS_TASKS
+								   : r->opts->timers,
+		.cgroup_fd = r->attach.cgroup_fd,
+		.cpus = who->cpus,
 		.inherit = r->opts->inherit,
 		.user_stacks = r->opts->call_graph == PMF_UNWIND_AUTO ||
 			       r->opts->call_graph == PMF_UNWIND_DWARF,
@@ -362,7 +328,7 @@ static int open_source(struct run *r, const struct pmf_event_list *list, struct 
 		.callchain_kernel = r->opts->call_graph != PMF_UNWIND_NONE,
 		.callchain_user = follow_frame_pointers(r),
 		.readers = choose_readers(r),
-		.attachable = r->stacks.python != NULL,
+		.attachable = r->stacks.python && pmf_py_fd(r->stacks.python) >= 0,
 		.data_maps = r->opts->raw_path != NULL,
 		.delayed = r->opts->delay_ns > 0,
 		.ring_bytes = wanted_ring_bytes()};
@@ -371,108 +337,104 @@ static int open_source(struct run *r, const struct pmf_event_list *list, struct 
 	if (ret)
 		return ret;
 	note_granted(&r->stacks, r->src);
-	pmf_shards_init(&r->shards, &r->stacks, r->opts->unwind_by, r->src->facts.readers);
+	pmf_shards_init(&r->shards, &r->stacks, r->stacks.by, r->src->facts.readers);
 	if (r->opts->raw_path)
 		ret = pmf_raw_open(&r->stacks.raw, r->opts, list, r->src, err);
 	if (ret)
 		return ret;
-	if (r->stacks.python)
-		pmf_py_start(r->stacks.python, pmf_source_live_session(r->src), r->launch.pid);
-	return open_wake_fd(r, err);
+	ret = start_python(r, err);
+	return ret ? ret : open_wake_fd(r, err);
 }
 
-static int run_command(struct run *r, struct pmf_collect_result *res, struct pmf_err *err)
+/* An empty profile, and what is to fill it. */
+static void begin(struct pmf_run *r, struct pmf_profile *p, const struct pmf_event_list *list)
 {
-	struct pmf_profile *p = r->stacks.profile;
-	int ret;
+	const struct pmf_collect_opts *opts = r->opts;
 
+	r->search = (struct pmf_image_search){.cache = opts->cache, .debug_root = "/usr/lib/debug"};
+	pmf_profile_init(p, list->n);
 	p->start_unix_ns = pmf_clock_ns(CLOCK_REALTIME);
-	r->start_ns = pmf_clock_ns(CLOCK_MONOTONIC);
-	ret = pmf_launch_go(&r->launch, &res->exec_errno, err);
-	if (ret || res->exec_errno)
-		return ret;
-	ret = record_loop(r, res, err);
-	res->readers = r->src->facts.readers;
-	res->end_ns = pmf_clock_ns(CLOCK_MONOTONIC);
-	p->duration_ns = res->end_ns - r->start_ns;
-	res->wait_status = r->launch.wait_status;
-	if (ret)
-		return ret;
-	r->src->ops->stop(r->src);
-	if (r->stacks.python)
-		pmf_py_read(r->stacks.python);
-	ret = r->src->ops->drain(r->src, true, pmf_shards_record, &r->shards);
-	if (ret < 0)
-		return pmf_err_set(err, PMF_EIO, "cannot read the rest of the rings");
-	pmf_shards_merge(&r->shards);
-	if (r->stacks.python)
-		pmf_py_end(r->stacks.python);
-	if (r->launch.exited)
-		note_end(p, res);
-	else
+	pmf_totals_begin(p, list);
+	describe_host(p);
+	pmf_stacks_init(&r->stacks, p, list, pmf_arch_native(), opts->call_graph,
+		pmf_stacks_unwind_by(opts->unwind_by, opts->sandbox), true);
+	pmf_stacks_use_sandbox(&r->stacks, opts->sandbox, opts->no_sandbox);
+	note_unwinder(p, opts->unwind_by);
+	r->samples = pmf_calloc(list->n, sizeof *r->samples);
+	r->stacks.stack_bytes = opts->stack_bytes;
+	r->stacks.inherit = opts->inherit;
+	r->stacks.target = opts->who.target;
+	r->stacks.not_started = pmf_run_is_attached(r) || opts->delay_ns > 0;
+	r->stacks.name_containers = opts->containers;
+	if (r->stacks.table.outside && opts->who.target == PMF_PERF_SYSTEM)
 		pmf_profile_note(p, PMF_NOTE_WARN, -1,
-			"--duration is over, and the command runs on: this user may not end it");
-	pmf_dropped_note(p, r->opts->argv[0]);
-	pmf_runtimes_note(&r->runtimes, p, r->stacks.generated.saw_node);
-	return pmf_totals_end(&r->stacks, r->src, r->launch.pid, err);
+			"processes outside of this pid namespace (a container's) and idle CPUs are one "
+			"frame, for the kernel does not tell them apart in here: run pmuflame with "
+			"'--pid host' (docker, podman) or 'hostPID: true' (Kubernetes)");
+}
+
+static void release(struct pmf_run *r)
+{
+	pmf_perf_data_abort(r->stacks.raw);
+	if (r->wake_fd >= 0)
+		close(r->wake_fd);
+	pmf_attach_release(&r->attach);
+	pmf_py_free(r->stacks.python);
+	pmf_runtimes_release(&r->runtimes);
+	pmf_shards_release(&r->shards);
+	pmf_stacks_release(&r->stacks);
+	free(r->samples);
+	free(r);
 }
 
 int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 	const struct pmf_collect_opts *opts, struct pmf_collect_result *res, struct pmf_err *err)
 {
-	const struct pmf_image_search search = {
-		.cache = opts->cache, .debug_root = "/usr/lib/debug"};
-	struct run *r = pmf_zalloc(sizeof *r);
-	struct schedule before;
+	struct pmf_run *r = pmf_zalloc(sizeof *r);
 	int ret;
 
 	memset(res, 0, sizeof *res);
+	pmf_mem_reserve(RESERVE_BYTES);
 	r->opts = opts;
-	pmf_profile_init(p, list->n);
-	p->start_unix_ns = pmf_clock_ns(CLOCK_REALTIME);
-	pmf_totals_begin(p, list);
-	describe_host(p);
-	pmf_stacks_init(
-		&r->stacks, p, list, pmf_arch_native(), opts->call_graph, opts->unwind_by, true);
-	note_unwinder(p, opts->unwind_by);
-	r->samples = pmf_calloc(list->n, sizeof *r->samples);
-	r->stacks.stack_bytes = opts->stack_bytes;
-	r->stacks.inherit = opts->inherit;
-	r->stacks.not_started = opts->delay_ns > 0;
+	begin(r, p, list);
 	r->wake_fd = -1;
-	ret = prepare_python(r, err);
+	ret = pmf_attach_open(&r->attach, &opts->who, err);
+	if (ret == 0)
+		ret = prepare_python(r, err);
 	if (ret == 0)
 		ret = pmf_launch_start(&r->launch, opts->argv, prepare_env(r), err);
 	if (ret == 0) {
+		/* A command may be one that gets rights by its file. */
+		if (opts->sandbox && !opts->argv)
+			pmf_sandbox_drop_capabilities(r->stacks.python != NULL);
 		pmf_raise_nofile();
 		/* Its thread is to have our usual priority. */
-		r->stacks.lines = pmf_lines_new(&search, opts->inlines, NULL);
-		raise_priority(list, &before);
+		if (!pmf_mem_is_limited())
+			r->stacks.lines = pmf_lines_new(&r->search, opts->inlines, opts->sandbox);
+		if (samples_kernel(list) && !pmf_mem_is_limited())
+			pmf_symbolizer_read_ahead(r->stacks.symbols);
+		pmf_run_raise_priority(r, list);
 		ret = open_source(r, list, err);
 		if (ret == 0)
-			ret = run_command(r, res, err);
-		restore_priority(&before);
+			ret = pmf_run_record(r, res, err);
+		if (ret == 0)
+			note_no_python(r);
+		pmf_run_restore_priority(&r->schedule);
 		pmf_launch_end(&r->launch);
 	}
+	/* The rings are room for names. */
+	if (r->src)
+		r->src->ops->free(r->src);
 	if (ret == 0 && !res->exec_errno) {
 		if (r->stacks.raw)
 			pmf_perf_data_commit(r->stacks.raw, &res->raw);
 		r->stacks.raw = NULL;
+		pmf_naming_choose(&r->stacks, &r->search, opts);
 		pmf_naming_run(&r->stacks, opts->naming, opts->ctx);
 	}
-	pmf_perf_data_abort(r->stacks.raw);
-	if (r->src)
-		r->src->ops->free(r->src);
-	if (r->wake_fd >= 0)
-		close(r->wake_fd);
-	pmf_py_free(r->stacks.python);
-	pmf_runtimes_release(&r->runtimes);
-	pmf_shards_release(&r->shards);
-	pmf_stacks_release(&r->stacks);
+	release(r);
 	if (ret)
 		pmf_profile_release(p);
-	free(r->samples);
-	free(r);
 	return ret;
 }
 

@@ -3,6 +3,7 @@
 #define PMF_COLLECT_PRIV_H
 
 #include "pmuflame/collect.h"
+#include "pmuflame/container.h"
 #include "pmuflame/jit.h"
 #include "pmuflame/lines.h"
 #include "pmuflame/perf_data_write.h"
@@ -15,7 +16,7 @@
 /* ---- launch.c: the command as a child that waits for its start ---- */
 
 struct pmf_launch {
-	pid_t pid;
+	pid_t pid;     /* 0: nothing was started */
 	int go_fd;     /* closing it lets the child give up, writing lets it exec */
 	int errno_fd;  /* the child's errno if exec failed, end of file if it worked */
 	int signal_fd; /* SIGCHLD and what ends programs arrive here */
@@ -25,7 +26,7 @@ struct pmf_launch {
 	int wait_status;
 };
 
-/* @env: the command's environment. */
+/* @env: the command's environment. Without @argv there are only the signals to take. */
 int pmf_launch_start(
 	struct pmf_launch *l, char *const *argv, char *const *env, struct pmf_err *err);
 /* Let it exec. *exec_errno gets 0, or why it could not (it has then exited). */
@@ -44,11 +45,13 @@ struct pmf_weights {
 	struct pmf_weight_last {
 		uint64_t id, count;
 		uint32_t tid;
+		uint32_t next; /* another of this task, or another unused place; UINT32_MAX: none */
 	} * lasts;
 	size_t n, cap;
+	size_t nr_unused;
+	uint32_t unused;        /* the first, if there are any */
 	struct pmf_index index; /* by tid and id */
-	uint64_t *ids;          /* that were ever seen with a count */
-	size_t nr_ids, cap_ids;
+	struct pmf_index tasks; /* by tid: one of the task's */
 };
 
 void pmf_weights_release(struct pmf_weights *w);
@@ -205,12 +208,24 @@ struct pmf_stacks;
 
 int pmf_py_new(struct pmf_py **out, const struct pmf_py_opts *opts, struct pmf_stacks *stacks,
 	struct pmf_err *err);
+/* For processes that run already: by a BPF program (docs/adr/0024). */
+int pmf_py_new_bpf(struct pmf_py **out, const struct pmf_py_opts *opts, struct pmf_stacks *stacks,
+	struct pmf_err *err);
 void pmf_py_free(struct pmf_py *py);
-/* The environment that has the agent preloaded. */
+/* The environment, with the agent preloaded where there is one. */
 char *const *pmf_py_env(const struct pmf_py *py);
-/* Readable when a process wants to connect. */
+/* Readable when a process wants to connect; -1: none ever does. */
 int pmf_py_fd(const struct pmf_py *py);
-void pmf_py_start(struct pmf_py *py, struct pmf_perf_session *session, pid_t main_pid);
+/* The session is open, and counts nothing yet. */
+int pmf_py_start(
+	struct pmf_py *py, struct pmf_perf_session *session, pid_t main_pid, struct pmf_err *err);
+/* attach.c: the process that thread @tid belongs to, 0 if there is no such thread. */
+pid_t pmf_attach_process_of(pid_t tid);
+/* Attached: can one of @who be asked to load the agent? PMF_ENOTFOUND: none of them is a CPython. */
+int pmf_py_remote_look(const struct pmf_collect_who *who, struct pmf_err *why);
+/* Ask them, and wait a moment for their greetings. Before counting starts. */
+void pmf_py_remote_start(
+	struct pmf_py *py, const struct pmf_collect_who *who, struct pmf_source *src);
 /* Let in who waits, if there are @some, and see to the forks that did not come. May read records from
  * @src. */
 void pmf_py_greetings(struct pmf_py *py, struct pmf_source *src, bool some);
@@ -218,6 +233,8 @@ void pmf_py_greetings(struct pmf_py *py, struct pmf_source *src, bool some);
 void pmf_py_read(struct pmf_py *py);
 /* A record that is no sample, before the process table gets it. */
 void pmf_py_record(struct pmf_py *py, const struct pmf_record *rec);
+/* The process table has applied @rec, a mapping. */
+void pmf_py_mapped(struct pmf_py *py, const struct pmf_record *rec);
 /* Is sample @rec there a second time, with Python frames? */
 bool pmf_py_drops(const struct pmf_py *py, const struct pmf_record *rec);
 /* Draw @smp with its Python frames, now or when they come; false if it has none to expect. */
@@ -249,8 +266,9 @@ struct pmf_generated {
 	struct pmf_index by_pid;
 	struct pmf_generated_memo *memos;
 	uint64_t waited; /* frames that had no name at first */
-	bool own_maps;   /* Node.js writes maps because we asked it to: they are removed again */
+	bool own_maps; /* Node.js writes maps because we asked it to: they are to be removed again */
 	bool saw_node;
+	bool nameless_node; /* one had code that nothing named */
 };
 
 void pmf_generated_init(struct pmf_generated *g, const struct pmf_jit_opts *opts);
@@ -283,6 +301,27 @@ void pmf_java_release(struct pmf_java *j);
 uint32_t pmf_java_frame(
 	struct pmf_stacks *s, struct pmf_process *proc, uint64_t va, uint64_t interpreted);
 
+/* ---- idle.c: CPUs with nothing to do ---- */
+
+struct pmf_idle {
+	bool hides; /* clocks of CPUs are counted, and the idle task can be told by its number */
+	const char *cpus;           /* which; borrowed */
+	uint64_t before_ns, now_ns; /* idle time at the beginning, and at the last look */
+};
+
+/* Counting clocks on @cpus (NULL: all) begins now. */
+void pmf_idle_begin(struct pmf_idle *idle, const char *cpus);
+/* Look how long it is so far. */
+void pmf_idle_look(struct pmf_idle *idle);
+/* The next part of the run begins with the last look. */
+void pmf_idle_next(struct pmf_idle *idle);
+/* Is the sample @rec of an event of class @cls the idle task's? */
+bool pmf_idle_hides(
+	const struct pmf_idle *idle, enum pmf_event_class cls, const struct pmf_record *rec);
+/* Take the time up to the last look off what event @e counted, and say so. */
+void pmf_idle_leave_out(
+	const struct pmf_idle *idle, enum pmf_event_class cls, struct pmf_profile *p, size_t e);
+
 /* ---- stacks.c: records into the profile ---- */
 
 /* What the run knows of a process beside its maps. Hangs on pmf_process.user. */
@@ -302,8 +341,9 @@ struct pmf_stacks {
 	struct pmf_unwinder *unwinder;
 	struct pmf_unwinder *narrow; /* of 32-bit programs; made for the first sample of one */
 	struct pmf_symbolizer *symbols;
-	struct pmf_lines *lines; /* of the main ones; NULL: none are wanted */
-	size_t nr_asked;         /* frames whose lines were asked for */
+	struct pmf_sandbox *sandbox; /* whose processes read files; NULL: this one */
+	struct pmf_lines *lines;     /* of the main ones; NULL: none are wanted */
+	size_t nr_asked;             /* frames whose lines were asked for */
 	/* Frames of files that were named, and where their function begins. */
 	struct pmf_named {
 		uint32_t frame, image;
@@ -335,11 +375,18 @@ struct pmf_stacks {
 	struct pmf_weights weights;
 	struct pmf_holes holes;
 	uint32_t stack_bytes; /* asked for with each sample; 0 if not known */
-	bool inherit;         /* children are recorded, and so are their exits */
+	bool name_containers;
+	struct pmf_containers containers;
+	bool inherit; /* children are recorded, and so are their exits */
 	uint64_t lost_records;
+	bool counts_seen;     /* samples of software events carry counts of their own */
 	bool has_descendants; /* some process was forked */
-	bool not_started;     /* counting has not begun yet */
-	bool reads_missing;   /* and none of them told what it counted */
+	enum pmf_perf_target target;
+	size_t nr_adopted; /* tasks that ran when the profile began */
+	struct pmf_idle idle;
+	bool not_started; /* counting has not begun yet */
+	enum pmf_naming_depth depth;
+	bool reads_missing; /* and none of them told what it counted */
 	uint64_t swept_ns;
 	size_t unswept; /* records since it was time for the next sweep */
 	uint64_t now_ns;
@@ -354,7 +401,13 @@ struct pmf_stacks {
 
 void pmf_stacks_init(struct pmf_stacks *s, struct pmf_profile *p, const struct pmf_event_list *list,
 	const struct pmf_arch *arch, enum pmf_unwind_mode mode, enum pmf_unwind_by by, bool live);
+/* Files are read by processes of @sandbox. Without one, the ledger says why there is none, if @why_not does. */
+void pmf_stacks_use_sandbox(struct pmf_stacks *s, struct pmf_sandbox *sandbox, const char *why_not);
+/* Who walks dumps, where @by was asked for: where files are not trusted, libunwind is not by default. */
+enum pmf_unwind_by pmf_stacks_unwind_by(enum pmf_unwind_by by, const struct pmf_sandbox *sandbox);
 void pmf_stacks_release(struct pmf_stacks *s);
+/* Give s->profile the frames that stand for none. */
+void pmf_stacks_add_special(struct pmf_stacks *s);
 /* A pmf_record_cb, @ctx is the struct pmf_stacks. */
 int pmf_stacks_record(void *ctx, const struct pmf_record *rec);
 /* The frame at @rva of @im. */
@@ -374,6 +427,15 @@ void pmf_stacks_draw_unsampled(struct pmf_stacks *s, size_t e);
 /* Settle the processes that left a while ago and let the table forget them. */
 void pmf_stacks_sweep(struct pmf_stacks *s);
 
+/* ---- sample_frames.c: the frames of a sample ---- */
+
+/* Register @reg, if the sample has it. */
+bool pmf_sample_reg(const struct pmf_sample *smp, unsigned reg, uint64_t *out);
+/* The frames of the sample @rec of @proc into s->ids, innermost first; returns how many. s->frames, nr_frames,
+ * rooted and nr_joined say what they are. @known: it is known whose mappings and stack the sample's are. */
+size_t pmf_sample_frames(
+	struct pmf_stacks *s, struct pmf_process *proc, const struct pmf_record *rec, bool known);
+
 /* ---- shards.c: one struct pmf_stacks per reader of the rings ---- */
 
 struct pmf_shards {
@@ -389,6 +451,8 @@ struct pmf_shards {
 void pmf_shards_init(
 	struct pmf_shards *sh, struct pmf_stacks *main, enum pmf_unwind_by by, size_t readers);
 void pmf_shards_release(struct pmf_shards *sh);
+/* pmf_idle_begin for all. */
+void pmf_shards_idle(struct pmf_shards *sh, const char *cpus);
 /* A pmf_record_cb, @ctx is the struct pmf_shards: to the stacks of rec->reader. */
 int pmf_shards_record(void *ctx, const struct pmf_record *rec);
 /* Between drains: ask for the lines of what is new. */
@@ -433,7 +497,11 @@ uint32_t pmf_ksymbol_frame(struct pmf_profile *p, const char *name);
 bool pmf_naming_symbol(
 	struct pmf_stacks *s, struct pmf_image *im, uint64_t rva, struct pmf_symbol *out);
 
-/* The rest is for the main stacks. @on_progress may be NULL. */
+/* The rest is for the main stacks. Where memory is limited: find out how much may be looked up, if need be in a
+ * copy of this program. */
+void pmf_naming_choose(struct pmf_stacks *s, const struct pmf_image_search *search,
+	const struct pmf_collect_opts *o);
+/* @on_progress may be NULL. */
 void pmf_naming_run(struct pmf_stacks *s, pmf_naming_cb *on_progress, void *ctx);
 /* For images_closing of the process table; @ctx is the struct pmf_stacks. */
 void pmf_naming_images(void *ctx, struct pmf_image *const *images, size_t n);

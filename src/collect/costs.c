@@ -13,13 +13,37 @@ enum {
 
 /* No record names it: it was never started. This is how perf calls it. */
 static const char idle_task[] = "swapper";
+static const char outside_tasks[] = "[outside]";
 
-static uint32_t comm_node(struct pmf_stacks *s, const char *comm)
+/* Which container @proc runs in; of one that is gone, which one its parent ran in. */
+static void find_container(struct pmf_stacks *s, struct pmf_process *proc)
 {
-	uint32_t frame = pmf_profile_frame_named(
-		s->profile, PMF_FRAME_PROCESS, comm[0] ? comm : "[unknown process]");
+	const char *name;
 
-	return pmf_profile_node(s->profile, 0, frame);
+	switch (pmf_containers_ask(&s->containers, proc->pid, &name)) {
+	case PMF_CONTAINER_OTHER:
+		proc->container =
+			pmf_strtab_get(&s->table.strings, pmf_strtab_addz(&s->table.strings, name));
+		break;
+	case PMF_CONTAINER_SAME:
+		proc->container = NULL;
+		break;
+	case PMF_CONTAINER_UNKNOWN:
+		break;
+	}
+}
+
+static uint32_t process_node(struct pmf_stacks *s, struct pmf_process *proc)
+{
+	if (s->table.outside && proc->pid <= 0)
+		return pmf_profile_node(s->profile, 0,
+			pmf_profile_process_frame(
+				s->profile, "[outside this pid namespace]", NULL));
+	if (s->name_containers)
+		find_container(s, proc);
+	return pmf_profile_node(s->profile, 0,
+		pmf_profile_process_frame(s->profile,
+			proc->comm[0] ? proc->comm : "[unknown process]", proc->container));
 }
 
 struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *proc)
@@ -27,7 +51,7 @@ struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *
 	struct pmf_proc_cost *c = proc->user;
 
 	if (proc->pid == 0 && !proc->comm[0])
-		memcpy(proc->comm, idle_task, sizeof idle_task);
+		strcpy(proc->comm, s->table.outside ? outside_tasks : idle_task);
 	if (!c) {
 		c = pmf_zalloc(sizeof *c + 2 * s->list->n * sizeof c->counted[0]);
 		c->node = UINT32_MAX;
@@ -37,7 +61,7 @@ struct pmf_proc_cost *pmf_stacks_cost(struct pmf_stacks *s, struct pmf_process *
 	}
 	if (c->node == UINT32_MAX || strncmp(c->comm, proc->comm, sizeof c->comm) != 0) {
 		memcpy(c->comm, proc->comm, sizeof c->comm);
-		c->node = comm_node(s, proc->comm);
+		c->node = process_node(s, proc);
 	}
 	return c;
 }

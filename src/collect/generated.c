@@ -32,6 +32,7 @@ struct pmf_generated_process {
 	size_t n, cap;
 	struct pmf_index by_va; /* the last wait of each address */
 	uint64_t first_ns;
+	bool node;    /* it is Node.js */
 	bool own_map; /* its map was written for us */
 };
 
@@ -237,8 +238,13 @@ void pmf_generated_mapped(struct pmf_stacks *s, const struct pmf_record *rec)
 
 	if ((pid_t)rec->pid <= 0)
 		return;
-	if (g->own_maps && is_node(rec->mmap.path))
-		g->saw_node = get_process(s, (pid_t)rec->pid)->own_map = true;
+	if (is_node(rec->mmap.path)) {
+		struct pmf_generated_process *p = get_process(s, (pid_t)rec->pid);
+
+		p->node = true;
+		p->own_map |= g->own_maps;
+		g->saw_node |= g->own_maps;
+	}
 	if (pmf_jit_is_dump(rec->mmap.path))
 		pmf_jit_mapped(get_process(s, (pid_t)rec->pid)->jit, rec->mmap.path);
 }
@@ -247,6 +253,7 @@ static void end(struct pmf_stacks *s, uint32_t i)
 {
 	struct pmf_generated_process *p = s->generated.procs[i];
 	struct pmf_jit_place place;
+	size_t nameless = 0;
 
 	pmf_jit_look_last(s->generated.jit, p->jit);
 	for (size_t k = 0; k < p->n; k++)
@@ -254,7 +261,10 @@ static void end(struct pmf_stacks *s, uint32_t i)
 			    s->generated.jit, p->jit, p->waits[k].va, p->waits[k].first_ns, &place))
 			pmf_profile_alias_frame(
 				s->profile, p->waits[k].frame, named_frame(s->profile, &place));
-	if (p->own_map)
+		else
+			nameless++;
+	s->generated.nameless_node |= p->node && nameless;
+	if (p->own_map && s->generated.own_maps)
 		pmf_jit_remove_map(s->generated.jit, p->jit);
 	remove_process(&s->generated, i);
 }
@@ -274,6 +284,10 @@ void pmf_generated_end_all(struct pmf_stacks *s)
 
 	while (s->generated.n)
 		end(s, (uint32_t)s->generated.n - 1);
+	if (s->generated.nameless_node && s->target != PMF_PERF_COMMAND)
+		pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,
+			"functions of Node.js have no names where it was not started with "
+			"--perf-basic-prof (NODE_OPTIONS has it in children, too)");
 	n = pmf_jit_refused(s->generated.jit, &why);
 	if (n > 1)
 		pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,

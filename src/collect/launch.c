@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,11 +47,16 @@ int pmf_launch_start(struct pmf_launch *l, char *const *argv, char *const *env, 
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGQUIT);
 	sigaddset(&set, SIGPIPE);
+	sigaddset(&set, SIGXFSZ);
 	/* Blocked before the fork, so that none falls between; the child takes the old mask
 	 * back. */
 	sigprocmask(SIG_BLOCK, &set, &l->old_mask);
 	l->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (l->signal_fd < 0 || pipe2(go, O_CLOEXEC) < 0 || pipe2(back, O_CLOEXEC) < 0)
+	if (l->signal_fd < 0)
+		goto fail;
+	if (!argv)
+		return 0;
+	if (pipe2(go, O_CLOEXEC) < 0 || pipe2(back, O_CLOEXEC) < 0)
 		goto fail;
 	l->pid = fork();
 	if (l->pid < 0)
@@ -66,7 +72,8 @@ int pmf_launch_start(struct pmf_launch *l, char *const *argv, char *const *env, 
 	l->errno_fd = back[0];
 	return 0;
 fail:
-	pmf_err_errno(err, pmf_status_of_errno(errno), errno, "cannot start the command");
+	pmf_err_errno(err, pmf_status_of_errno(errno), errno,
+		argv ? "cannot start the command" : "cannot wait for signals");
 	for (int i = 0; i < 2; i++) {
 		if (go[i] >= 0)
 			close(go[i]);
@@ -78,15 +85,33 @@ fail:
 	return err ? (int)err->status : PMF_EIO;
 }
 
+/* A command that asked to be traced by its parent (PTRACE_TRACEME, as programs do that want no debugger) stops
+ * at its next signal, or exec, until that lets it go on: we are the parent, and want none of it. */
+static void let_go_on(pid_t pid, int signal)
+{
+	siginfo_t why = {.si_code = SI_USER};
+
+	/* The trap of an exec is for tracers alone: it has no other sender than the program itself. */
+	if (signal == SIGTRAP && ptrace(PTRACE_GETSIGINFO, pid, NULL, &why) == 0 &&
+		why.si_code == SI_USER && why.si_pid == pid)
+		signal = 0;
+	ptrace(PTRACE_DETACH, pid, NULL, signal);
+}
+
 static void reap(struct pmf_launch *l, int flags)
 {
+	int status;
 	pid_t got;
 
-	do
-		got = waitpid(l->pid, &l->wait_status, flags);
-	while (got < 0 && errno == EINTR);
-	if (got == l->pid)
+	do {
+		got = waitpid(l->pid, &status, flags);
+		if (got == l->pid && WIFSTOPPED(status))
+			let_go_on(l->pid, WSTOPSIG(status));
+	} while ((got < 0 && errno == EINTR) || (got == l->pid && WIFSTOPPED(status)));
+	if (got == l->pid) {
+		l->wait_status = status;
 		l->exited = true;
+	}
 }
 
 int pmf_launch_go(struct pmf_launch *l, int *exec_errno, struct pmf_err *err)
@@ -112,17 +137,17 @@ void pmf_launch_signals(struct pmf_launch *l)
 	struct signalfd_siginfo si;
 
 	while (read(l->signal_fd, &si, sizeof si) == sizeof si) {
-		/* Several SIGCHLD may have become one: asked below. A pipe that nobody reads is
-		 * told by write(2) too. */
-		if (si.ssi_signo == SIGCHLD || si.ssi_signo == SIGPIPE)
+		/* Several SIGCHLD may have become one: asked below. A pipe that nobody reads, and a
+		 * file that may not grow, are told by write(2) too. */
+		if (si.ssi_signo == SIGCHLD || si.ssi_signo == SIGPIPE || si.ssi_signo == SIGXFSZ)
 			continue;
 		l->stopped = true;
 		/* The terminal sends its signals to the whole foreground group, the command too;
 		 * kill(2) reached us alone. */
-		if (si.ssi_code != SI_KERNEL && !l->exited)
+		if (si.ssi_code != SI_KERNEL && l->pid > 0 && !l->exited)
 			kill(l->pid, (int)si.ssi_signo);
 	}
-	if (!l->exited)
+	if (l->pid > 0 && !l->exited)
 		reap(l, WNOHANG);
 }
 
@@ -136,11 +161,11 @@ void pmf_launch_end(struct pmf_launch *l)
 		close(l->errno_fd);
 	if (l->pid > 0 && !l->exited && l->go_fd >= 0)
 		reap(l, 0); /* it reads the end of its pipe and leaves */
-	/* What came since the command's exit was meant for the command. */
-	if (l->pid > 0)
+	if (l->signal_fd >= 0) {
+		/* What came since the command's exit was meant for the command. */
 		pmf_launch_signals(l);
-	if (l->signal_fd >= 0)
 		close(l->signal_fd);
+	}
 	if (l->stopped) {
 		sigaddset(&mask, SIGINT);
 		sigaddset(&mask, SIGTERM);

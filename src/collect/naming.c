@@ -17,6 +17,66 @@ bool pmf_naming_symbol(
 	       start != rva && pmf_symbol_find(s->symbols, im, start, out) && out->start == start;
 }
 
+/* ---- In a sandbox, questions go together ---- */
+
+struct question {
+	struct pmf_image *image;
+	uint64_t rva;
+};
+
+static int by_image(const void *va, const void *vb)
+{
+	const struct question *a = va, *b = vb;
+
+	if (a->image != b->image)
+		return a->image->id < b->image->id ? -1 : 1;
+	return (a->rva > b->rva) - (a->rva < b->rva);
+}
+
+static void ask_sorted(struct pmf_stacks *s, struct question *q, size_t n)
+{
+	uint64_t *rvas = pmf_calloc(n, sizeof *rvas);
+
+	if (n)
+		qsort(q, n, sizeof *q, by_image);
+	for (size_t i = 0, k; i < n; i += k) {
+		for (k = 0; i + k < n && q[i + k].image == q[i].image; k++)
+			rvas[k] = q[i + k].rva;
+		pmf_symbolizer_ask(s->symbols, q[i].image, rvas, k);
+	}
+	free(rvas);
+}
+
+/* Ask for the names of all frames of @images (by id; NULL: of all) that have none yet, and then for those
+ * of functions' starts, as pmf_naming_symbol does one by one. */
+static void ask_together(struct pmf_stacks *s, const bool *images)
+{
+	const struct pmf_profile *p = s->profile;
+	struct question *q = NULL;
+	size_t n = 0, cap = 0, nr_starts = 0;
+	struct pmf_symbol sym;
+
+	if (!pmf_symbolizer_wants_batches(s->symbols) || s->depth == PMF_NAMES_NONE)
+		return;
+	for (uint32_t id = 0; id < p->nr_frames; id++) {
+		const struct pmf_frame *f = &p->frames[id];
+		struct pmf_image *im = f->name || f->image == UINT32_MAX
+					       ? NULL
+					       : pmf_image_by_id(&s->table, f->image);
+
+		if (im && im->elf && (!images || images[im->id]))
+			PMF_PUSH(q, n, cap) = (struct question){im, f->rva};
+	}
+	ask_sorted(s, q, n);
+	for (size_t i = 0; i < n; i++)
+		if (q[i].image->kind == PMF_IMAGE_FILE &&
+			!pmf_symbol_find(s->symbols, q[i].image, q[i].rva, &sym) &&
+			pmf_unwind_function_start(q[i].image, s->arch, q[i].rva, &q[i].rva))
+			q[nr_starts++] = q[i];
+	ask_sorted(s, q, nr_starts);
+	free(q);
+}
+
 static void note_named(struct pmf_stacks *s, uint32_t id, uint64_t start)
 {
 	const struct pmf_frame *f = &s->profile->frames[id];
@@ -45,7 +105,8 @@ static void name_unresolved(struct pmf_stacks *s, uint32_t id, struct pmf_image 
 		/* Nor are any bounds: each address by itself would say less than the file's name. */
 		name = pmf_asprintf("[%s]", module);
 	} else {
-		pmf_unwind_function_start(im, s->arch, f->rva, &start);
+		if (s->depth != PMF_NAMES_NONE)
+			pmf_unwind_function_start(im, s->arch, f->rva, &start);
 		name = pmf_asprintf("[%s+0x%" PRIx64 "]", module, start);
 	}
 	pmf_profile_name_frame(p, id, name, NULL, 0);
@@ -89,7 +150,8 @@ static void name_frame(struct pmf_stacks *s, uint32_t id)
 		note_bpf(p, id, name);
 		return;
 	}
-	if (!im || im->kind == PMF_IMAGE_ANON || !pmf_naming_symbol(s, im, f->rva, &sym)) {
+	if (!im || im->kind == PMF_IMAGE_ANON || s->depth == PMF_NAMES_NONE ||
+		!pmf_naming_symbol(s, im, f->rva, &sym)) {
 		name_unresolved(s, id, im);
 		return;
 	}
@@ -107,6 +169,7 @@ void pmf_naming_images(void *ctx, struct pmf_image *const *images, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		closing[images[i]->id] = true;
+	ask_together(s, closing);
 	for (uint32_t id = 0; id < p->nr_frames; id++)
 		if (p->frames[id].image != UINT32_MAX && closing[p->frames[id].image])
 			name_frame(s, id);
@@ -139,6 +202,40 @@ static void count_unresolved(struct pmf_profile *p)
 	free(inclusive);
 }
 
+void pmf_naming_choose(struct pmf_stacks *s, const struct pmf_image_search *search,
+	const struct pmf_collect_opts *o)
+{
+	static const char *const left_out[] = {
+		[PMF_NAMES_FUNCTIONS] = "source lines and inlined functions were",
+		[PMF_NAMES_NONE] = "names of functions were"};
+
+	if (!o->naming_depth || !pmf_mem_is_limited())
+		return;
+	/* Threads do not outlive a fork. */
+	pmf_lines_free(s->lines);
+	s->lines = NULL;
+	s->nr_asked = 0;
+	pmf_symbol_kernel_status(s->symbols, NULL);
+	s->depth = o->naming_depth(o->ctx);
+	if (s->depth == PMF_NAMES_LINES)
+		s->lines = pmf_lines_new(search, o->inlines, s->sandbox);
+	else
+		pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,
+			"%s left out: memory did not suffice for them (ulimit -v)",
+			left_out[s->depth]);
+}
+
+/* Images that cost their reader its life. */
+static void note_lost(struct pmf_stacks *s)
+{
+	const char *why;
+
+	for (size_t i = 0; i < s->table.nr_images; i++)
+		if ((why = pmf_symbolizer_why(s->symbols, s->table.images[i]))[0])
+			pmf_profile_note(s->profile, PMF_NOTE_WARN, -1,
+				"'%s' has no function names: %s", s->table.images[i]->name, why);
+}
+
 void pmf_naming_run(struct pmf_stacks *s, pmf_naming_cb *on_progress, void *ctx)
 {
 	struct pmf_profile *p = s->profile;
@@ -147,6 +244,7 @@ void pmf_naming_run(struct pmf_stacks *s, pmf_naming_cb *on_progress, void *ctx)
 
 	pmf_naming_wait(s, on_progress, ctx);
 	pmf_generated_end_all(s);
+	ask_together(s, NULL);
 	for (uint32_t id = 0; id < p->nr_frames; id++) {
 		name_frame(s, id);
 		kernel_unnamed |=
@@ -155,6 +253,7 @@ void pmf_naming_run(struct pmf_stacks *s, pmf_naming_cb *on_progress, void *ctx)
 	if (kernel_unnamed && pmf_symbol_kernel_status(s->symbols, &why))
 		pmf_profile_note(
 			p, PMF_NOTE_WARN, -1, "kernel functions have no names: %s", why.text);
+	note_lost(s);
 	pmf_naming_lines(s);
 	if (s->narrow_unknown)
 		pmf_profile_note(p, PMF_NOTE_WARN, -1,

@@ -3,6 +3,7 @@
 
 #include "pmuflame/buf.h"
 #include "pmuflame/clock.h"
+#include "pmuflame/file.h"
 #include "pmuflame/log.h"
 #include "pmuflame/units.h"
 #include <stdlib.h>
@@ -39,18 +40,20 @@ int pmf_py_new(struct pmf_py **out, const struct pmf_py_opts *opts, struct pmf_s
 
 char *const *pmf_py_env(const struct pmf_py *py)
 {
-	return pmf_python_server_env(py->server);
+	return py->server ? pmf_python_server_env(py->server) : environ;
 }
 
 int pmf_py_fd(const struct pmf_py *py)
 {
-	return pmf_python_server_fd(py->server);
+	return py->server ? pmf_python_server_fd(py->server) : -1;
 }
 
-void pmf_py_start(struct pmf_py *py, struct pmf_perf_session *session, pid_t main_pid)
+int pmf_py_start(
+	struct pmf_py *py, struct pmf_perf_session *session, pid_t main_pid, struct pmf_err *err)
 {
 	py->session = session;
 	py->main_pid = main_pid;
+	return py->bpf ? pmf_py_bpf_start(py, err) : 0;
 }
 
 /* ---- Processes ---- */
@@ -67,15 +70,22 @@ void pmf_py_read(struct pmf_py *py)
 {
 	for (size_t i = 0; i < py->n; i++)
 		read_memory(py, py->procs[i]);
+	if (py->bpf)
+		pmf_py_bpf_round(py);
 }
 
-static void process_free(struct pmf_py_process *proc)
+void pmf_py_process_free(struct pmf_py_process *proc)
 {
 	for (size_t i = 0; i < proc->nr_threads; i++)
 		pmf_py_thread_release(&proc->threads[i]);
-	pmf_python_process_free(proc->memory);
+	if (proc->memory)
+		pmf_python_process_free(proc->memory);
+	else
+		pmf_python_codes_free(proc->codes);
 	pmf_index_release(&proc->by_tid);
+	pmf_py_tids_release(&proc->tids);
 	pmf_index_release(&proc->id_index);
+	free(proc->tasks);
 	free(proc->threads);
 	free(proc->ids);
 	free(proc);
@@ -95,7 +105,7 @@ static void end_process(struct pmf_py *py, size_t i)
 		py->dropped += pmf_python_dropped(proc->memory);
 		py->malformed += pmf_python_malformed(proc->memory);
 	}
-	pmf_perf_detach(py->session, proc->events, counted);
+	pmf_py_events_close(py, proc, counted);
 	/* Beside inherited events these counted the same once more. */
 	if (proc->alone) {
 		struct pmf_proc_cost *c = pmf_stacks_cost(s, pmf_process_get(&s->table, proc->pid));
@@ -104,7 +114,7 @@ static void end_process(struct pmf_py *py, size_t i)
 			c->counted[e] += counted[e];
 	}
 	free(counted);
-	process_free(proc);
+	pmf_py_process_free(proc);
 	py->procs[i] = py->procs[--py->n];
 }
 
@@ -149,20 +159,58 @@ bool pmf_py_sleeps(const struct pmf_py *py, pid_t pid)
 	return proc && proc->alone;
 }
 
+/* ---- Interpreters whose agent cannot reach us ---- */
+
+static struct pmf_py_interpreter *interpreter(struct pmf_py *py, pid_t pid, uint64_t now_ns)
+{
+	for (size_t i = 0; i < py->nr_interpreters; i++)
+		if (py->interpreters[i].pid == pid)
+			return &py->interpreters[i];
+	PMF_PUSH(py->interpreters, py->nr_interpreters, py->cap_interpreters) =
+		(struct pmf_py_interpreter){.pid = pid, .since_ns = now_ns};
+	return &py->interpreters[py->nr_interpreters - 1];
+}
+
+static void on_mapped(struct pmf_py *py, const struct pmf_record *rec)
+{
+	const char *slash = strrchr(rec->mmap.path, '/');
+
+	/* Nothing is preloaded into what runs already. */
+	if (py->stacks->target == PMF_PERF_COMMAND && slash &&
+		(pmf_starts_with(slash, "/libpython3.") || pmf_starts_with(slash, "/python3.")))
+		interpreter(py, (pid_t)rec->pid, rec->time_ns)->mapped = true;
+}
+
+static void end_interpreter(struct pmf_py *py, pid_t pid, uint64_t time_ns)
+{
+	for (size_t i = py->nr_interpreters; i-- > 0;) {
+		struct pmf_py_interpreter *in = &py->interpreters[i];
+
+		if ((pid && in->pid != pid) || in->since_ns > time_ns)
+			continue;
+		py->silent += in->mapped && !in->greeted;
+		*in = py->interpreters[--py->nr_interpreters];
+	}
+}
+
 /* Open events on @pid, which signal to the agent if @signals. */
 static struct pmf_py_process *attach(
 	struct pmf_py *py, pid_t pid, bool signals, bool alone, struct pmf_err *err)
 {
-	struct pmf_perf_attach_opts opts = {.pid = pid, .signals = signals, .alone = alone};
 	struct pmf_py_process *proc = pmf_zalloc(sizeof *proc);
+	uint64_t *none;
 
 	proc->pid = pid;
 	proc->alone = alone;
 	proc->since_ns = pmf_clock_ns(CLOCK_MONOTONIC);
 	pmf_index_init(&proc->by_tid);
+	pmf_py_tids_init(&proc->tids, pid);
 	pmf_index_init(&proc->id_index);
-	if (pmf_perf_attach(py->session, &opts, &proc->events, err)) {
-		process_free(proc);
+	if (pmf_py_events_open(py, proc, signals, pmf_py_is_asked(py, pid), err)) {
+		none = pmf_calloc(py->stacks->list->n, sizeof *none);
+		pmf_py_events_close(py, proc, none);
+		free(none);
+		pmf_py_process_free(proc);
 		return NULL;
 	}
 	PMF_PUSH(py->procs, py->n, py->cap) = proc;
@@ -192,6 +240,8 @@ static void adopt_children(struct pmf_py *py)
 static bool can_be_alone(
 	struct pmf_py *py, const struct pmf_python_greeting *g, struct pmf_source *src)
 {
+	if (py->who) /* attached: other tasks' events are not of one tree */
+		return false;
 	return g->origin == PMF_PYTHON_FORKED ? g->alone : pmf_py_release(py, g->pid, src);
 }
 
@@ -200,7 +250,7 @@ static void note_left_out(struct pmf_py *py, const struct pmf_py_process *proc)
 	struct pmf_profile *p = py->stacks->profile;
 
 	for (size_t e = 0; e < p->nr_events && !py->warned_left_out; e++)
-		if (!pmf_perf_attached_event(proc->events, e))
+		if (!pmf_py_events_have(proc, e))
 			pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
 				"'%s' has no Python frames in interpreters that other programs "
 				"start: "
@@ -208,6 +258,23 @@ static void note_left_out(struct pmf_py *py, const struct pmf_py_process *proc)
 				"6.12 does not)",
 				p->events[e].label);
 	py->warned_left_out = true;
+}
+
+/* A debugger stops at each of our signals, and strace(1) tells of it. */
+static bool is_traced(pid_t pid)
+{
+	static const char key[] = "\nTracerPid:";
+	struct pmf_buf status = PMF_BUF_INIT;
+	char *path = pmf_asprintf("/proc/%d/status", (int)pid);
+	const char *at = NULL;
+	bool traced;
+
+	if (pmf_file_read(path, 1 << 16, &status, NULL) == 0)
+		at = strstr(pmf_buf_str(&status), key);
+	traced = at && strtol(at + strlen(key), NULL, 10) != 0;
+	pmf_buf_release(&status);
+	free(path);
+	return traced;
 }
 
 static void connect_process(
@@ -224,7 +291,9 @@ static void connect_process(
 	proc = NULL;
 	forget_child(py, g->pid);
 	end_before(py, g->pid, UINT64_MAX); /* of a program that was executed, or adopted */
-	if (pmf_python_process_new(&memory, g, &err) == 0) {
+	if (is_traced(g->pid)) {
+		pmf_err_set(&err, PMF_EUNSUP, "it is traced, and its tracer would see our signals");
+	} else if (pmf_python_process_new(&memory, g, &err) == 0) {
 		proc = attach(py, g->pid, true, alone, &err);
 		if (!proc)
 			pmf_python_process_free(memory);
@@ -238,6 +307,7 @@ static void connect_process(
 		return;
 	}
 	proc->memory = memory;
+	proc->codes = pmf_python_process_codes(memory);
 	if (pmf_python_answer(g, alone, memory, &err)) {
 		pmf_info("%s", err.text);
 		return;
@@ -254,7 +324,12 @@ void pmf_py_greetings(struct pmf_py *py, struct pmf_source *src, bool some)
 {
 	struct pmf_python_greeting g;
 
-	while (some && pmf_python_accept(py->server, &g)) {
+	while (some && py->server && pmf_python_accept(py->server, &g)) {
+		struct pmf_py_interpreter *in;
+
+		in = interpreter(py, g.pid, 0);
+		in->greeted = true;
+		in->since_ns = pmf_clock_ns(CLOCK_MONOTONIC);
 		if (g.origin == PMF_PYTHON_REFUSED) {
 			struct pmf_buf why = PMF_BUF_INIT;
 
@@ -267,13 +342,14 @@ void pmf_py_greetings(struct pmf_py *py, struct pmf_source *src, bool some)
 			struct pmf_py_process *proc = find(py, g.pid, UINT64_MAX);
 
 			if (proc)
-				pmf_perf_pause(proc->events, g.origin == PMF_PYTHON_LEAVING);
+				pmf_py_events_pause(proc, g.origin == PMF_PYTHON_LEAVING);
 			pmf_python_confirm(&g);
 		} else {
 			connect_process(py, &g, src);
 		}
 	}
 	adopt_children(py);
+	pmf_py_remote_check(py);
 }
 
 /* ---- Records ---- */
@@ -290,19 +366,35 @@ static void on_fork(struct pmf_py *py, const struct pmf_record *rec)
 			(pid_t)rec->pid, pmf_clock_ns(CLOCK_MONOTONIC) + GREETING_NS};
 }
 
+/* @rec: its exit, or its exec of another one. */
+static void end_program(struct pmf_py *py, const struct pmf_record *rec)
+{
+	forget_child(py, (pid_t)rec->pid);
+	end_interpreter(py, (pid_t)rec->pid, rec->time_ns);
+	end_before(py, (pid_t)rec->pid, rec->time_ns);
+}
+
 static void on_leave(struct pmf_py *py, const struct pmf_record *rec)
 {
 	const struct pmf_process *proc = pmf_process_find(&py->stacks->table, (pid_t)rec->pid);
+	struct pmf_py_process *own = find(py, (pid_t)rec->pid, rec->time_ns);
 
+	if (own && own->tids.differ) {
+		read_memory(py, own); /* what the thread told is there by now */
+		pmf_py_tids_forget(&own->tids, rec->tid);
+	}
 	/* It has not been applied yet: this is the last thread's. */
 	if (!proc || proc->nr_tids > 1)
 		return;
-	forget_child(py, (pid_t)rec->pid);
-	end_before(py, (pid_t)rec->pid, rec->time_ns);
+	end_program(py, rec);
 }
 
 void pmf_py_record(struct pmf_py *py, const struct pmf_record *rec)
 {
+	if (py->bpf) {
+		pmf_py_bpf_record(py, rec);
+		return;
+	}
 	switch (rec->type) {
 	case PERF_RECORD_FORK:
 		on_fork(py, rec);
@@ -311,10 +403,12 @@ void pmf_py_record(struct pmf_py *py, const struct pmf_record *rec)
 		on_leave(py, rec);
 		break;
 	case PERF_RECORD_COMM:
-		if (rec->comm.exec) {
-			forget_child(py, (pid_t)rec->pid);
-			end_before(py, (pid_t)rec->pid, rec->time_ns);
-		}
+		if (rec->comm.exec)
+			end_program(py, rec);
+		break;
+	case PERF_RECORD_MMAP:
+	case PERF_RECORD_MMAP2:
+		on_mapped(py, rec);
 		break;
 	default:
 		break;
@@ -328,14 +422,15 @@ bool pmf_py_drops(const struct pmf_py *py, const struct pmf_record *rec)
 	if (rec->signals)
 		return false;
 	proc = find(py, (pid_t)rec->pid, rec->time_ns);
-	return proc && proc->memory && !proc->alone &&
-	       pmf_perf_attached_event(proc->events, rec->event);
+	return proc && proc->memory && !proc->alone && pmf_py_events_have(proc, rec->event);
 }
 
 bool pmf_py_sample(struct pmf_py *py, const struct pmf_record *rec, struct pmf_py_sample *smp)
 {
 	struct pmf_py_process *proc;
 
+	if (py->bpf)
+		return pmf_py_bpf_sample(py, rec, smp);
 	if (!rec->signals)
 		return false;
 	proc = find(py, (pid_t)rec->pid, rec->time_ns);
@@ -366,10 +461,10 @@ static void note_counts(struct pmf_py *py)
 	pmf_buf_release(&versions);
 	if (py->doubled)
 		pmf_profile_note(p, PMF_NOTE_INFO, -1,
-			"%s Python process%s, started by other programs, had every counter twice: "
-			"once inherited, once for Python frames; the inherited ones' samples were "
-			"left out",
-			pmf_format_count(a, py->doubled), py->doubled == 1 ? "" : "es");
+			"%s Python process%s%s had every counter twice: once like all others, once "
+			"for Python frames; samples of the first were left out",
+			pmf_format_count(a, py->doubled), py->doubled == 1 ? "" : "es",
+			py->who ? "" : ", started by other programs,");
 	if (py->adopted)
 		pmf_profile_note(p, PMF_NOTE_WARN, -1,
 			"%s fork%s of a Python process did not connect (a filter of system calls?): "
@@ -380,14 +475,27 @@ static void note_counts(struct pmf_py *py)
 			"%s records of Python stacks did not fit into their memory, %s made no "
 			"sense",
 			pmf_format_count(a, py->dropped), pmf_format_count(b, py->malformed));
+	if (py->bpf)
+		pmf_py_bpf_note(py);
 }
 
 void pmf_py_end(struct pmf_py *py)
 {
+	char n[PMF_UNITS_MAX];
+
 	while (py->n)
 		end_process(py, py->n - 1);
+	pmf_py_remote_end(py);
 	if (py->connected)
 		note_counts(py);
+	end_interpreter(py, 0, UINT64_MAX);
+	/* What others started on the machine was never preloaded. */
+	if (py->silent && py->stacks->target == PMF_PERF_COMMAND)
+		pmf_profile_note(py->stacks->profile, PMF_NOTE_WARN, -1,
+			"%s process%s with CPython did not connect: native frames only. From "
+			"another network namespace the agent does not reach pmuflame, and in another "
+			"root folder, or in static and set-uid programs, it is not loaded",
+			pmf_format_count(n, py->silent), py->silent == 1 ? "" : "es");
 }
 
 void pmf_py_free(struct pmf_py *py)
@@ -395,10 +503,13 @@ void pmf_py_free(struct pmf_py *py)
 	if (!py)
 		return;
 	for (size_t i = 0; i < py->n; i++)
-		process_free(py->procs[i]);
+		pmf_py_process_free(py->procs[i]);
+	pmf_py_remote_end(py);
 	pmf_python_server_close(py->server);
+	pmf_py_bpf_free(py->bpf);
 	free(py->procs);
 	free(py->children);
+	free(py->interpreters);
 	free(py->native);
 	free(py);
 }

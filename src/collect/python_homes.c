@@ -2,10 +2,7 @@
  * freed of them: those of all others are opened again, and then the old ones are closed everywhere. */
 #include "python_room.h"
 
-#include "pmuflame/units.h"
-#include <dirent.h>
-#include <stdio.h>
-#include <string.h>
+#include "pmuflame/tasks.h"
 #include <time.h>
 
 enum {
@@ -27,23 +24,15 @@ struct homes {
 
 static void add_tasks(struct homes *h, pid_t pid, bool asleep)
 {
-	char path[32];
-	struct dirent *entry;
-	DIR *tasks;
-	uint64_t tid;
+	DIR *tasks = pmf_tasks_open(pid);
+	pid_t tid;
 
-	snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-	tasks = opendir(path);
-	while (tasks && (entry = readdir(tasks))) {
-		if (pmf_parse_u64(entry->d_name, strlen(entry->d_name), &tid, "thread", NULL))
-			continue;
+	while ((tid = pmf_tasks_next(tasks)))
 		if (h->n == HOMES_MAX)
 			h->too_many = true;
 		else
-			h->items[h->n++] = (struct pmf_perf_home){(pid_t)tid, asleep};
-	}
-	if (tasks)
-		closedir(tasks);
+			h->items[h->n++] = (struct pmf_perf_home){tid, asleep};
+	pmf_tasks_close(tasks);
 }
 
 /* Each task of the command. */

@@ -175,6 +175,15 @@ static void draw_merged(struct pmf_py *py, struct pmf_py_process *proc,
 	py->with_python++;
 }
 
+void pmf_py_draw(struct pmf_py *py, struct pmf_py_process *proc, const struct pmf_py_sample *smp,
+	const struct pmf_python_stack *stack)
+{
+	const struct pmf_py_stack s = {
+		.cut = stack->cut, .entering = stack->entering, .n = stack->n};
+
+	draw_merged(py, proc, smp, &s, stack->frames);
+}
+
 /* ---- Matching ---- */
 
 static bool same_moment(const struct pmf_py_stack *stack, const struct pmf_py_sample *smp)
@@ -242,8 +251,12 @@ void pmf_py_give_up(struct pmf_py *py, struct pmf_py_thread *t)
 void pmf_py_arrived(void *ctx, const struct pmf_python_stack *stack)
 {
 	struct pmf_py_arrival *a = ctx;
-	struct pmf_py_thread *t = pmf_py_thread(a->proc, stack->tid);
+	uint32_t tid = pmf_py_outer_tid(&a->proc->tids, stack->tid);
+	struct pmf_py_thread *t;
 
+	if (!tid)
+		return;
+	t = pmf_py_thread(a->proc, tid);
 	while (t->next_wait < t->nr_waits && t->waits[t->next_wait].time_ns <= stack->time_ns)
 		pass_wait(a->py, a->proc, t, stack);
 	/* Samples that are still in the kernel's rings may belong to it, too. */

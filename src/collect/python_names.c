@@ -65,13 +65,13 @@ static struct pmf_py_frame_id find_frame(struct pmf_py *py, struct pmf_py_proces
 	const struct pmf_python_frame *at, uint64_t hash)
 {
 	uint32_t i = pmf_index_find(&proc->id_index, hash, id_eq, proc, at);
-	const struct pmf_python_code *code = pmf_python_code(pmf_python_process_codes(proc->memory), at->code);
+	const struct pmf_python_code *code = pmf_python_code(proc->codes, at->code);
 
 	if (i != UINT32_MAX)
 		return proc->ids[i];
 	i = (uint32_t)proc->nr_ids;
 	PMF_PUSH(proc->ids, proc->nr_ids, proc->cap_ids) = (struct pmf_py_frame_id){
-		at->code, at->lasti, make_frame(py, code, pmf_python_line(pmf_python_process_codes(proc->memory), at))};
+		at->code, at->lasti, make_frame(py, code, pmf_python_line(proc->codes, at))};
 	pmf_index_add(&proc->id_index, hash, i);
 	return proc->ids[i];
 }
@@ -90,7 +90,7 @@ uint32_t pmf_py_frame(
 	/* Frame 0 is none of Python's: an empty place. */
 	if (recent->frame && recent->code == at.code && recent->lasti == at.lasti)
 		return recent->frame;
-	if (!pmf_python_code(pmf_python_process_codes(proc->memory), at.code))
+	if (!pmf_python_code(proc->codes, at.code))
 		return pmf_profile_frame_named(
 			py->stacks->profile, PMF_FRAME_PYTHON, "[Python function]");
 	*recent = find_frame(py, proc, &at, hash);

@@ -320,12 +320,13 @@ int pmf_collect_recording(struct pmf_profile *p, struct pmf_perf_data *pd,
 	for (size_t e = 0; e < r->list.n; e++)
 		p->events[e].precise_ip = r->list.events[e].precise;
 	pmf_stacks_init(&r->stacks, p, &r->list, r->info->arch, opts->call_graph,
-		PMF_UNWIND_BY_AUTO, false);
+		pmf_stacks_unwind_by(PMF_UNWIND_BY_AUTO, opts->sandbox), false);
+	pmf_stacks_use_sandbox(&r->stacks, opts->sandbox, opts->no_sandbox);
 	r->stacks.table.search = &r->search;
 	use_generated_code(r);
 	pmf_symbolizer_use_recording(r->stacks.symbols, &r->kernel, &r->search);
-	r->stacks.lines = pmf_lines_new(&r->search, opts->inlines, NULL);
-	pmf_shards_init(&r->shards, &r->stacks, PMF_UNWIND_BY_AUTO, 1);
+	r->stacks.lines = pmf_lines_new(&r->search, opts->inlines, opts->sandbox);
+	pmf_shards_init(&r->shards, &r->stacks, r->stacks.by, 1);
 	src = pmf_source_file(pd);
 	ret = read_records(r, src, err);
 	src->ops->free(src);

@@ -30,10 +30,20 @@ void pmf_shards_init(
 			s->profile.events[e].precise_ip = main->profile->events[e].precise_ip;
 		pmf_stacks_init(&s->stacks, &s->profile, main->list, main->arch, main->mode, by,
 			main->table.live);
+		pmf_stacks_use_sandbox(&s->stacks, main->sandbox, NULL);
 		name_in_time(&s->stacks);
 		s->stacks.stack_bytes = main->stack_bytes;
 		s->stacks.inherit = main->inherit;
+		s->stacks.target = main->target;
+		s->stacks.name_containers = main->name_containers;
 	}
+}
+
+void pmf_shards_idle(struct pmf_shards *sh, const char *cpus)
+{
+	pmf_idle_begin(&sh->main->idle, cpus);
+	for (size_t i = 0; i < sh->n; i++)
+		sh->items[i]->stacks.idle = sh->main->idle;
 }
 
 void pmf_shards_release(struct pmf_shards *sh)
@@ -51,6 +61,9 @@ int pmf_shards_record(void *ctx, const struct pmf_record *rec)
 {
 	struct pmf_shards *sh = ctx;
 
+	/* What there is is to be named and written yet. */
+	if (pmf_mem_is_low())
+		return 0;
 	return pmf_stacks_record(rec->reader ? &sh->items[rec->reader - 1]->stacks : sh->main, rec);
 }
 
@@ -125,6 +138,7 @@ static void merge_one(struct pmf_stacks *main, struct pmf_stacks *from)
 	for (size_t e = 0; e < n; e++)
 		main->read_elsewhere[e] += from->read_elsewhere[e];
 	main->narrow_unknown |= from->narrow_unknown;
+	main->counts_seen |= from->counts_seen;
 	main->table.maps_reread += from->table.maps_reread;
 	free(nodes);
 	free(images);

@@ -19,6 +19,11 @@ static bool last_eq(const void *ctx, uint32_t value, const void *key)
 	return w->lasts[value].tid == k->tid && w->lasts[value].id == k->id;
 }
 
+static bool task_eq(const void *ctx, uint32_t value, const void *key)
+{
+	return ((const struct pmf_weights *)ctx)->lasts[value].tid == *(const uint32_t *)key;
+}
+
 static uint32_t find(const struct pmf_weights *w, uint32_t tid, uint64_t id)
 {
 	struct pmf_weight_last key = {.id = id, .tid = tid};
@@ -29,22 +34,39 @@ static uint32_t find(const struct pmf_weights *w, uint32_t tid, uint64_t id)
 void pmf_weights_release(struct pmf_weights *w)
 {
 	pmf_index_release(&w->index);
+	pmf_index_release(&w->tasks);
 	free(w->lasts);
-	free(w->ids);
 	memset(w, 0, sizeof *w);
+}
+
+/* Whose count a sample carries: a task's, or (0) that of all who run on the CPU. */
+static uint32_t owner(const struct pmf_record *rec)
+{
+	return rec->cpu_wide ? 0 : rec->tid;
 }
 
 static void add(struct pmf_weights *w, const struct pmf_record *rec)
 {
-	size_t i = 0;
+	struct pmf_weight_last last = {
+		.id = rec->id, .count = rec->sample.count, .tid = owner(rec), .next = UINT32_MAX};
+	uint32_t at = w->unused,
+		 first = pmf_index_find(&w->tasks, pmf_hash_u64(last.tid), task_eq, w, &last.tid);
 
-	while (i < w->nr_ids && w->ids[i] != rec->id)
-		i++;
-	if (i == w->nr_ids)
-		PMF_PUSH(w->ids, w->nr_ids, w->cap_ids) = rec->id;
-	pmf_index_add(&w->index, hash_of(rec->tid, rec->id), (uint32_t)w->n);
-	PMF_PUSH(w->lasts, w->n, w->cap) = (struct pmf_weight_last){
-		.id = rec->id, .count = rec->sample.count, .tid = rec->tid};
+	if (w->nr_unused) {
+		w->nr_unused--;
+		w->unused = w->lasts[at].next;
+	} else {
+		at = (uint32_t)w->n;
+		PMF_PUSH(w->lasts, w->n, w->cap) = last;
+	}
+	if (first == UINT32_MAX) {
+		pmf_index_add(&w->tasks, pmf_hash_u64(last.tid), at);
+	} else {
+		last.next = w->lasts[first].next;
+		w->lasts[first].next = at;
+	}
+	w->lasts[at] = last;
+	pmf_index_add(&w->index, hash_of(last.tid, last.id), at);
 }
 
 uint64_t pmf_weights_of(struct pmf_weights *w, const struct pmf_record *rec)
@@ -55,7 +77,7 @@ uint64_t pmf_weights_of(struct pmf_weights *w, const struct pmf_record *rec)
 
 	if (!smp->has_count)
 		return smp->weight;
-	i = find(w, rec->tid, rec->id);
+	i = find(w, owner(rec), rec->id);
 	if (i == UINT32_MAX) {
 		add(w, rec);
 		return smp->count;
@@ -72,29 +94,26 @@ void pmf_weights_skip(struct pmf_weights *w, const struct pmf_record *rec)
 
 	if (!rec->sample.has_count)
 		return;
-	i = find(w, rec->tid, rec->id);
+	i = find(w, owner(rec), rec->id);
 	if (i == UINT32_MAX) {
-		i = (uint32_t)w->n;
 		add(w, rec);
+		i = find(w, owner(rec), rec->id);
 	}
 	w->lasts[i].count = UINT64_MAX;
 }
 
 void pmf_weights_forget(struct pmf_weights *w, uint32_t tid)
 {
-	for (size_t k = 0; k < w->nr_ids; k++) {
-		uint32_t i = find(w, tid, w->ids[k]), last = (uint32_t)w->n - 1;
+	uint32_t i = pmf_index_find(&w->tasks, pmf_hash_u64(tid), task_eq, w, &tid), next;
 
-		if (i == UINT32_MAX)
-			continue;
-		pmf_index_remove(&w->index, hash_of(tid, w->ids[k]), i);
-		if (i != last) {
-			struct pmf_weight_last *moved = &w->lasts[last];
-
-			pmf_index_remove(&w->index, hash_of(moved->tid, moved->id), last);
-			pmf_index_add(&w->index, hash_of(moved->tid, moved->id), i);
-			w->lasts[i] = *moved;
-		}
-		w->n--;
+	if (i == UINT32_MAX)
+		return;
+	pmf_index_remove(&w->tasks, pmf_hash_u64(tid), i);
+	for (; i != UINT32_MAX; i = next) {
+		next = w->lasts[i].next;
+		pmf_index_remove(&w->index, hash_of(tid, w->lasts[i].id), i);
+		w->lasts[i].next = w->unused;
+		w->unused = i;
+		w->nr_unused++;
 	}
 }

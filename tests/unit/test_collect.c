@@ -273,6 +273,50 @@ static void a_stack_has_one_node_however_it_is_found(void **state)
 	pmf_profile_release(&p);
 }
 
+static uint64_t counted_beside(
+	const struct pmf_idle *idle, enum pmf_event_class cls, uint64_t weight, size_t *nr_notes)
+{
+	struct pmf_profile p;
+	uint64_t counted;
+
+	pmf_profile_init(&p, 1);
+	p.events[0].counted = 1000;
+	p.events[0].weight = weight;
+	pmf_idle_leave_out(idle, cls, &p, 0);
+	counted = p.events[0].counted;
+	*nr_notes = p.nr_notes;
+	pmf_profile_release(&p);
+	return counted;
+}
+
+static void idle_time_is_no_part_of_a_clock(void **state)
+{
+	struct pmf_idle idle = {.hides = true, .before_ns = 100, .now_ns = 600};
+	struct pmf_record rec = {.type = PERF_RECORD_SAMPLE};
+	size_t notes;
+
+	(void)state;
+	assert_int_equal(counted_beside(&idle, PMF_EVENT_CLOCK, 300, &notes), 500);
+	assert_int_equal(notes, 1);
+	/* What was sampled was counted, however coarse the ticks are. */
+	assert_int_equal(counted_beside(&idle, PMF_EVENT_CLOCK, 800, &notes), 800);
+	assert_int_equal(counted_beside(&idle, PMF_EVENT_CLOCK, 1000, &notes), 1000);
+	assert_int_equal(notes, 0);
+	assert_int_equal(counted_beside(&idle, PMF_EVENT_FAULT, 300, &notes), 1000);
+	assert_true(pmf_idle_hides(&idle, PMF_EVENT_CLOCK, &rec));
+	assert_false(pmf_idle_hides(&idle, PMF_EVENT_HARDWARE, &rec));
+	rec.pid = 1;
+	assert_false(pmf_idle_hides(&idle, PMF_EVENT_CLOCK, &rec));
+	/* The next part of the run has none yet; and ticks may go back when a CPU comes. */
+	pmf_idle_next(&idle);
+	assert_int_equal(counted_beside(&idle, PMF_EVENT_CLOCK, 300, &notes), 1000);
+	idle.now_ns = 1;
+	assert_int_equal(counted_beside(&idle, PMF_EVENT_CLOCK, 300, &notes), 1000);
+	idle.hides = false;
+	rec.pid = 0;
+	assert_false(pmf_idle_hides(&idle, PMF_EVENT_CLOCK, &rec));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +326,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_recording_is_the_same_twice, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_readers_see_what_one_sees, setup, teardown),
 		cmocka_unit_test(a_stack_has_one_node_however_it_is_found),
+		cmocka_unit_test(idle_time_is_no_part_of_a_clock),
 	};
 
 	return cmocka_run_group_tests_name("collect", tests, NULL, NULL);

@@ -6,8 +6,11 @@
 
 #include "../../src/cli/target_name.h"
 #include <cmocka.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void check(const char *want, const char *command)
 {
@@ -35,7 +38,9 @@ static void test_commands(void **state)
 static void test_file_names(void **state)
 {
 	static const char *const names[][2] = {{"a:b=c", "a_b_c"}, {".hidden", "_hidden"},
-		{"-rf", "_rf"}, {"g++", "g++"}, {"<b>&\n'", "_b____"}, {"ünï", "ünï"}};
+		{"-rf", "_rf"}, {"g++", "g++"}, {"<b>&\n'", "_b____"}, {"ünï", "ünï"}, {"", "_"}};
+	/* Room for what comes behind, and no half of a character. */
+	char longest[300], *short_name;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -44,6 +49,13 @@ static void test_file_names(void **state)
 		assert_string_equal(got, names[i][1]);
 		free(got);
 	}
+	memset(longest, 'x', sizeof longest - 1);
+	longest[sizeof longest - 1] = '\0';
+	memcpy(longest + 99, "ü", 2);
+	short_name = pmf_target_file_name(longest);
+	assert_int_equal(strlen(short_name), 99);
+	assert_memory_equal(short_name, longest, 99);
+	free(short_name);
 }
 
 static void test_interpreters(void **state)
@@ -92,6 +104,60 @@ static void test_runners(void **state)
 	check("env", "env -u HOME A=1");
 }
 
+/* A process whose command line is @words, as it would be after execve(2). */
+static void check_running(const char *want, const char *const *words)
+{
+	int fds[2];
+	pid_t pid;
+	char *got;
+
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		dup2(fds[0], 0);
+		close(fds[1]);
+		execv("/bin/cat", (char *const *)words);
+		_exit(1);
+	}
+	close(fds[0]);
+	/* Until its exec it has ours. */
+	for (;;) {
+		char **argv = pmf_target_command_of_pid(pid);
+		bool there = argv && strcmp(argv[0], words[0]) == 0;
+
+		for (size_t i = 0; argv && argv[i]; i++)
+			free(argv[i]);
+		free(argv);
+		if (there || waitpid(pid, NULL, WNOHANG) == pid)
+			break;
+	}
+	got = pmf_target_name_of_pid(pid);
+	assert_string_equal(got, want);
+	free(got);
+	close(fds[1]);
+	waitpid(pid, NULL, 0);
+}
+
+static void test_running(void **state)
+{
+	char *got;
+
+	(void)state;
+	check_running("server", (const char *const[]){"/usr/sbin/server", NULL});
+	check_running("postgres", (const char *const[]){"postgres: 15/main: checkpointer ", NULL});
+	check_running("nginx",
+		(const char *const[]){"nginx: master process /usr/sbin/nginx -g daemon on;", NULL});
+	check_running("bash", (const char *const[]){"-bash", NULL});
+	/* Called by nothing: by the name of its file. */
+	check_running("cat", (const char *const[]){"", "-u", NULL});
+	/* Of a process that cannot be seen. */
+	got = pmf_target_name_of_pid(0x7ffffff0);
+	assert_string_equal(got, "pid-2147483632");
+	free(got);
+	assert_null(pmf_target_command_of_pid(0x7ffffff0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +165,7 @@ int main(void)
 		cmocka_unit_test(test_file_names),
 		cmocka_unit_test(test_interpreters),
 		cmocka_unit_test(test_runners),
+		cmocka_unit_test(test_running),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
