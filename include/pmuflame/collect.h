@@ -74,6 +74,27 @@ struct pmf_collect_who {
 	const char *cpus;   /* what runs there, "0-3,8"; NULL: everywhere */
 };
 
+/* Profiles of a run that goes on (docs/adr/0026): snapshots of what there is so far, when SIGUSR1 comes, and
+ * intervals, each of which begins where the last one ended. */
+enum pmf_part_kind { PMF_PART_SNAPSHOT, PMF_PART_INTERVAL };
+struct pmf_part {
+	enum pmf_part_kind kind;
+	unsigned number; /* of its kind, from 1 */
+	uint64_t
+		expired_unix_ns; /* the start of the interval that is not to be kept any more; or 0 */
+};
+struct pmf_part_opts {
+	uint64_t rotate_ns; /* how long an interval is; 0: the run is one */
+	size_t keep;        /* so many intervals, 0: all */
+	/* Write @p, whose start_unix_ns no other interval of the run has. This is called in a process of its
+	 * own, a copy of this one, that ends with it. 0, or a negative status. */
+	int (*write)(
+		void *ctx, struct pmf_profile *p, const struct pmf_part *part, struct pmf_err *err);
+	/* @part is not there, and why; in this process or in its copy. The run goes on. */
+	void (*failed)(void *ctx, const struct pmf_part *part, const struct pmf_err *why);
+	void *ctx;
+};
+
 struct pmf_collect_opts {
 	struct pmf_collect_who who;
 	/* The command, NULL-terminated. With who.target other than COMMAND it only says how long to record,
@@ -109,6 +130,7 @@ struct pmf_collect_opts {
 	 * less is left to try. May be NULL. */
 	pmf_naming_depth_cb *naming_depth;
 	void *ctx;
+	struct pmf_part_opts parts;
 };
 
 struct pmf_collect_result {
@@ -118,6 +140,8 @@ struct pmf_collect_result {
 	bool duration_over; /* duration_ns was the end */
 	struct pmf_err raw; /* why raw_path could not be written after all; PMF_OK if it was */
 	uint64_t end_ns;    /* CLOCK_MONOTONIC when recording ended */
+	uint64_t
+		expired_unix_ns; /* as in struct pmf_part, where the profile is the last interval */
 };
 
 /* Record until the command has exited, or as opts->who says; name the frames, complete the ledger. @p is

@@ -2,6 +2,7 @@
 #include "attempts.h"
 #include "cli.h"
 #include "live.h"
+#include "part.h"
 #include "record_args.h"
 #include "sandbox_args.h"
 #include "target_name.h"
@@ -78,23 +79,28 @@ static int exit_status(const struct pmf_collect_result *res)
 static int finish(struct pmf_record_args *a, struct pmf_profile *p,
 	const struct pmf_collect_result *res, struct pmf_err *err)
 {
+	static const struct pmf_part last = {.kind = PMF_PART_INTERVAL};
 	struct pmf_tree tree;
 	struct pmf_output_list written = {0};
+	struct pmf_part_files files;
 	int ret, ret2 = 0;
 
+	pmf_part_files_init(&files, a, a->collect.parts.rotate_ns ? &last : NULL, p);
 	pmf_tree_build(&tree, p, &a->tree);
-	ret = pmf_output_write(&tree, &a->output, &written, err);
+	ret = pmf_output_write(&tree, &files.output, &written, err);
+	pmf_part_expire(a, p, res->expired_unix_ns);
 	if (a->collect.raw_path && res->raw.status == PMF_OK)
 		PMF_PUSH(written.paths, written.n, written.cap) = pmf_strdup(a->collect.raw_path);
 	else if (ret == 0 && res->raw.status != PMF_OK)
 		ret = pmf_err_set(err, res->raw.status, "%s", res->raw.text);
-	if (a->summary_path)
-		ret2 = pmf_output_summary_json(
-			&tree, &written, a->summary_path, exit_status(res), res, ret ? NULL : err);
+	if (files.summary_path)
+		ret2 = pmf_output_summary_json(&tree, &written, files.summary_path,
+			exit_status(res), res, ret ? NULL : err);
 	if (!a->quiet)
 		pmf_output_summary_text(&tree, &written, exit_status(res));
 	pmf_output_list_release(&written);
 	pmf_tree_release(&tree);
+	pmf_part_files_release(&files);
 	return ret ? ret : ret2;
 }
 
@@ -112,32 +118,13 @@ static int prepare_output(
 	return ret;
 }
 
-/* The command line for the outputs: of what was started, else of the one process that ran already. */
-static char *shown_command(const struct pmf_record_args *a)
-{
-	const struct pmf_collect_who *who = &a->collect.who;
-
-	if (a->no_command)
-		return NULL;
-	if (a->command[0])
-		return pmf_output_shown_command(a->target ? a->target->command : NULL, a->command);
-	return a->attached_argv && who->nr_pids == 1 ? pmf_output_quote_command(a->attached_argv)
-						     : NULL;
-}
-
-/* Say in @p what was recorded. */
-static void describe(const struct pmf_record_args *a, struct pmf_profile *p)
-{
-	p->title = pmf_strdup(a->title ? a->title : a->name);
-	p->command = shown_command(a);
-}
-
 static int record(struct pmf_record_args *a, struct pmf_event_list *list)
 {
 	struct pmf_collect_result res;
 	struct pmf_profile profile;
 	struct pmf_err err = PMF_ERR_INIT, no_sandbox;
 	bool progress_shown = false;
+	struct pmf_part_writer writer = {a, &res, &progress_shown};
 	char *cache = pmf_cli_build_id_cache();
 	int status, ret;
 
@@ -163,6 +150,9 @@ static int record(struct pmf_record_args *a, struct pmf_event_list *list)
 	a->collect.naming_depth = pmf_attempts_depth;
 	a->collect.cache = cache;
 	a->collect.ctx = &progress_shown;
+	a->collect.parts.write = pmf_part_write;
+	a->collect.parts.failed = pmf_part_failed;
+	a->collect.parts.ctx = &writer;
 	ret = pmf_collect_run(&profile, list, &a->collect, &res, &err);
 	pmf_sandbox_stop(a->collect.sandbox);
 	free(cache);
@@ -179,7 +169,7 @@ static int record(struct pmf_record_args *a, struct pmf_event_list *list)
 	if (res.exec_errno) {
 		status = exec_failed(a->command[0], res.exec_errno);
 	} else {
-		describe(a, &profile);
+		pmf_part_describe(a, &profile);
 		status = exit_status(&res);
 		if (finish(a, &profile, &res, &err))
 			status = pmf_cli_fail(PMF_EXIT_FAILED, &err);
@@ -321,6 +311,23 @@ static int run(struct pmf_record_args *a, struct pmf_err *err)
 	return status;
 }
 
+static void on_snapshot(int sig)
+{
+	(void)sig;
+}
+
+/* SIGUSR1 asks for a snapshot: before there is something to show, and after it, that is no reason to end. A
+ * handler, unlike SIG_IGN, is not left to the command. */
+static void bear_snapshots(void)
+{
+	struct sigaction action;
+
+	if (sigaction(SIGUSR1, NULL, &action) == 0 && action.sa_handler == SIG_DFL) {
+		action = (struct sigaction){.sa_handler = on_snapshot, .sa_flags = SA_RESTART};
+		sigaction(SIGUSR1, &action, NULL);
+	}
+}
+
 static int cmd_record(int argc, char **argv)
 {
 	struct pmf_record_args a = {0};
@@ -331,6 +338,7 @@ static int cmd_record(int argc, char **argv)
 		pmf_record_args_help(stderr);
 		return PMF_EXIT_FAILED;
 	}
+	bear_snapshots();
 	ret = pmf_record_args_parse(&a, argc, argv, &err);
 	if (ret == 0)
 		ret = apply_config(&a, &err);

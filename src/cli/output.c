@@ -211,6 +211,20 @@ int pmf_output_write(const struct pmf_tree *t, const struct pmf_output_opts *o,
 	return first;
 }
 
+void pmf_output_remove(const struct pmf_output_opts *o, const struct pmf_profile *p)
+{
+	for (size_t i = 0; i < o->nr_formats; i++) {
+		size_t n = o->formats[i]->per_event ? p->nr_events : 1;
+
+		for (size_t e = 0; e < n; e++) {
+			char *path = file_path(o->prefix, p->events[e].file_name, o->formats[i]);
+
+			unlink(path);
+			free(path);
+		}
+	}
+}
+
 void pmf_output_add_quoted(struct pmf_buf *out, const char *arg)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -54,10 +54,14 @@ void pmf_output_undo(const struct pmf_output_opts *o);
 int pmf_output_write(const struct pmf_tree *t, const struct pmf_output_opts *o,
 	struct pmf_output_list *written, struct pmf_err *err);
 
+/* Remove the files that pmf_output_write writes, as many as are there. */
+void pmf_output_remove(const struct pmf_output_opts *o, const struct pmf_profile *p);
+
 /* The closing summary on stderr. */
 void pmf_output_summary_text(
 	const struct pmf_tree *t, const struct pmf_output_list *written, int status);
-/* The run's numbers as JSON; the fields are described in man/pmuflame.1, SUMMARY. */
+/* The run's numbers as JSON; the fields are described in man/pmuflame.1, SUMMARY. A @status below 0: the run
+ * goes on. */
 int pmf_output_summary_json(const struct pmf_tree *t, const struct pmf_output_list *written,
 	const char *path, int status, const struct pmf_collect_result *res, struct pmf_err *err);
 

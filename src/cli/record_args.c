@@ -22,6 +22,9 @@ enum {
 	STACK_BYTES_DEFAULT = 32768,
 	STACK_BYTES_MIN = 8,
 	READERS_MAX = 256,
+	ROTATE_MIN_NS = 1000000000,
+	KEEP_DEFAULT = 10,
+	KEEP_MAX = 1000000,
 };
 
 static const char help[] =
@@ -74,6 +77,8 @@ static const char help[] =
 	"      --title TEXT            instead of the command's name\n"
 	"      --summary FILE          the numbers of the run as JSON\n"
 	"      --raw FILE              the recording too, for perf report and perf script\n"
+	"      --rotate S              a profile for every S seconds, named by its start\n"
+	"      --keep N                the last N of those stay (default 10; 0: all)\n"
 	"      --no-command            leave the command's arguments out of all files\n"
 	"  -q, --quiet   -v, --verbose   -h, --help   -V, --version\n\n"
 	"commands:\n";
@@ -108,6 +113,8 @@ enum {
 	OPT_RAW,
 	OPT_TITLE,
 	OPT_NO_COMMAND,
+	OPT_ROTATE,
+	OPT_KEEP,
 };
 
 static const struct option long_options[] = {
@@ -142,6 +149,8 @@ static const struct option long_options[] = {
 	{"raw", required_argument, NULL, OPT_RAW},
 	{"title", required_argument, NULL, OPT_TITLE},
 	{"no-command", no_argument, NULL, OPT_NO_COMMAND},
+	{"rotate", required_argument, NULL, OPT_ROTATE},
+	{"keep", required_argument, NULL, OPT_KEEP},
 	{"quiet", no_argument, NULL, 'q'},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
@@ -264,6 +273,28 @@ static int parse_jit(const char *text, bool *out, struct pmf_err *err)
 	return 0;
 }
 
+static int parse_rotate(const char *text, uint64_t *out, struct pmf_err *err)
+{
+	int ret = pmf_parse_seconds(text, out, "--rotate", err);
+
+	/* The files of an interval are named after the second in which it began. */
+	if (ret == 0 && *out < ROTATE_MIN_NS)
+		ret = pmf_err_set(err, PMF_EUSAGE, "--rotate must be at least one second");
+	return ret;
+}
+
+static int parse_keep(const char *text, size_t *out, struct pmf_err *err)
+{
+	uint64_t n = 0;
+	int ret = pmf_parse_u64(text, strlen(text), &n, "--keep", err);
+
+	if (ret == 0 && n > KEEP_MAX)
+		ret = pmf_err_set(
+			err, PMF_EUSAGE, "--keep %" PRIu64 " is more than %d", n, KEEP_MAX);
+	*out = (size_t)n;
+	return ret;
+}
+
 static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
 {
 	switch (opt) {
@@ -341,6 +372,10 @@ static int parse_option(struct pmf_record_args *a, int opt, struct pmf_err *err)
 	case OPT_RAW:
 		a->collect.raw_path = optarg;
 		return 0;
+	case OPT_ROTATE:
+		return parse_rotate(optarg, &a->collect.parts.rotate_ns, err);
+	case OPT_KEEP:
+		return parse_keep(optarg, &a->collect.parts.keep, err);
 	case OPT_NO_COMMAND:
 		a->no_command = true;
 		return 0;
@@ -379,6 +414,7 @@ int pmf_record_args_parse(struct pmf_record_args *a, int argc, char **argv, stru
 	a->collect.python_lines = true;
 	a->collect.inlines = true;
 	a->collect.jit = true;
+	a->collect.parts.keep = KEEP_DEFAULT;
 	opterr = 0;
 	while ((opt = getopt_long(argc, argv, "+:e:F:c:o:qvhV" PMF_WHO_ARGS_SHORT, long_options,
 			NULL)) != -1) {
@@ -411,6 +447,9 @@ int pmf_record_args_parse(struct pmf_record_args *a, int argc, char **argv, stru
 	if (a->collect.duration_ns && a->collect.delay_ns >= a->collect.duration_ns)
 		return pmf_err_set(err, PMF_EUSAGE,
 			"--duration, which counts from the start too, must be longer than --delay");
+	if (a->collect.parts.keep != KEEP_DEFAULT && !a->collect.parts.rotate_ns)
+		return pmf_err_set(err, PMF_EUSAGE,
+			"--keep says how many intervals stay, and there are none without --rotate");
 	if (a->nr_settings && !a->command[0])
 		return pmf_err_set(
 			err, PMF_EUSAGE, "--set %s has no command to say it to", a->settings[0]);

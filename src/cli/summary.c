@@ -267,7 +267,7 @@ static json_t *summary_json(const struct pmf_tree *t, const struct pmf_output_li
 		root, "command", p->command ? pmf_json_of_text(p->command) : json_null());
 	json_object_set_new(
 		root, "watched", p->watched ? pmf_json_of_text(p->watched) : json_null());
-	json_object_set_new(root, "status", json_integer(status));
+	json_object_set_new(root, "status", status < 0 ? json_null() : json_integer(status));
 	json_object_set_new(root, "host", pmf_json_of_text(p->host_note ? p->host_note : ""));
 	json_object_set_new(root, "start_unix_ns", json_integer((json_int_t)p->start_unix_ns));
 	json_object_set_new(root, "duration_ns", json_integer((json_int_t)p->duration_ns));

@@ -381,6 +381,8 @@ static void release(struct pmf_run *r)
 	pmf_attach_release(&r->attach);
 	pmf_py_free(r->stacks.python);
 	pmf_runtimes_release(&r->runtimes);
+	pmf_parts_wait(r);
+	pmf_parts_release(&r->parts);
 	pmf_shards_release(&r->shards);
 	pmf_stacks_release(&r->stacks);
 	free(r->samples);
@@ -409,7 +411,7 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 			pmf_sandbox_drop_capabilities(r->stacks.python != NULL);
 		pmf_raise_nofile();
 		/* Its thread is to have our usual priority. */
-		if (!pmf_mem_is_limited())
+		if (!pmf_mem_is_limited() && !opts->parts.rotate_ns)
 			r->stacks.lines = pmf_lines_new(&r->search, opts->inlines, opts->sandbox);
 		if (samples_kernel(list) && !pmf_mem_is_limited())
 			pmf_symbolizer_read_ahead(r->stacks.symbols);
@@ -429,6 +431,9 @@ int pmf_collect_run(struct pmf_profile *p, const struct pmf_event_list *list,
 		if (r->stacks.raw)
 			pmf_perf_data_commit(r->stacks.raw, &res->raw);
 		r->stacks.raw = NULL;
+		/* Who writes an interval has lines of its own: only the last one needs them here. */
+		if (opts->parts.rotate_ns && !pmf_mem_is_limited())
+			r->stacks.lines = pmf_lines_new(&r->search, opts->inlines, opts->sandbox);
 		pmf_naming_choose(&r->stacks, &r->search, opts);
 		pmf_naming_run(&r->stacks, opts->naming, opts->ctx);
 	}

@@ -22,6 +22,7 @@ struct pmf_launch {
 	int signal_fd; /* SIGCHLD and what ends programs arrive here */
 	sigset_t old_mask;
 	bool stopped; /* somebody asked for the end */
+	bool asked;   /* SIGUSR1 came: a snapshot is wanted */
 	bool exited;
 	int wait_status;
 };
@@ -112,6 +113,10 @@ struct pmf_joins {
 };
 
 void pmf_joins_release(struct pmf_joins *j);
+/* The profile @p begins after @old: its frames stand for the old one's from now on; @images[i] is the number
+ * of image i now. */
+void pmf_joins_restart(struct pmf_joins *j, struct pmf_profile *p, const struct pmf_profile *old,
+	const uint32_t *images);
 /* The stack @out of thread @tid was cut: the frames that called its outermost one, *outer the outermost
  * of them, and their number; 0 if nothing proves which they are. They live until the next call. */
 size_t pmf_joins_find(struct pmf_joins *j, uint32_t tid, const struct pmf_unwind_in *in,
@@ -148,6 +153,8 @@ struct pmf_threads {
 };
 
 void pmf_threads_release(struct pmf_threads *t);
+/* Another profile begins: forget the last one's nodes. */
+void pmf_threads_restart(struct pmf_threads *t);
 /* Note the names of threads and who left; before the process table applies @rec. */
 void pmf_threads_record(
 	struct pmf_threads *t, const struct pmf_process_table *table, const struct pmf_record *rec);
@@ -243,6 +250,11 @@ bool pmf_py_sample(struct pmf_py *py, const struct pmf_record *rec, struct pmf_p
 bool pmf_py_hides(const struct pmf_py *py, const char *function);
 /* After the last record, before the totals: draw what waits, count, note. */
 void pmf_py_end(struct pmf_py *py);
+/* The same in a copy of this program, whose original goes on: the agents and their events are not touched. */
+void pmf_py_end_part(struct pmf_py *py);
+/* Another profile begins: forget the last one's frames and counts, and the samples that wait, which were
+ * drawn there. @images[i] is the number of image i now, UINT32_MAX if it has gone. */
+void pmf_py_restart(struct pmf_py *py, const uint32_t *images);
 
 /* ---- runtimes.c: what runtimes that generate code are told ---- */
 
@@ -275,6 +287,8 @@ void pmf_generated_init(struct pmf_generated *g, const struct pmf_jit_opts *opts
 void pmf_generated_release(struct pmf_generated *g);
 /* What @opts say of a recording; before the first record. */
 void pmf_generated_use_recording(struct pmf_generated *g, const struct pmf_jit_opts *opts);
+/* Another profile begins: forget the last one's frames. */
+void pmf_generated_restart(struct pmf_generated *g);
 /* The frame of @va, which lies in generated code of @proc, mapped as @im. @interpreted: the method, where
  * this is a Java VM's interpreter; it may be anything elsewhere. */
 uint32_t pmf_generated_frame(struct pmf_stacks *s, struct pmf_process *proc,
@@ -387,6 +401,8 @@ struct pmf_stacks {
 	bool not_started; /* counting has not begun yet */
 	enum pmf_naming_depth depth;
 	bool reads_missing; /* and none of them told what it counted */
+	bool intervals;     /* the profile is one of several of the run, one after another */
+	bool goes_on;       /* the profile ends, and the run does not */
 	uint64_t swept_ns;
 	size_t unswept; /* records since it was time for the next sweep */
 	uint64_t now_ns;
@@ -422,6 +438,8 @@ void pmf_stacks_mark_joined(struct pmf_stacks *s, uint32_t event, uint32_t node,
 /* The deficits of the process frame @node, one per event; there are as many as names of
  * processes. */
 int64_t *pmf_stacks_deficits(struct pmf_stacks *s, uint32_t node);
+/* Another profile begins: what processes cost is nothing yet. */
+void pmf_costs_restart(struct pmf_stacks *s);
 /* Draw the deficits of event @e, so that samples and [unsampled] add up to the count. */
 void pmf_stacks_draw_unsampled(struct pmf_stacks *s, size_t e);
 /* Settle the processes that left a while ago and let the table forget them. */

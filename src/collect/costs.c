@@ -110,6 +110,23 @@ void pmf_stacks_settle(struct pmf_stacks *s, struct pmf_process *proc)
 	proc->refs--;
 }
 
+void pmf_costs_restart(struct pmf_stacks *s)
+{
+	size_t n = s->list->n;
+
+	for (size_t i = 0; i < s->table.n; i++) {
+		struct pmf_proc_cost *c = s->table.procs[i]->user;
+
+		if (!c)
+			continue;
+		c->node = UINT32_MAX;
+		memset(c->counted, 0, 2 * n * sizeof *c->counted);
+	}
+	pmf_index_release(&s->deficit_index);
+	s->nr_deficits = 0;
+	memset(s->read_elsewhere, 0, n * sizeof *s->read_elsewhere);
+}
+
 void pmf_stacks_draw_unsampled(struct pmf_stacks *s, size_t e)
 {
 	struct pmf_profile_event *pe = &s->profile->events[e];

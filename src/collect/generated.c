@@ -68,6 +68,16 @@ void pmf_generated_release(struct pmf_generated *g)
 	memset(g, 0, sizeof *g);
 }
 
+void pmf_generated_restart(struct pmf_generated *g)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		g->procs[i]->n = 0;
+		pmf_index_release(&g->procs[i]->by_va);
+	}
+	free(g->memos);
+	g->memos = NULL;
+}
+
 /* ---- Processes ---- */
 
 static bool pid_eq(const void *ctx, uint32_t value, const void *key)

@@ -35,6 +35,25 @@ void pmf_joins_release(struct pmf_joins *j)
 	memset(j, 0, sizeof *j);
 }
 
+/* A thread that never comes out of its deep stack would not be joined any more, were they forgotten. */
+void pmf_joins_restart(struct pmf_joins *j, struct pmf_profile *p, const struct pmf_profile *old,
+	const uint32_t *images)
+{
+	for (size_t i = 0; i < PMF_ARRAY_SIZE(j->threads); i++) {
+		struct pmf_join_thread *t = &j->threads[i];
+
+		for (size_t k = 0; k < t->n; k++) {
+			uint32_t image = old->frames[t->frames[k].id].image;
+
+			if (image != UINT32_MAX && images[image] == UINT32_MAX)
+				t->n = 0; /* nothing maps that code any more */
+			else
+				t->frames[k].id =
+					pmf_profile_take_frame(p, old, t->frames[k].id, images);
+		}
+	}
+}
+
 static struct pmf_join_thread *ways_of(struct pmf_joins *j, uint32_t tid)
 {
 	return &j->threads[pmf_hash_u64(tid) % (PMF_ARRAY_SIZE(j->threads) / WAYS) * WAYS];

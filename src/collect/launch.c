@@ -48,6 +48,7 @@ int pmf_launch_start(struct pmf_launch *l, char *const *argv, char *const *env, 
 	sigaddset(&set, SIGQUIT);
 	sigaddset(&set, SIGPIPE);
 	sigaddset(&set, SIGXFSZ);
+	sigaddset(&set, SIGUSR1);
 	/* Blocked before the fork, so that none falls between; the child takes the old mask
 	 * back. */
 	sigprocmask(SIG_BLOCK, &set, &l->old_mask);
@@ -141,6 +142,10 @@ void pmf_launch_signals(struct pmf_launch *l)
 		 * file that may not grow, are told by write(2) too. */
 		if (si.ssi_signo == SIGCHLD || si.ssi_signo == SIGPIPE || si.ssi_signo == SIGXFSZ)
 			continue;
+		if (si.ssi_signo == SIGUSR1) {
+			l->asked = true;
+			continue;
+		}
 		l->stopped = true;
 		/* The terminal sends its signals to the whole foreground group, the command too;
 		 * kill(2) reached us alone. */

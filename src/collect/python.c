@@ -106,8 +106,8 @@ static void end_process(struct pmf_py *py, size_t i)
 		py->malformed += pmf_python_malformed(proc->memory);
 	}
 	pmf_py_events_close(py, proc, counted);
-	/* Beside inherited events these counted the same once more. */
-	if (proc->alone) {
+	/* Beside inherited events these counted the same once more; and over all intervals, not this one. */
+	if (proc->alone && !s->intervals) {
 		struct pmf_proc_cost *c = pmf_stacks_cost(s, pmf_process_get(&s->table, proc->pid));
 
 		for (size_t e = 0; e < s->list->n; e++)
@@ -496,6 +496,57 @@ void pmf_py_end(struct pmf_py *py)
 			"another network namespace the agent does not reach pmuflame, and in another "
 			"root folder, or in static and set-uid programs, it is not loaded",
 			pmf_format_count(n, py->silent), py->silent == 1 ? "" : "es");
+}
+
+void pmf_py_end_part(struct pmf_py *py)
+{
+	for (size_t i = 0; i < py->n; i++) {
+		struct pmf_py_process *proc = py->procs[i];
+
+		for (size_t k = 0; k < proc->nr_threads; k++)
+			pmf_py_give_up(py, &proc->threads[k]);
+		if (proc->memory) {
+			py->dropped += pmf_python_dropped(proc->memory);
+			py->malformed += pmf_python_malformed(proc->memory);
+		}
+	}
+	if (py->connected)
+		note_counts(py);
+}
+
+void pmf_py_forget_frames(struct pmf_py_process *proc)
+{
+	pmf_index_release(&proc->id_index);
+	proc->nr_ids = 0;
+	memset(proc->recent, 0, sizeof proc->recent);
+}
+
+void pmf_py_restart(struct pmf_py *py, const uint32_t *images)
+{
+	free(py->native);
+	py->native = NULL;
+	py->nr_native = 0;
+	py->connected = py->doubled = py->adopted = py->silent = 0;
+	py->with_python = 0;
+	py->agreed = py->compared = py->unmatched = py->dropped = py->malformed = 0;
+	if (py->bpf)
+		pmf_py_bpf_restart(py, images);
+	for (size_t i = 0; i < py->n; i++) {
+		struct pmf_py_process *proc = py->procs[i];
+
+		pmf_py_forget_frames(proc);
+		for (size_t k = 0; k < proc->nr_threads; k++)
+			pmf_py_thread_restart(&proc->threads[k]);
+		if (!proc->memory) {
+			py->adopted++;
+			continue;
+		}
+		py->connected++;
+		py->doubled += !proc->alone;
+		/* Modulo 2^64: what it had already dropped comes back when it ends. */
+		py->dropped -= pmf_python_dropped(proc->memory);
+		py->malformed -= pmf_python_malformed(proc->memory);
+	}
 }
 
 void pmf_py_free(struct pmf_py *py)

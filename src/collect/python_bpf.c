@@ -433,3 +433,35 @@ void pmf_py_bpf_note(struct pmf_py *py)
 			"than is told at once",
 			pmf_format_count(text, py->bpf->untold));
 }
+
+/* What was found out of each file stands under its new number. */
+static void renumber_files(struct pmf_py_bpf *b, const uint32_t *images)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->nr_files; i++) {
+		struct file f = b->files[i];
+
+		b->files[i] = (struct file){.kind = UNASKED};
+		f.refused = false;
+		if (images[i] == UINT32_MAX) {
+			free(f.in);
+			continue;
+		}
+		/* Numbers only fall. */
+		b->files[images[i]] = f;
+		n = (size_t)images[i] + 1;
+	}
+	b->nr_files = n;
+}
+
+void pmf_py_bpf_restart(struct pmf_py *py, const uint32_t *images)
+{
+	struct pmf_py_bpf *b = py->bpf;
+
+	for (size_t i = 0; i < b->n; i++)
+		pmf_py_forget_frames(b->procs[i]);
+	py->connected = b->n;
+	b->unread = b->cut = b->untold = 0;
+	renumber_files(b, images);
+}

@@ -44,6 +44,12 @@ void pmf_py_thread_release(struct pmf_py_thread *t)
 	memset(t, 0, sizeof *t);
 }
 
+void pmf_py_thread_restart(struct pmf_py_thread *t)
+{
+	t->nr_waits = t->next_wait = 0;
+	t->nr_ids = t->nr_user = 0;
+}
+
 /* ---- Queues ---- */
 
 static void compact_stacks(struct pmf_py_thread *t)

@@ -134,6 +134,8 @@ bool pmf_py_release(struct pmf_py *py, pid_t pid, struct pmf_source *src);
 
 /* python.c: free what hangs on @proc, and itself. */
 void pmf_py_process_free(struct pmf_py_process *proc);
+/* The profile is another one. */
+void pmf_py_forget_frames(struct pmf_py_process *proc);
 
 /* python_bpf.c */
 void pmf_py_bpf_free(struct pmf_py_bpf *bpf);
@@ -144,6 +146,8 @@ bool pmf_py_bpf_sample(
 /* Between drains: forget who has ended. */
 void pmf_py_bpf_round(struct pmf_py *py);
 void pmf_py_bpf_note(struct pmf_py *py);
+/* As pmf_py_restart. */
+void pmf_py_bpf_restart(struct pmf_py *py, const uint32_t *images);
 
 /* python_events.c: open events on the process, or @all: on each of its threads. What could be opened when
  * that fails is closed with the rest. */
@@ -183,6 +187,8 @@ void pmf_py_match(struct pmf_py *py, struct pmf_py_process *proc, const struct p
 void pmf_py_draw(struct pmf_py *py, struct pmf_py_process *proc, const struct pmf_py_sample *smp,
 	const struct pmf_python_stack *stack);
 void pmf_py_thread_release(struct pmf_py_thread *t);
+/* Forget what waits in thread @t. */
+void pmf_py_thread_restart(struct pmf_py_thread *t);
 
 /* python_tids.c */
 void pmf_py_tids_init(struct pmf_py_tids *t, pid_t pid);

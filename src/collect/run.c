@@ -115,7 +115,7 @@ static void check_memory(struct pmf_run *r)
 
 static int wait_ms(const struct pmf_run *r)
 {
-	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC), until = UINT64_MAX, left;
+	uint64_t now = pmf_clock_ns(CLOCK_MONOTONIC), until = pmf_parts_due(&r->parts), left;
 
 	if (r->stacks.not_started)
 		until = PMF_MIN(until, r->start_ns + r->opts->delay_ns);
@@ -155,6 +155,8 @@ static int record_loop(struct pmf_run *r, struct pmf_collect_result *res, struct
 			pmf_perf_data_round(r->stacks.raw);
 		if (!r->launch.exited && !check_duration(r, res))
 			break;
+		if (!is_over(r))
+			pmf_parts_step(r);
 		tell_progress(r);
 	}
 	return 0;
@@ -215,6 +217,7 @@ int pmf_run_record(struct pmf_run *r, struct pmf_collect_result *res, struct pmf
 	if (ret || res->exec_errno)
 		return ret;
 	res->readers = r->src->facts.readers;
+	pmf_parts_begin(r);
 	ret = record_loop(r, res, err);
 	res->end_ns = pmf_clock_ns(CLOCK_MONOTONIC);
 	p->duration_ns = res->end_ns - r->start_ns;
@@ -236,5 +239,6 @@ int pmf_run_record(struct pmf_run *r, struct pmf_collect_result *res, struct pmf
 	if (!pmf_run_is_attached(r))
 		pmf_dropped_note(p, r->opts->argv[0]);
 	pmf_runtimes_note(&r->runtimes, p, r->stacks.generated.saw_node);
+	pmf_parts_last(r, res);
 	return pmf_totals_end(&r->stacks, r->src, pmf_run_main_pid(r), err);
 }

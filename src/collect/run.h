@@ -37,6 +37,34 @@ bool pmf_attach_has_idle(const struct pmf_attach *a);
 /* Have all tasks ended? No control group and no machine ever has. */
 bool pmf_attach_over(struct pmf_attach *a);
 
+/* ---- snapshot.c: profiles of a run that goes on ---- */
+
+struct pmf_parts {
+	struct pmf_profile blank; /* the profile before its first sample */
+	uint64_t start_ns;        /* of the present profile; 0: of none yet */
+	uint64_t due_ns;          /* when the next interval begins; 0: not known yet */
+	uint64_t unix_offset_ns;  /* from CLOCK_BOOTTIME to the time since 1970, modulo 2^64 */
+	unsigned made[2];         /* so far, by kind */
+	uint64_t *starts;         /* of the last intervals, those that are kept: a ring */
+	struct pmf_source_facts before; /* when the present profile began */
+	pid_t writer;                   /* the copy that is at work, or 0 */
+	struct pmf_part writing;
+};
+
+struct pmf_run;
+
+/* The run has started. */
+void pmf_parts_begin(struct pmf_run *r);
+void pmf_parts_release(struct pmf_parts *x);
+/* Between drains: do what is due. One part is written at a time; what comes meanwhile waits for it. */
+void pmf_parts_step(struct pmf_run *r);
+/* When a step is due next (CLOCK_MONOTONIC), besides when a child ends; UINT64_MAX: at no time. */
+uint64_t pmf_parts_due(const struct pmf_parts *x);
+/* The run is over, its last record read: before the totals. */
+void pmf_parts_last(struct pmf_run *r, struct pmf_collect_result *res);
+/* Wait for who is still writing. */
+void pmf_parts_wait(struct pmf_run *r);
+
 /* ---- run.c: from the first record to the last ---- */
 
 /* How a thread is scheduled. */
@@ -57,6 +85,7 @@ struct pmf_run {
 	struct pmf_shards shards;
 	struct pmf_runtimes runtimes;
 	bool out_of_memory; /* recording ended early */
+	struct pmf_parts parts;
 	struct pmf_schedule schedule;            /* before the priority was raised */
 	struct pmf_image_search search;          /* for lines */
 	uint64_t *samples;                       /* per event, for the progress */

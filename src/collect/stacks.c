@@ -234,7 +234,8 @@ int pmf_stacks_record(void *ctx, const struct pmf_record *rec)
 			on_sample(s, rec);
 		break;
 	case PERF_RECORD_READ:
-		if (rec->event < s->list->n) {
+		/* What a task counted over several intervals is no interval's. */
+		if (rec->event < s->list->n && !s->intervals) {
 			struct pmf_process *proc = pmf_process_get(&s->table, (pid_t)rec->pid);
 
 			pmf_stacks_cost(s, proc)->counted[rec->event] += rec->read.value;

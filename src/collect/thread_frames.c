@@ -30,6 +30,14 @@ void pmf_threads_release(struct pmf_threads *t)
 	memset(t, 0, sizeof *t);
 }
 
+void pmf_threads_restart(struct pmf_threads *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		t->items[i].process = UINT32_MAX;
+	pmf_index_release(&t->by_process);
+	t->nr_counts = 0;
+}
+
 static struct pmf_thread *find(const struct pmf_threads *t, uint32_t tid)
 {
 	uint32_t i = pmf_index_find(&t->by_tid, hash_of(tid), thread_eq, t, &tid);

@@ -83,8 +83,9 @@ static void tame_periods(struct pmf_stacks *s, size_t e, enum pmf_event_class cl
 	struct pmf_profile_event *pe = &p->events[e];
 	char a[PMF_UNITS_MAX];
 
+	/* What straddles an interval's edges is no exaggeration. */
 	if (cls == PMF_EVENT_HARDWARE || !pe->freq_hz ||
-		(cls != PMF_EVENT_CLOCK && s->counts_seen) ||
+		(cls == PMF_EVENT_CLOCK ? s->intervals : s->counts_seen) ||
 		pe->weight <= pe->counted + pe->counted / 100)
 		return;
 	pmf_profile_note(p, PMF_NOTE_WARN, (int)e,
@@ -375,7 +376,7 @@ static void note_quality(struct pmf_stacks *s, const struct pmf_source *src)
 	if (s->reads_missing && s->inherit && !counts_cpus(s) && any_unsampled(p))
 		pmf_profile_note(p, PMF_NOTE_INFO, -1,
 			"[unsampled] is drawn for all processes together: what each counted can be "
-			"told on one CPU only, and when no events take turns");
+			"told on one CPU only, when no events take turns, and for whole runs");
 	if (s->table.search) /* a recording: its own sentences follow */
 		return;
 	note_images(s);
@@ -395,7 +396,7 @@ int pmf_totals_end(
 	struct pmf_profile *p = s->profile;
 	struct pmf_process *main = main_pid ? pmf_process_get(&s->table, main_pid) : NULL;
 
-	s->reads_missing = !src->facts.task_totals && s->has_descendants;
+	s->reads_missing = (!src->facts.task_totals || s->intervals) && s->has_descendants;
 	for (size_t e = 0; e < s->list->n; e++) {
 		struct pmf_profile_event *pe = &p->events[e];
 		struct pmf_perf_totals t;
@@ -424,7 +425,7 @@ int pmf_totals_end(
 		pmf_profile_note(p, PMF_NOTE_WARN, -1,
 			"no samples: the %s ended before --delay was over, so nothing was counted",
 			s->target == PMF_PERF_COMMAND ? "command" : "recording");
-	if (s->inherit && s->target == PMF_PERF_COMMAND)
+	if (s->inherit && s->target == PMF_PERF_COMMAND && !s->goes_on)
 		note_survivors(s, main);
 	settle_all(s);
 	for (size_t e = 0; e < s->list->n; e++) {
