@@ -38,7 +38,10 @@ libinih-dev     /usr/include/ini.h
 libzstd-dev     /usr/include/zstd.h
 libjansson-dev  /usr/include/jansson.h
 libpcre2-dev    /usr/include/pcre2.h
+libseccomp-dev  /usr/include/seccomp.h
 libiberty-dev   /usr/include/libiberty/demangle.h
+libbpf-dev      /usr/include/bpf/libbpf.h
+clang           clang
 '
 # What the Python workloads need.
 # shellcheck disable=SC2034
@@ -55,8 +58,14 @@ binutils        readelf
 elfutils        eu-addr2line
 llvm            llvm-symbolizer
 '
+# What scripts/serve-load needs beside those of builds.
 # shellcheck disable=SC2034
-test_packages=$python_packages$line_packages'
+serve_packages='
+apache2-bin     apache2
+nghttp2-client  h2load
+'
+# shellcheck disable=SC2034
+test_packages=$python_packages$line_packages$serve_packages'
 dwz             dwz
 bats            bats
 bash-completion /usr/share/bash-completion/bash_completion

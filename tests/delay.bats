@@ -13,7 +13,7 @@ setup()
 reconciled()
 {
 	within "$(number '.events[0] | (.weight + .unsampled) / .counted')" 0.999 1.001
-	within "$(awk '{ s += $NF } END { print s }' "out/$1.cpu-clock.folded")" \
+	within "$(weight "out/$1.cpu-clock.folded")" \
 		"$(number '.events[0].counted * 0.999')" "$(number '.events[0].counted * 1.001')"
 }
 

@@ -16,7 +16,7 @@ setup()
 folded_sums()
 {
 	for event in cpu-clock page-faults; do
-		awk '{ s += $NF } END { printf "%d\n", s }' "out/deep.$event.folded"
+		weight "out/deep.$event.folded"
 	done
 }
 

@@ -72,8 +72,7 @@ for i in range(500):
 		"$PYTHON -c 'import sys; ${sleepers/N/70}; subprocess.call([sys.executable, \"touch.py\"]); e.set()'"; do
 		eval "profile -q -e page-faults@1 --stack-bytes 8192 -- $command"
 		within "$(number '.events[0] | (.weight + .unsampled) / .counted')" 0.999 1.001
-		within "$(python_stacks out/*.page-faults.folded |
-			awk '/\(touch.py:5\) / { n += $NF } END { print n }')" 500 510
+		within "$(python_stacks out/*.page-faults.folded | weight - '\(touch.py:5\) ')" 500 510
 		eval "$doubled" || freed="$freed $command"
 		rm -r out
 	done

@@ -39,7 +39,7 @@ run_profiled()
 burned()
 {
 	within "$(folded_share out/*.folded "$2.*;burn .burn.py:4[)]" |
-		awk -v ns="$(awk '{ n += $NF } END { print n }' out/*.folded)" '{ print $1 / 100 * ns / 1e6 }')" \
+		awk -v ns="$(weight out/*.folded)" '{ print $1 / 100 * ns / 1e6 }')" \
 		"$(($1 * 9 / 10))" "$(($1 * 12 / 10))"
 }
 

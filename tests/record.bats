@@ -170,7 +170,7 @@ setup()
 	profile -e cpu-clock,page-faults@1 --stack-bytes 256 -- edge faults --mib 16
 	within "$(share page-faults touch_first)" 80 100
 	[ "$(number '[.events[].event] | join(" ")')" = "cpu-clock page-faults" ]
-	[ "$(awk '{ s += $NF } END { print s }' out/edge.page-faults.folded)" = \
+	[ "$(weight out/edge.page-faults.folded)" = \
 		"$(number '.events[1].counted')" ]
 }
 
