@@ -41,7 +41,7 @@ ask()
 
 @test "options" {
 	ask 'pmuflame --s'
-	[ "$(sort <<<"$output")" = $'--set\n--source\n--source-map\n--stack-bytes\n--strict\n--summary' ]
+	[ "$(sort <<<"$output")" = $'--sandbox\n--set\n--source\n--source-map\n--stack-bytes\n--strict\n--summary' ]
 	ask 'pmuflame list --j'
 	[ "$output" = --json ]
 	ask 'pmuflame render --sy' 'pmuflame render --call-graph d'

@@ -46,16 +46,20 @@ _pmuflame_complete_value()
 	--symfs | --source | --source-map) _filedir -d ;;
 	--call-graph) mapfile -t COMPREPLY < <(compgen -W 'auto dwarf fp none' -- "$cur") ;;
 	--unwinder) mapfile -t COMPREPLY < <(compgen -W 'auto cfi libunwind fp' -- "$cur") ;;
-	--python) mapfile -t COMPREPLY < <(compgen -W 'auto yes no' -- "$cur") ;;
+	--python | --sandbox) mapfile -t COMPREPLY < <(compgen -W 'auto yes no' -- "$cur") ;;
+	--timers) mapfile -t COMPREPLY < <(compgen -W 'auto tasks cpus' -- "$cur") ;;
 	--jit) mapfile -t COMPREPLY < <(compgen -W 'auto off' -- "$cur") ;;
 	--names) mapfile -t COMPREPLY < <(compgen -W 'auto short full' -- "$cur") ;;
 	--recursion | --clones) mapfile -t COMPREPLY < <(compgen -W 'fold keep' -- "$cur") ;;
-	--inherit | --python-lines | --interpreter | --inline | --threads)
+	--container | --inherit | --python-lines | --interpreter | --inline | --threads)
 		mapfile -t COMPREPLY < <(compgen -W 'yes no' -- "$cur")
 		;;
 	--format) _pmuflame_complete_formats ;;
-	-F | -c | --delay | --duration | --set | --vary | --repeat | -r | --stack-bytes | --focus | --ignore | \
-		--min-width | --title | -b | --budget | --max-repeat) COMPREPLY=() ;;
+	-F | -c | --delay | --duration | --rotate | --keep | --set | --vary | --repeat | -r | \
+		--stack-bytes | --focus | --ignore | --min-width | --title | -b | --budget | --max-repeat) COMPREPLY=() ;;
+	-p | --pid) mapfile -t COMPREPLY < <(compgen -W "$(ps -eo pid=)" -- "$cur") ;;
+	-t | --tid | -C | --cpu) COMPREPLY=() ;;
+	--cgroup) _filedir -d ;;
 	*) return 1 ;;
 	esac
 }
@@ -82,12 +86,13 @@ _pmuflame_join_words()
 _pmuflame()
 {
 	local cur prev words=() starts=() cword i=1
-	local record_options='--event -F -c -o --delay --duration --call-graph --unwinder --stack-bytes
-		--inherit --python --python-lines --interpreter --inline --jit --readers --format --set
+	local record_options='--pid --tid --all-cpus --cgroup --cpu -p -t -a -C --event -F -c -o --delay --duration --call-graph --unwinder --stack-bytes
+		--inherit --timers --container --python --python-lines --interpreter --inline --sandbox --jit --readers --format --set
 		--strict --focus --ignore --names --recursion --clones --threads --min-width --reverse
-		--source --source-map --title --summary --raw --no-command -q -v --help --version'
+		--source --source-map --title --summary --raw --no-command --rotate
+		--keep -q -v --help --version'
 	local render_options='-o --format --title --focus --ignore --names --recursion --clones
-		--threads --min-width --reverse --symfs --call-graph --inline
+		--threads --min-width --reverse --symfs --call-graph --inline --sandbox
 		--source --source-map --help'
 	_pmuflame_join_words
 	COMPREPLY=()
@@ -178,8 +183,8 @@ _pmuflame()
 			i=$((i + 1))
 			break
 			;;
-		-e | -F | -c | -o | --event | --delay | --duration | --call-graph | --unwinder | --stack-bytes | \
-			--inherit | --python | --python-lines | --interpreter | --inline | --jit | --readers | --format | \
+		-p | -t | -C | --pid | --tid | --cpu | --cgroup | -e | -F | -c | -o | --event | --delay | --duration | --call-graph | --unwinder | --stack-bytes | \
+			--inherit | --timers | --container | --python | --python-lines | --interpreter | --inline | --sandbox | --jit | --readers | --format | \
 			--focus | --ignore | --names | --recursion | --clones | --threads | --min-width | \
 			--title | --summary | --raw | --set | --source | --source-map | \
 			-r | --vary | --repeat | -b | --budget | --from | --baseline | --max-repeat | \
