@@ -56,11 +56,10 @@ struct pmf_bpf_stack {
 	struct pmf_bpf_frame frames[PMF_BPF_FRAMES_MAX];
 };
 
-/* A string: its characters have @width bytes each, as in the interpreter (PEP 393). */
+/* A string of @chars characters, @width bytes each, as in the interpreter (PEP 393). */
 struct pmf_bpf_text {
 	uint32_t chars;
 	uint32_t width; /* 1, 2 or 4 */
-	uint8_t bytes[PMF_BPF_TEXT_MAX];
 };
 
 /* A code object, told before the first stack that names it (or, where those are too many at
@@ -71,7 +70,8 @@ struct pmf_bpf_code {
 	uint32_t first_line;
 	uint32_t line_bytes;
 	struct pmf_bpf_text name, file;
-	uint8_t lines[PMF_BPF_LINES_MAX]; /* as many as line_bytes */
+	/* The name's, the file's and the line table's, without a gap. */
+	uint8_t bytes[2 * PMF_BPF_TEXT_MAX + PMF_BPF_LINES_MAX];
 };
 
 #endif

@@ -30,29 +30,56 @@ static bool parse_stack(const uint8_t *raw, size_t len, struct pmf_python_bpf_re
 	       out->n <= (len - head) / sizeof(struct pmf_bpf_frame);
 }
 
-static struct pmf_python_text text_at(const uint8_t *raw)
+/* A text whose head is @head and whose characters are at @bytes. */
+static struct pmf_python_text text_at(const uint8_t *head, const uint8_t *bytes)
 {
-	return (struct pmf_python_text){.chars = U32(raw, pmf_bpf_text, chars),
-		.width = U32(raw, pmf_bpf_text, width),
-		.bytes = raw + offsetof(struct pmf_bpf_text, bytes)};
+	return (struct pmf_python_text){.chars = U32(head, pmf_bpf_text, chars),
+		.width = U32(head, pmf_bpf_text, width),
+		.bytes = bytes};
 }
 
-static bool text_fits(const uint8_t *raw)
+static struct pmf_python_text name_of(const uint8_t *raw)
 {
-	struct pmf_python_text t = text_at(raw);
+	return text_at(raw + offsetof(struct pmf_bpf_code, name),
+		raw + offsetof(struct pmf_bpf_code, bytes));
+}
 
-	return pmf_python_text_bytes(&t) <= PMF_BPF_TEXT_MAX;
+/* Behind the name, which is known to fit. */
+static struct pmf_python_text file_of(const uint8_t *raw)
+{
+	struct pmf_python_text name = name_of(raw);
+
+	return text_at(raw + offsetof(struct pmf_bpf_code, file),
+		name.bytes + pmf_python_text_bytes(&name));
+}
+
+/* Take what @text has from the @left bytes that there are. */
+static bool take_text(const struct pmf_python_text *text, size_t *left)
+{
+	size_t bytes = pmf_python_text_bytes(text);
+
+	if (bytes > PMF_BPF_TEXT_MAX || bytes > *left)
+		return false;
+	*left -= bytes;
+	return true;
 }
 
 static bool parse_code(const uint8_t *raw, size_t len, struct pmf_python_bpf_record *out)
 {
-	const size_t head = offsetof(struct pmf_bpf_code, lines);
+	const size_t head = offsetof(struct pmf_bpf_code, bytes);
+	struct pmf_python_text text;
+	size_t left;
 
 	out->is_code = true;
 	out->body = raw;
-	return len >= head && U32(raw, pmf_bpf_code, line_bytes) <= len - head &&
-	       text_fits(raw + offsetof(struct pmf_bpf_code, name)) &&
-	       text_fits(raw + offsetof(struct pmf_bpf_code, file));
+	if (len < head)
+		return false;
+	left = len - head;
+	text = name_of(raw);
+	if (!take_text(&text, &left))
+		return false;
+	text = file_of(raw);
+	return take_text(&text, &left) && U32(raw, pmf_bpf_code, line_bytes) <= left;
 }
 
 bool pmf_python_bpf_parse(const uint8_t *raw, size_t len, struct pmf_python_bpf_record *out)
@@ -92,11 +119,11 @@ void pmf_python_bpf_tell(const struct pmf_python_bpf_record *rec, struct pmf_pyt
 {
 	const uint8_t *raw = rec->body;
 	struct pmf_python_told told = {.first_line = U32(raw, pmf_bpf_code, first_line),
-		.name = text_at(raw + offsetof(struct pmf_bpf_code, name)),
-		.file = text_at(raw + offsetof(struct pmf_bpf_code, file)),
-		.lines = raw + offsetof(struct pmf_bpf_code, lines),
+		.name = name_of(raw),
+		.file = file_of(raw),
 		.line_bytes = U32(raw, pmf_bpf_code, line_bytes)};
 
+	told.lines = told.file.bytes + pmf_python_text_bytes(&told.file);
 	pmf_python_codes_add(
 		codes, pmf_python_codes_number(codes, U64(raw, pmf_bpf_code, code), true), &told);
 }

@@ -35,7 +35,7 @@ enum {
 	PTHREAD_TID = 208,
 #endif
 	TELL_AGAIN_NS = 5000000,
-	/* What one CPU tells of code objects: two hundred usual ones at once, 4 MB/s in the long run. With
+	/* What one CPU tells of code objects: two thousand usual ones at once, 4 MB/s in the long run. With
 	 * 50 ms between two looks at it that is less than the smallest ring, where others' samples are. */
 	TELL_BYTES = 512 * 1024,
 	TELL_NS_PER_BYTE = 250,
@@ -375,7 +375,9 @@ static __always_inline uint64_t outer_frame(struct room *r)
 
 /* ---- Code objects ---- */
 
-static __always_inline void take_text(struct room *r, uint64_t str, struct pmf_bpf_text *out)
+/* Put the characters of the str at @str behind the first @at bytes of r->code. Returns where they end. */
+static __always_inline uint32_t take_text(
+	struct room *r, uint64_t str, struct pmf_bpf_text *out, uint32_t at)
 {
 	const struct pmf_agent_layout *l = &r->py.layout;
 	uint32_t head = l->text_other, state, width, bytes;
@@ -384,22 +386,23 @@ static __always_inline void take_text(struct room *r, uint64_t str, struct pmf_b
 	out->chars = 0;
 	out->width = 1;
 	if (head > TEXT_ROOM || bpf_probe_read_user(r->text, head, (const void *)str))
-		return;
+		return at;
 	state = int_in(r->text, TEXT_ROOM, l->text_state);
 	length = word_in(r->text, TEXT_ROOM, SIZE_OFFSET);
 	width = state >> STATE_KIND_SHIFT & STATE_KIND_MASK;
 	if (!(state & STATE_COMPACT) || (width != 1 && width != 2 && width != 4))
-		return;
+		return at;
 	if (length > PMF_BPF_TEXT_MAX / width)
 		length = PMF_BPF_TEXT_MAX / width;
 	bytes = (uint32_t)length * width;
-	if (bytes > PMF_BPF_TEXT_MAX)
-		return;
+	if (bytes > PMF_BPF_TEXT_MAX || at > PMF_BPF_TEXT_MAX)
+		return at;
 	str += state & STATE_ASCII ? l->text_ascii : l->text_other;
-	if (bpf_probe_read_user(out->bytes, bytes, (const void *)str))
-		return;
+	if (bpf_probe_read_user(r->code.bytes + at, bytes, (const void *)str))
+		return at;
 	out->width = width;
 	out->chars = (uint32_t)length;
+	return at + bytes;
 }
 
 static __always_inline void earn_credit(struct room *r)
@@ -418,7 +421,7 @@ __attribute__((noinline)) int tell_code(struct bpf_perf_event_data *ctx, uint32_
 	struct room *r = own_room();
 	const struct pmf_agent_layout *l;
 	uint64_t key, code, lines, size;
-	uint32_t code_bytes, bytes, line_bytes = 0;
+	uint32_t code_bytes, at, bytes, line_bytes = 0;
 	struct telling now, *before;
 
 	if (!r || i >= PMF_BPF_FRAMES_MAX || i >= r->stack.nr_frames)
@@ -430,8 +433,10 @@ __attribute__((noinline)) int tell_code(struct bpf_perf_event_data *ctx, uint32_
 	now.ns = before ? before->ns : r->now_ns;
 	now.cpu = bpf_get_smp_processor_id();
 	now.pad = 0;
-	/* What was told on another CPU a moment ago may reach the recorder behind this stack. */
-	if (!key || (before && (before->cpu == now.cpu || r->now_ns - now.ns > TELL_AGAIN_NS)))
+	/* What was told on another CPU a moment ago may reach the recorder behind this stack; it is told again
+	 * where that leaves enough for what is new. */
+	if (!key || (before && (before->cpu == now.cpu || r->now_ns - now.ns > TELL_AGAIN_NS ||
+				       r->credit < TELL_BYTES / 2)))
 		return GO_ON;
 	if (r->credit < sizeof r->code) {
 		r->stack.flags |= PMF_BPF_UNTOLD;
@@ -445,17 +450,19 @@ __attribute__((noinline)) int tell_code(struct bpf_perf_event_data *ctx, uint32_
 	r->code.rec.type = PMF_BPF_CODE;
 	r->code.code = key;
 	r->code.first_line = int_in(r->code_bytes, CODE_ROOM, l->code_first_line);
-	take_text(r, word_in(r->code_bytes, CODE_ROOM, l->code_name), &r->code.name);
-	take_text(r, word_in(r->code_bytes, CODE_ROOM, l->code_file), &r->code.file);
+	at = take_text(r, word_in(r->code_bytes, CODE_ROOM, l->code_name), &r->code.name, 0);
+	at = take_text(r, word_in(r->code_bytes, CODE_ROOM, l->code_file), &r->code.file, at);
+	if (at > 2 * PMF_BPF_TEXT_MAX)
+		return DONE;
 	lines = word_in(r->code_bytes, CODE_ROOM, l->code_lines);
 	if (read_word(lines + SIZE_OFFSET, &size)) {
 		line_bytes = size > PMF_BPF_LINES_MAX ? PMF_BPF_LINES_MAX : (uint32_t)size;
 		if (bpf_probe_read_user(
-			    r->code.lines, line_bytes, (const void *)(lines + BYTES_DATA)))
+			    r->code.bytes + at, line_bytes, (const void *)(lines + BYTES_DATA)))
 			line_bytes = 0;
 	}
 	r->code.line_bytes = line_bytes;
-	bytes = __builtin_offsetof(struct pmf_bpf_code, lines) + line_bytes;
+	bytes = __builtin_offsetof(struct pmf_bpf_code, bytes) + at + line_bytes;
 	r->credit -= bytes;
 	if (bpf_perf_event_output(ctx, &outputs, BPF_F_CURRENT_CPU, &r->code, bytes) == 0)
 		bpf_map_update_elem(&told, &key, &now, BPF_ANY);

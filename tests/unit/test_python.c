@@ -379,7 +379,9 @@ static void test_bpf_code(void **state)
 {
 	struct pmf_python_codes *codes = pmf_python_codes_new(11);
 	struct pmf_bpf_code *raw = pmf_zalloc(sizeof *raw);
-	const size_t size = offsetof(struct pmf_bpf_code, lines) + 2;
+	/* A name, a file, and a line table: one instruction, a line further. */
+	static const uint8_t bytes[] = {'f', '/', 0, 0xe4, 0, 0x80 | 11 << 3, 0};
+	const size_t size = offsetof(struct pmf_bpf_code, bytes) + sizeof bytes;
 	struct pmf_bpf_stack stack = {.rec = {PMF_BPF_STACK, 1, 1, 11},
 		.nr_frames = 1,
 		.frames = {{.code = UINT64_C(0x123456789ab), .lasti = 0}}};
@@ -391,9 +393,9 @@ static void test_bpf_code(void **state)
 	raw->code = stack.frames[0].code;
 	raw->first_line = 12;
 	raw->line_bytes = 2;
-	raw->name = (struct pmf_bpf_text){.chars = 1, .width = 1, .bytes = "f"};
-	raw->file = (struct pmf_bpf_text){.chars = 2, .width = 2, .bytes = {'/', 0, 0xe4, 0}};
-	raw->lines[0] = 0x80 | 11 << 3; /* one instruction, a line further */
+	raw->name = (struct pmf_bpf_text){.chars = 1, .width = 1};
+	raw->file = (struct pmf_bpf_text){.chars = 2, .width = 2};
+	memcpy(raw->bytes, bytes, sizeof bytes);
 	assert_true(pmf_python_bpf_parse((const uint8_t *)raw, size, &rec));
 	assert_true(rec.is_code);
 	pmf_python_bpf_tell(&rec, codes);
@@ -405,8 +407,10 @@ static void test_bpf_code(void **state)
 	assert_string_equal(pmf_python_code(codes, frame.code)->file, "/\u00e4");
 	assert_int_equal(pmf_python_line(codes, &frame), 13);
 	assert_false(pmf_python_bpf_parse((const uint8_t *)raw, size - 1, &rec));
+	for (size_t len = 0; len < size; len++)
+		assert_false(pmf_python_bpf_parse((const uint8_t *)raw, len, &rec));
 	raw->name.chars = PMF_BPF_TEXT_MAX + 1;
-	assert_false(pmf_python_bpf_parse((const uint8_t *)raw, size, &rec));
+	assert_false(pmf_python_bpf_parse((const uint8_t *)raw, sizeof *raw, &rec));
 	raw->name.chars = 1;
 	raw->file.width = 3;
 	assert_false(pmf_python_bpf_parse((const uint8_t *)raw, size, &rec));
