@@ -93,3 +93,12 @@ interpreters()
 		[ ! -x "$path" ] || readlink -f "$path"
 	done | sort -u
 }
+
+# Options in $COPIED for runs whose recorder is copied, to write a snapshot or an interval: in a build with gcc's
+# ASan nothing of another thread may run then, for its allocator stays as locked in the copy as it was.
+copied_options()
+{
+	COPIED=()
+	# shellcheck disable=SC2034 # the callers'
+	if grep -q __asan_init "${PMUFLAME:?}"; then COPIED=(--inline no); fi
+}

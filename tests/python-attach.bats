@@ -140,7 +140,8 @@ line_shares()
 	run ! grep -E '^sh;.*\.py' out/held.cpu-clock.folded
 	grep -q '^sh;' out/held.cpu-clock.folded
 	printf 'import time\ndef burn():\n    while time.process_time() < 1.5: pass\nburn()\n' >burn.py
-	attach --rotate 1 -F 1999 -e cpu-clock -- "$PYTHON" "$WORKLOADS/held.py" burn.py
+	copied_options
+	attach --rotate 1 "${COPIED[@]}" -F 1999 -e cpu-clock -- "$PYTHON" "$WORKLOADS/held.py" burn.py
 	for file in out/held.2*.folded; do
 		within "$(folded_share "$file" ';burn .burn.py:3[)]')" 50 100
 	done

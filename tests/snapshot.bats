@@ -9,6 +9,7 @@ PYTHON=/usr/bin/python3
 setup()
 {
 	live_setup
+	copied_options
 }
 
 # until_true COMMAND...: asked again and again, for ten seconds.
@@ -25,7 +26,7 @@ until_true()
 # A run in the background, as $recorder: start [OPTIONS...] -- COMMAND...
 start()
 {
-	"$PMUFLAME" --summary s.json -o out/ --format folded "$@" 2>said 3>&- &
+	"$PMUFLAME" --summary s.json -o out/ --format folded "${COPIED[@]}" "$@" 2>said 3>&- &
 	recorder=$!
 }
 
@@ -86,7 +87,7 @@ sum()
 	# Ignored by who started it, and so by the command: that stays.
 	(
 		trap '' USR1
-		exec "$PMUFLAME" -q -o ign/ --delay 0.4 -e cpu-clock -- \
+		exec "$PMUFLAME" -q -o ign/ "${COPIED[@]}" --delay 0.4 -e cpu-clock -- \
 			sh -c 'grep SigIgn /proc/$$/status >ignored; sleep 1.2'
 	) 3>&- &
 	recorder=$!
