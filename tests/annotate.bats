@@ -23,6 +23,7 @@ setup()
 		    end = time.process_time() + 0.4
 		    while time.process_time() < end:
 		        hot(2000)
+		        for _ in range(200): pass
 
 		work()
 	END
