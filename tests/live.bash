@@ -100,5 +100,5 @@ copied_options()
 {
 	COPIED=()
 	# shellcheck disable=SC2034 # the callers'
-	if grep -q __asan_init "${PMUFLAME:?}"; then COPIED=(--inline no); fi
+	if ldd "${PMUFLAME:?}" | grep -q libasan; then COPIED=(--inline no); fi
 }
