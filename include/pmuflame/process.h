@@ -209,6 +209,10 @@ int pmf_process_adopt(pid_t pid, bool data_maps, pmf_record_cb *cb, void *ctx, s
 /* Every process there is; *refused gets how many's mappings may not be read. */
 int pmf_process_adopt_all(
 	bool data_maps, pmf_record_cb *cb, void *ctx, size_t *refused, struct pmf_err *err);
+/* That @pid executes the program at @path now, as COMM says it. Events that an exec enables are on for a moment
+ * before the kernel writes that record, and may have a sample then: of nobody that is known, with the registers of
+ * the program that is gone. */
+int pmf_process_tell_exec(pid_t pid, const char *path, pmf_record_cb *cb, void *ctx);
 
 /* Where the anonymous mapping that holds @sp ends, read from /proc/PID/maps now; 0 if none holds
  * it. */

@@ -158,24 +158,11 @@ static int open_cgroup(struct pmf_attach *a, struct pmf_err *err)
 
 /* ---- Telling ---- */
 
-static int tell_all_shards(void *ctx, const struct pmf_record *rec)
-{
-	struct pmf_shards *sh = ctx;
-	struct pmf_record own = *rec;
-	int ret = 0;
-
-	for (size_t i = 0; i <= sh->n && ret == 0; i++) {
-		own.reader = (uint32_t)i;
-		ret = pmf_shards_record(sh, &own);
-	}
-	return ret;
-}
-
 /* What may not be read is known by its names at least, and told in the ledger. */
 static void adopt_one(struct pmf_attach *a, struct pmf_shards *shards, bool data_maps, pid_t pid)
 {
 	a->nr_unread +=
-		pmf_process_adopt(pid, data_maps, tell_all_shards, shards, NULL) == PMF_EPERM;
+		pmf_process_adopt(pid, data_maps, pmf_shards_tell, shards, NULL) == PMF_EPERM;
 }
 
 static void adopt_listed(
@@ -256,7 +243,7 @@ int pmf_attach_adopt(
 
 	switch (a->who->target) {
 	case PMF_PERF_SYSTEM:
-		ret = pmf_process_adopt_all(data_maps, tell_all_shards, shards, &a->nr_unread, err);
+		ret = pmf_process_adopt_all(data_maps, pmf_shards_tell, shards, &a->nr_unread, err);
 		break;
 	case PMF_PERF_CGROUP:
 		ret = adopt_cgroup(a, shards, data_maps, err);

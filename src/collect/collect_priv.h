@@ -473,6 +473,8 @@ void pmf_shards_release(struct pmf_shards *sh);
 void pmf_shards_idle(struct pmf_shards *sh, const char *cpus);
 /* A pmf_record_cb, @ctx is the struct pmf_shards: to the stacks of rec->reader. */
 int pmf_shards_record(void *ctx, const struct pmf_record *rec);
+/* The same, to all stacks. */
+int pmf_shards_tell(void *ctx, const struct pmf_record *rec);
 /* Between drains: ask for the lines of what is new. */
 void pmf_shards_ask(struct pmf_shards *sh);
 /* Samples of event @event so far; between drains. */

@@ -193,9 +193,15 @@ static int start(struct pmf_run *r, struct pmf_collect_result *res, struct pmf_e
 		p->watched = pmf_attach_describe(&r->attach, &r->stacks);
 		if (r->stacks.python && pmf_py_fd(r->stacks.python) >= 0)
 			pmf_py_remote_start(r->stacks.python, &r->opts->who, r->src);
-	} else if (r->opts->who.cpus) {
-		pmf_profile_note(p, PMF_NOTE_INFO, -1,
-			"only what ran on these CPUs was counted: %s (-C)", r->opts->who.cpus);
+	} else {
+		if (r->opts->who.cpus)
+			pmf_profile_note(p, PMF_NOTE_INFO, -1,
+				"only what ran on these CPUs was counted: %s (-C)",
+				r->opts->who.cpus);
+		ret = pmf_process_tell_exec(
+			r->launch.pid, r->opts->argv[0], pmf_shards_tell, &r->shards);
+		if (ret)
+			return ret;
 	}
 	p->start_unix_ns = pmf_clock_ns(CLOCK_REALTIME);
 	r->start_ns = pmf_clock_ns(CLOCK_MONOTONIC);

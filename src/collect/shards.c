@@ -67,6 +67,19 @@ int pmf_shards_record(void *ctx, const struct pmf_record *rec)
 	return pmf_stacks_record(rec->reader ? &sh->items[rec->reader - 1]->stacks : sh->main, rec);
 }
 
+int pmf_shards_tell(void *ctx, const struct pmf_record *rec)
+{
+	struct pmf_shards *sh = ctx;
+	struct pmf_record own = *rec;
+	int ret = 0;
+
+	for (size_t i = 0; i <= sh->n && ret == 0; i++) {
+		own.reader = (uint32_t)i;
+		ret = pmf_shards_record(sh, &own);
+	}
+	return ret;
+}
+
 void pmf_shards_ask(struct pmf_shards *sh)
 {
 	pmf_naming_ask(sh->main, sh->main);

@@ -154,6 +154,24 @@ static int tell_mappings(struct teller *t, bool data_maps, struct pmf_err *err)
 	return ret;
 }
 
+int pmf_process_tell_exec(pid_t pid, const char *path, pmf_record_cb *cb, void *ctx)
+{
+	struct teller t = {pid, cb, ctx, PMF_BUF_INIT};
+	struct pmf_record rec = {.type = PERF_RECORD_COMM, .misc = PERF_RECORD_MISC_COMM_EXEC};
+	const char *slash = strrchr(path, '/');
+	char comm[16]; /* TASK_COMM_LEN */
+	int ret;
+
+	snprintf(comm, sizeof comm, "%s", slash ? slash + 1 : path);
+	begin(&t, (uint32_t)pid);
+	add_padded(&t.bytes, comm);
+	rec.comm.comm = comm;
+	rec.comm.exec = true;
+	ret = deliver(&t, (uint32_t)pid, &rec);
+	pmf_buf_release(&t.bytes);
+	return ret;
+}
+
 int pmf_process_adopt(pid_t pid, bool data_maps, pmf_record_cb *cb, void *ctx, struct pmf_err *err)
 {
 	struct teller t = {pid, cb, ctx, PMF_BUF_INIT};
