@@ -78,7 +78,7 @@ annotate() { "$PMUFLAME" annotate "$@"; }
 	grep -q '%  *6$' missing
 	grep -q '%  *6          total += i \* i$' found
 	grep -q '%  *6          total += i \* i$' mapped
-	[ "$(grep -c 'total\|warning' none)" = 1 ] # the head
+	[ "$(grep -v 'its timer came late' none | grep -c 'total\|warning')" = 1 ] # the head
 	head -n 2 hot.py >shorter.py
 	cp -p hot.py kept.py
 	cat shorter.py >hot.py

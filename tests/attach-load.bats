@@ -157,8 +157,10 @@ ticks()
 			read -r from to
 			# 10 ms are a tick, and all CPUs take part.
 			cpu=$(awk -v d=$((to - from)) -v all="$(number '.events[0].counted')" 'BEGIN { print d * 1e9 / all }')
-			within "$(folded_share out/system.cpu-clock.folded "^$name-$$;")" "$(awk -v c="$cpu" 'BEGIN { print c - 2 }')" \
-				"$(awk -v c="$cpu" 'BEGIN { print c + 2 }')"
+			share=$(number "100 * $(weight out/system.cpu-clock.folded "^$name-$$;") / .events[0].counted")
+			# [unsampled] may have been anyone's.
+			within "$share" "$(number "$cpu - 2 - 100 * .events[0].unsampled / .events[0].counted")" \
+				"$(number "$cpu + 2")"
 		done
 		read -r _ from _ to
 		within "$(number '.events[1].counted')" "$(awk -v n=$((to - from)) 'BEGIN { print 0.99 * n }')" \

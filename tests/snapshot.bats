@@ -104,6 +104,7 @@ sum()
 @test "SIGUSR1 to all processes of pmuflame disturbs none" {
 	ratio --seconds 60 >/dev/null 3>&- &
 	target=$!
+	until_true grep -qx ratio "/proc/$target/comm"
 	start -e cpu-clock --sandbox auto -p "$target" --duration 3
 	until_true pgrep -P "$recorder"
 	sleep 0.5
