@@ -141,7 +141,7 @@ live()
 	within "$(jq '.events[0] | .samples * 1e9 / 997 / .counted' s.json)" 0.6 1.4
 	profile -F 4999 -e cpu-clock -p "$SERVER" -- ./order exec-in-thread 'first 0.3' 'thread 0.1'
 	clock cpu-clock 400000000
-	within "$(jq '.events[0] | .samples * 1e9 / 4999 / .counted' s.json)" 0.85 1.15
+	within "$(jq '.events[0] | .samples * 1e9 / 4999 / .counted' s.json)" 0.75 1.25
 	./order "sleepers $(nproc)"
 	profile --timers tasks -e cpu-clock -p "$SERVER" -- ./order 'first 0.1'
 	run ! grep 'timers of the CPUs' <(number '.notes[].text')
