@@ -147,6 +147,7 @@ vm_kb()
 @test "a version that has no such interface is told" {
 	"${NOBODY[@]}" "$PYTHON" -c 'while True: pass' 3>&- &
 	TARGET=$!
+	until grep -q '^python' "/proc/$TARGET/comm"; do sleep 0.02; done
 	attach --duration 0.3
 	notes | grep -q 'without Python frames: process .*CPython 3\.[0-9.]* has no interface.*start it by pmuflame'
 }
