@@ -79,20 +79,28 @@ static void trim_kworker(char *comm)
 		comm[strcspn(comm, "+-")] = '\0';
 }
 
+static int tell_comm(struct teller *t, uint32_t tid, const char *name, bool exec)
+{
+	char comm[16]; /* TASK_COMM_LEN */
+	struct pmf_record rec = {.type = PERF_RECORD_COMM,
+		.misc = exec ? PERF_RECORD_MISC_COMM_EXEC : 0,
+		.comm = {.comm = comm, .exec = exec}};
+
+	snprintf(comm, sizeof comm, "%s", name);
+	begin(t, tid);
+	add_padded(&t->bytes, comm);
+	return deliver(t, tid, &rec);
+}
+
 static int tell_thread(struct teller *t, pid_t tid)
 {
 	char path[64], comm[64];
-	struct pmf_record rec = {.type = PERF_RECORD_COMM};
 
 	snprintf(path, sizeof path, "/proc/%d/task/%d/comm", (int)t->pid, (int)tid);
 	if (pmf_file_read_line(path, comm, sizeof comm, NULL))
 		return 0; /* it has just ended, and a record tells that */
 	trim_kworker(comm);
-	comm[15] = '\0'; /* TASK_COMM_LEN */
-	begin(t, (uint32_t)tid);
-	add_padded(&t->bytes, comm);
-	rec.comm.comm = comm;
-	return deliver(t, (uint32_t)tid, &rec);
+	return tell_comm(t, (uint32_t)tid, comm, false);
 }
 
 /* The main thread first: its name is the process's. */
@@ -157,17 +165,9 @@ static int tell_mappings(struct teller *t, bool data_maps, struct pmf_err *err)
 int pmf_process_tell_exec(pid_t pid, const char *path, pmf_record_cb *cb, void *ctx)
 {
 	struct teller t = {pid, cb, ctx, PMF_BUF_INIT};
-	struct pmf_record rec = {.type = PERF_RECORD_COMM, .misc = PERF_RECORD_MISC_COMM_EXEC};
 	const char *slash = strrchr(path, '/');
-	char comm[16]; /* TASK_COMM_LEN */
-	int ret;
+	int ret = tell_comm(&t, (uint32_t)pid, slash ? slash + 1 : path, true);
 
-	snprintf(comm, sizeof comm, "%s", slash ? slash + 1 : path);
-	begin(&t, (uint32_t)pid);
-	add_padded(&t.bytes, comm);
-	rec.comm.comm = comm;
-	rec.comm.exec = true;
-	ret = deliver(&t, (uint32_t)pid, &rec);
 	pmf_buf_release(&t.bytes);
 	return ret;
 }
