@@ -116,13 +116,14 @@ setup()
 	within "$(number '.events[0] | (.weight + .unsampled) / .counted')" 0.999 1.001
 	[ "$(number '.events[0].scale')" = 1 ]
 	[ "$(number '.events[0].lost')" = 0 ]
-	# At the default rate what a busy machine's timers miss does not reach a percent: in the best of some short
+	# At the default rate what a busy machine's timers miss does not reach a percent: in one of ten short
 	# runs, for a machine's host may stop it in others.
 	for _ in $(seq 10); do
 		profile --inline no -e cpu-clock -- ratio --seconds 0.4
-		number '.events[0] | .weight / .counted'
-	done | sort -n >sampled
-	within "$(tail -n 1 sampled)" 0.99 1.0001
+		sampled=$(number '.events[0] | .weight / .counted')
+		! within "$sampled" 0.99 2 || break
+	done
+	within "$sampled" 0.99 1.0001
 }
 
 @test "60 C++ frames without frame pointers reach the root" {
